@@ -1,0 +1,13 @@
+/**
+ * ledger/format: Hyperledger Fabric's transaction and block formats, and the checks of a chain. Runs in browsers:
+ * no Node imports, Uint8Array only, SHA-256 and signature verification injected. Any room may import it.
+ * Described in docs/formats.md.
+ */
+export * from './block.ts';
+export * from './certificate.ts';
+export * from './check.ts';
+export * from './envelope.ts';
+export * from './identity.ts';
+export { FORMAT_LIMITS } from './limits.ts';
+export { signatureFault } from './signature-form.ts';
+export type { Decoded } from './wire-reader.ts';
