@@ -1,0 +1,234 @@
+/** Submission: one attempt at one replica, from the envelope to a checked receipt. */
+import { METADATA } from '../../ledger/format/index.ts';
+import type { ReplicaFailure } from './errors.ts';
+import { type Fetch, failureOf, type HttpAnswer, jsonObject, sendRequest } from './http.ts';
+import { CLIENT_LIMITS } from './limits.ts';
+import { checkReceipt, type VerifiedReceipt } from './receipt.ts';
+import type { Attempt } from './replicas.ts';
+import {
+  type BlockVerifier,
+  holdsEnvelope,
+  indexOfTransaction,
+  type VerifiedBlock,
+} from './verify.ts';
+
+export interface RequestContext {
+  readonly fetcher: Fetch;
+  readonly channel: string;
+  readonly verifier: BlockVerifier;
+  readonly attemptTimeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Submission {
+  readonly envelope: Uint8Array;
+  readonly txId: string;
+  readonly wait: 'commit' | 'queued';
+  readonly proof: 'block' | 'certificate';
+}
+
+export type SubmitResult =
+  | { readonly kind: 'committed'; readonly receipt: VerifiedReceipt }
+  | { readonly kind: 'queued'; readonly txId: string; readonly url: string };
+
+/** A replica that waits for a commit gets this much longer to answer than it was asked to wait. */
+const ANSWER_MARGIN_MS = 1_000;
+
+export function channelUrl(url: string, channel: string, path: string): string {
+  return `${url}/v1/channels/${encodeURIComponent(channel)}${path}`;
+}
+
+/** A failure after which the same is tried elsewhere, and later here again. */
+export function failed(url: string, code: string, message: string): Attempt<never> {
+  return { kind: 'failed', failure: { url, code, message, retryable: true } };
+}
+
+/** An error answer as an attempt: refusals are final, "not now" is not. */
+export function failedAnswer(url: string, answer: HttpAnswer): Attempt<never> {
+  const failure: ReplicaFailure = failureOf(url, answer);
+  if (!failure.retryable && failure.code !== 'bad_response') return { kind: 'refused', failure };
+  const { retryAfterMs } = answer;
+  return { kind: 'failed', failure, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+}
+
+/** Fetches and checks one block. `undefined` when the replica does not have it. */
+export async function fetchBlock(
+  context: RequestContext,
+  url: string,
+  number: number,
+  timeoutMs: number,
+): Promise<Attempt<VerifiedBlock | undefined>> {
+  const outcome = await sendRequest(context.fetcher, {
+    url: channelUrl(url, context.channel, `/blocks/${number}`),
+    accept: 'application/x-protobuf',
+    timeoutMs,
+    signal: context.signal,
+    bytesMax: CLIENT_LIMITS.blockBytesMax,
+  });
+  if (outcome.kind === 'failure') return { kind: 'failed', failure: outcome.failure };
+  if (outcome.status === 404 && failureOf(url, outcome).code === 'block_not_ready') {
+    return { kind: 'done', value: undefined };
+  }
+  if (outcome.status !== 200) return failedAnswer(url, outcome);
+  const checked = await context.verifier.block(outcome.body, number, undefined);
+  if (checked.kind === 'invalid') return failed(url, 'bad_block', checked.reason);
+  return { kind: 'done', value: checked.value };
+}
+
+/** Where a replica says that a transaction is. */
+export async function locateTransaction(
+  context: RequestContext,
+  url: string,
+  txId: string,
+  timeoutMs: number,
+): Promise<Attempt<{ blockNumber: number } | undefined>> {
+  const outcome = await sendRequest(context.fetcher, {
+    url: channelUrl(url, context.channel, `/transactions/${txId}`),
+    accept: 'application/json',
+    timeoutMs,
+    signal: context.signal,
+  });
+  if (outcome.kind === 'failure') return { kind: 'failed', failure: outcome.failure };
+  if (outcome.status === 404 && failureOf(url, outcome).code === 'no_such_transaction') {
+    return { kind: 'done', value: undefined };
+  }
+  if (outcome.status !== 200) return failedAnswer(url, outcome);
+  const blockNumber = jsonObject(outcome.body)?.blockNumber;
+  if (!Number.isSafeInteger(blockNumber) || (blockNumber as number) < 1) {
+    return failed(url, 'bad_response', 'the answer names no block');
+  }
+  return { kind: 'done', value: { blockNumber: blockNumber as number } };
+}
+
+/** The receipt that a checked block is for a transaction in it. */
+export function receiptFromBlock(
+  url: string,
+  block: VerifiedBlock,
+  txId: string,
+): VerifiedReceipt | undefined {
+  const index = indexOfTransaction(block.block, txId);
+  if (index === undefined) return undefined;
+  return {
+    txId,
+    blockNumber: block.number,
+    index,
+    blockHash: block.hash,
+    header: block.block.header,
+    certificate: block.block.metadata[METADATA.SIGNATURES] ?? new Uint8Array(0),
+    signers: block.signers,
+    proof: 'block',
+    url,
+  };
+}
+
+/** Finds a transaction at one replica and proves it by its block; `undefined` when it is in no certified block there. */
+export async function fetchReceipt(
+  context: RequestContext,
+  url: string,
+  txId: string,
+  timeoutMs: number,
+): Promise<Attempt<{ receipt: VerifiedReceipt; block: VerifiedBlock } | undefined>> {
+  const location = await locateTransaction(context, url, txId, timeoutMs);
+  if (location.kind !== 'done') return location;
+  if (location.value === undefined) return { kind: 'done', value: undefined };
+  const { blockNumber } = location.value;
+  const block = await fetchBlock(context, url, blockNumber, timeoutMs);
+  if (block.kind !== 'done') return block;
+  if (block.value === undefined) return failed(url, 'bad_response', 'names a block it has not');
+  const receipt = receiptFromBlock(url, block.value, txId);
+  if (receipt === undefined) {
+    return failed(url, 'bad_receipt', `block ${blockNumber} does not hold the transaction`);
+  }
+  return { kind: 'done', value: { receipt, block: block.value } };
+}
+
+/** Already ordered: as good as a success, once the block shows it. */
+async function receiptOfDuplicate(
+  context: RequestContext,
+  url: string,
+  submission: Submission,
+  timeoutMs: number,
+): Promise<Attempt<SubmitResult>> {
+  const found = await fetchReceipt(context, url, submission.txId, timeoutMs);
+  if (found.kind !== 'done') return found;
+  if (found.value === undefined) {
+    return failed(url, 'duplicate_transaction', 'ordered, but in no certified block here yet');
+  }
+  const { receipt, block } = found.value;
+  if (!holdsEnvelope(block.block, receipt.index, submission.envelope)) {
+    const message = `another envelope with this transaction id is in block ${block.number}`;
+    return {
+      kind: 'refused',
+      failure: { url, code: 'duplicate_transaction', message, retryable: false },
+    };
+  }
+  return { kind: 'done', value: { kind: 'committed', receipt } };
+}
+
+async function proveReceipt(
+  context: RequestContext,
+  url: string,
+  submission: Submission,
+  receipt: VerifiedReceipt,
+  timeoutMs: number,
+): Promise<Attempt<SubmitResult>> {
+  if (submission.proof === 'certificate') {
+    return { kind: 'done', value: { kind: 'committed', receipt } };
+  }
+  const block = await fetchBlock(context, url, receipt.blockNumber, timeoutMs);
+  if (block.kind !== 'done') return block;
+  const shown =
+    block.value?.hash === receipt.blockHash &&
+    holdsEnvelope(block.value.block, receipt.index, submission.envelope);
+  if (!shown) return failed(url, 'bad_receipt', 'the block does not hold the transaction there');
+  return {
+    kind: 'done',
+    value: { kind: 'committed', receipt: { ...receipt, proof: 'block' } },
+  };
+}
+
+/** Submits to one replica. A lie of the replica is a failure of the attempt, never a result. */
+export async function attemptSubmit(
+  context: RequestContext,
+  url: string,
+  submission: Submission,
+  timeLeftMs: number,
+): Promise<Attempt<SubmitResult>> {
+  const startedMs = Date.now();
+  const waitMs = Math.max(1, Math.floor(Math.min(context.attemptTimeoutMs, timeLeftMs)));
+  const query = submission.wait === 'commit' ? `?wait=commit&timeoutMs=${waitMs}` : '';
+  const outcome = await sendRequest(context.fetcher, {
+    url: channelUrl(url, context.channel, `/transactions${query}`),
+    method: 'POST',
+    accept: 'application/json',
+    contentType: 'application/octet-stream',
+    body: submission.envelope,
+    timeoutMs: Math.min(timeLeftMs, waitMs + ANSWER_MARGIN_MS),
+    signal: context.signal,
+  });
+  if (outcome.kind === 'failure') return { kind: 'failed', failure: outcome.failure };
+  const restMs = Math.max(1, waitMs + ANSWER_MARGIN_MS - (Date.now() - startedMs));
+  const body = jsonObject(outcome.body);
+  if (outcome.status === 200 && body !== undefined) {
+    const expected = { txId: submission.txId, url };
+    const receipt = await checkReceipt(body, expected, context.verifier);
+    if (receipt.kind === 'invalid') return failed(url, 'bad_receipt', receipt.reason);
+    return proveReceipt(context, url, submission, receipt.value, restMs);
+  }
+  if (outcome.status === 202) {
+    if (body?.txId !== submission.txId) {
+      return failed(url, 'bad_response', 'it queued another transaction');
+    }
+    if (submission.wait === 'commit') {
+      return failed(url, 'timeout', `not committed within ${waitMs} ms`);
+    }
+    return { kind: 'done', value: { kind: 'queued', txId: submission.txId, url } };
+  }
+  if (failureOf(url, outcome).code === 'duplicate_transaction') {
+    if (submission.wait === 'queued') {
+      return { kind: 'done', value: { kind: 'queued', txId: submission.txId, url } };
+    }
+    return receiptOfDuplicate(context, url, submission, restMs);
+  }
+  return failedAnswer(url, outcome);
+}
