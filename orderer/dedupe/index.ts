@@ -1,0 +1,7 @@
+/** Each transaction enters the chain once. */
+export {
+  Deduplicator,
+  type DeduplicatorDependencies,
+  type DeduplicatorOptions,
+  type Filtered,
+} from './deduplicator.ts';

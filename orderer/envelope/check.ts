@@ -1,0 +1,195 @@
+/**
+ * The whole check of an envelope: `inspect.ts`, then the signature on the verify pool. For what a client hands to
+ * this replica, `checkSubmitted` (or its two halves); for what another replica has spread, `checkBatch`.
+ */
+import { OrdererError, refusal } from '../errors.ts';
+import { ORDERER_LIMITS } from '../limits.ts';
+import type { Refusal } from '../service.ts';
+import type { VerifyItem, VerifyPool } from '../signature/index.ts';
+import { type InspectContext, inspectEnvelope, inspectLength } from './inspect.ts';
+import { type CheckedTransaction, isWithinValidity } from './transaction.ts';
+import { VerifiedCache } from './verified-cache.ts';
+
+/** A submitted envelope of which everything but the signature is checked. */
+export interface InspectedSubmission {
+  readonly kind: 'inspected';
+  /** Lower-case hex, 64 characters. */
+  readonly txId: string;
+  /** Not to be ordered before `verifyInspected` says so. */
+  readonly unverified: CheckedTransaction;
+  /** Undefined when these very bytes were found valid lately. */
+  readonly verify: VerifyItem | undefined;
+  readonly cacheKey: string;
+}
+
+export type SubmittedCheck =
+  | { readonly kind: 'checked'; readonly transaction: CheckedTransaction }
+  | Refusal;
+
+/** `index` is that of the first envelope that is not valid. */
+export type BatchCheck =
+  | { readonly kind: 'valid'; readonly transactions: readonly CheckedTransaction[] }
+  | { readonly kind: 'invalid'; readonly index: number; readonly refusal: Refusal };
+
+export interface EnvelopeCheckerOptions extends InspectContext {
+  /** ORDERER_LIMITS.verifiedEnvelopesCachedMax when absent. */
+  readonly verifiedEnvelopesCachedMax?: number;
+}
+
+export interface EnvelopeCheckerDependencies {
+  readonly pool: Pick<VerifyPool, 'verify'>;
+}
+
+/** Bytes, judged up to the signature, the clock left aside. */
+type Judged = Omit<InspectedSubmission, 'kind' | 'txId'> | Refusal;
+
+/** Two parts of a batch are in the queue at a time: the pool has work while this thread reads the next one. */
+const BATCH_PART_ITEMS = Math.max(1, Math.floor(ORDERER_LIMITS.batchVerifyItemsMax / 2));
+
+export class EnvelopeChecker {
+  readonly #context: InspectContext;
+  readonly #pool: Pick<VerifyPool, 'verify'>;
+  readonly #verified: VerifiedCache;
+
+  constructor(options: EnvelopeCheckerOptions, dependencies: EnvelopeCheckerDependencies) {
+    this.#context = options;
+    this.#pool = dependencies.pool;
+    this.#verified = new VerifiedCache(
+      options.verifiedEnvelopesCachedMax ?? ORDERER_LIMITS.verifiedEnvelopesCachedMax,
+    );
+  }
+
+  /** `inspectSubmitted` and `verifyInspected` in one. */
+  async checkSubmitted(bytes: Uint8Array, nowMs: number): Promise<SubmittedCheck> {
+    const inspected = this.inspectSubmitted(bytes, nowMs);
+    return inspected.kind === 'refused' ? inspected : this.verifyInspected(inspected);
+  }
+
+  /**
+   * The synchronous half for one client's envelope: everything but the signature. The certificate's validity is held
+   * against `nowMs`, this replica's clock, to answer the client at once; what counts in the end is the ordered
+   * time. Total: nothing throws, whatever the bytes are.
+   */
+  inspectSubmitted(bytes: Uint8Array, nowMs: number): InspectedSubmission | Refusal {
+    const judged = this.#judge(bytes);
+    if ('code' in judged) return judged;
+    const { unverified } = judged;
+    if (!isWithinValidity(unverified, nowMs)) return expired(unverified);
+    return { kind: 'inspected', txId: unverified.txId, ...judged };
+  }
+
+  /**
+   * The asynchronous half: the signature. Refuses with `overloaded` when too many signatures wait, and with
+   * `shutting_down` when the pool is closed.
+   */
+  async verifyInspected(inspected: InspectedSubmission): Promise<SubmittedCheck> {
+    const { unverified, verify, cacheKey } = inspected;
+    if (verify === undefined) return { kind: 'checked', transaction: unverified };
+    try {
+      const [valid] = await this.#pool.verify([verify]);
+      if (valid !== true) return refusal('bad_signature');
+    } catch (error) {
+      if (!(error instanceof OrdererError)) throw error;
+      if (error.code === 'closed') return refusal('shutting_down');
+      const detail =
+        error.code === 'overloaded' ? 'too many signatures wait to be checked' : error.message;
+      return refusal('overloaded', detail, { retryAfterMs: ORDERER_LIMITS.retryAfterMs });
+    }
+    this.#verified.add(cacheKey, unverified);
+    return { kind: 'checked', transaction: unverified };
+  }
+
+  /**
+   * Checks every envelope of a peer's batch.
+   *
+   * The answer is a function of the bytes and the channel's configuration alone: no clock, and caches that only
+   * save time. All correct replicas must give the same answer, whenever they come to look and whatever they saw
+   * before: a batch that some hold for valid and others do not would stall its lane, and the slots that refer
+   * to it. An overloaded replica therefore waits instead of refusing, and a dead verify thread is no verdict.
+   * Expiry is decided at execution, from the ordered time (`isWithinValidity`), where all see the same.
+   *
+   * Rejects with OrdererError `closed`, `worker_failed` or, when more calls wait than consensus can have batches
+   * open, `overloaded`: no answer can be had.
+   */
+  async checkBatch(envelopes: readonly Uint8Array[]): Promise<BatchCheck> {
+    const transactions: CheckedTransaction[] = [];
+    let previous: Promise<BatchCheck> | undefined;
+    for (let from = 0; from < envelopes.length; from += BATCH_PART_ITEMS) {
+      const part = this.#checkPart(envelopes.slice(from, from + BATCH_PART_ITEMS), from);
+      // Awaited in the next round, unless the part before it decides or fails first.
+      part.catch(() => {});
+      const settled = await previous;
+      if (settled?.kind === 'invalid') return settled;
+      if (settled !== undefined) transactions.push(...settled.transactions);
+      previous = part;
+    }
+    const last = await previous;
+    if (last?.kind === 'invalid') return last;
+    if (last !== undefined) transactions.push(...last.transactions);
+    return { kind: 'valid', transactions };
+  }
+
+  /** @param offset position of the first of these in the batch */
+  async #checkPart(envelopes: readonly Uint8Array[], offset: number): Promise<BatchCheck> {
+    const transactions: CheckedTransaction[] = [];
+    const items: VerifyItem[] = [];
+    /** Of each item: its position in the part, and its cache key. */
+    const open: { readonly position: number; readonly cacheKey: string }[] = [];
+    let refused: Refusal | undefined;
+    for (const [position, bytes] of envelopes.entries()) {
+      const judged = this.#judge(bytes);
+      if ('code' in judged) {
+        refused = judged;
+        break;
+      }
+      transactions.push(judged.unverified);
+      if (judged.verify === undefined) continue;
+      items.push(judged.verify);
+      open.push({ position, cacheKey: judged.cacheKey });
+    }
+    // Those before a refused one are verified all the same: the first that is not valid is to be named.
+    const verdicts = await this.#verifyPart(items);
+    for (const [i, { position, cacheKey }] of open.entries()) {
+      if (verdicts[i] !== true) {
+        return { kind: 'invalid', index: offset + position, refusal: refusal('bad_signature') };
+      }
+      this.#verified.add(cacheKey, transactions[position] as CheckedTransaction);
+    }
+    if (refused !== undefined) {
+      return { kind: 'invalid', index: offset + transactions.length, refusal: refused };
+    }
+    return { kind: 'valid', transactions };
+  }
+
+  #judge(bytes: Uint8Array): Judged {
+    const badLength = inspectLength(bytes, this.#context.absoluteMaxBytes);
+    if (badLength !== undefined) return badLength;
+    const cacheKey = this.#verified.key(bytes);
+    const known = this.#verified.get(cacheKey, bytes);
+    if (known !== undefined) return { unverified: known, verify: undefined, cacheKey };
+    const inspected = inspectEnvelope(bytes, this.#context);
+    if (inspected.kind === 'refused') return inspected;
+    return { unverified: inspected.unverified, verify: inspected.verify, cacheKey };
+  }
+
+  /** A thread that died is started again by the pool: asks a second time, once. */
+  async #verifyPart(items: readonly VerifyItem[]): Promise<boolean[]> {
+    try {
+      return await this.#pool.verify(items, { whenFull: 'wait' });
+    } catch (error) {
+      if (!(error instanceof OrdererError) || error.code !== 'worker_failed') throw error;
+      return await this.#pool.verify(items, { whenFull: 'wait' });
+    }
+  }
+}
+
+function expired(transaction: CheckedTransaction): Refusal {
+  const from = isoTime(transaction.notBeforeMs);
+  const until = isoTime(transaction.notAfterMs);
+  return refusal('expired_certificate', `it is valid from ${from} to ${until}`);
+}
+
+function isoTime(timeMs: number): string {
+  const date = new Date(timeMs);
+  return Number.isNaN(date.getTime()) ? String(timeMs) : date.toISOString();
+}
