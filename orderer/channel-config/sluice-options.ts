@@ -1,0 +1,140 @@
+/**
+ * Codec of `ConsensusType.metadata`: what is Sluice's alone.
+ *
+ * The bytes are a protobuf message whose field numbers start at 1000, so that Fabric's tools, which read the
+ * metadata of a `BFT` channel as SmartBFT's Options (fields below 100), find only unknown fields in it:
+ *
+ *   1000 version (1)             1004 batchBytesMax          1008 waitMode (1 spin, 2 adaptive, 3 block)
+ *   1001 windowSlots             1005 clockSkewMsMax
+ *   1002 laneAdvanceBatchesMax   1006 slowPathAfterMsMin
+ *   1003 laneAdvanceBytesMax     1007 slowPathAfterMsMax
+ *
+ * Every field is a varint, all are present, in this order: one meaning has one encoding.
+ */
+
+import type { Decoded } from '../../ledger/format/index.ts';
+import type { SluiceOptions } from './types.ts';
+
+const VERSION = 1;
+const FIRST_FIELD = 1000;
+const WAIT_MODES = ['spin', 'adaptive', 'block'] as const;
+
+type NumericOption = Exclude<keyof SluiceOptions, 'waitMode'>;
+
+/** In the order of their field numbers, with the range that a channel may choose from. */
+const NUMERIC_OPTIONS: readonly { name: NumericOption; min: number; max: number }[] = [
+  { name: 'windowSlots', min: 8, max: 4096 },
+  { name: 'laneAdvanceBatchesMax', min: 1, max: 65_536 },
+  { name: 'laneAdvanceBytesMax', min: 1024, max: 2 ** 30 },
+  { name: 'batchBytesMax', min: 1024, max: 2 ** 30 },
+  { name: 'clockSkewMsMax', min: 1, max: 600_000 },
+  { name: 'slowPathAfterMsMin', min: 1, max: 60_000 },
+  { name: 'slowPathAfterMsMax', min: 1, max: 60_000 },
+];
+
+/** What `sluice init` puts into a new channel. */
+export const DEFAULT_SLUICE_OPTIONS: SluiceOptions = {
+  windowSlots: 256,
+  laneAdvanceBatchesMax: 64,
+  laneAdvanceBytesMax: 4 * 1024 * 1024,
+  batchBytesMax: 256 * 1024,
+  clockSkewMsMax: 5_000,
+  slowPathAfterMsMin: 5,
+  slowPathAfterMsMax: 200,
+  waitMode: 'adaptive',
+};
+
+/** Undefined when the options are good; otherwise the sentence that says which one is not and why. */
+export function sluiceOptionsProblem(options: SluiceOptions): string | undefined {
+  for (const { name, min, max } of NUMERIC_OPTIONS) {
+    const value = options[name];
+    if (!Number.isSafeInteger(value) || value < min || value > max) {
+      return `${name} must be an integer in ${min}..${max}, found ${value}`;
+    }
+  }
+  if ((options.windowSlots & (options.windowSlots - 1)) !== 0) {
+    return `windowSlots must be a power of two, found ${options.windowSlots}`;
+  }
+  if (options.slowPathAfterMsMin > options.slowPathAfterMsMax) {
+    return `slowPathAfterMsMin (${options.slowPathAfterMsMin}) must not be above slowPathAfterMsMax (${options.slowPathAfterMsMax})`;
+  }
+  if (!WAIT_MODES.includes(options.waitMode)) {
+    return `waitMode must be one of ${WAIT_MODES.join(', ')}`;
+  }
+  return undefined;
+}
+
+/** Throws RangeError for options that `sluiceOptionsProblem` names: checking them first is the caller's work. */
+export function encodeSluiceOptions(options: SluiceOptions): Uint8Array {
+  const problem = sluiceOptionsProblem(options);
+  if (problem !== undefined) throw new RangeError(problem);
+  const values = [VERSION, ...NUMERIC_OPTIONS.map(({ name }) => options[name])];
+  values.push(WAIT_MODES.indexOf(options.waitMode) + 1);
+  const bytes: number[] = [];
+  for (const [index, value] of values.entries()) {
+    pushVarint(bytes, (FIRST_FIELD + index) * 8);
+    pushVarint(bytes, value);
+  }
+  return Uint8Array.from(bytes);
+}
+
+/** `foreign`: not Sluice's bytes at all, e.g. SmartBFT's Options. */
+export function decodeSluiceOptions(
+  bytes: Uint8Array,
+): Decoded<SluiceOptions> | { kind: 'foreign' } {
+  const reader = varintReader(bytes);
+  if (reader.next() !== FIRST_FIELD * 8) return { kind: 'foreign' };
+  const version = reader.next();
+  if (version !== VERSION) {
+    return malformed(`version ${version} of the options is not known here; this program reads 1`);
+  }
+  const values: Partial<Record<NumericOption, number>> = {};
+  for (const [index, { name }] of NUMERIC_OPTIONS.entries()) {
+    if (reader.next() !== (FIRST_FIELD + 1 + index) * 8) return malformed(`${name} is missing`);
+    const value = reader.next();
+    if (value === undefined) return malformed(`${name} is cut off`);
+    values[name] = value;
+  }
+  const modeTag = reader.next();
+  const mode = reader.next();
+  const waitMode = WAIT_MODES[(mode ?? 0) - 1];
+  if (modeTag !== (FIRST_FIELD + 1 + NUMERIC_OPTIONS.length) * 8 || waitMode === undefined) {
+    return malformed('waitMode is missing or unknown');
+  }
+  if (!reader.done()) return malformed('bytes after the last option');
+  const options = { ...(values as Record<NumericOption, number>), waitMode };
+  const problem = sluiceOptionsProblem(options);
+  return problem === undefined ? { kind: 'ok', value: options } : malformed(problem);
+}
+
+function malformed(reason: string): { kind: 'malformed'; reason: string } {
+  return { kind: 'malformed', reason };
+}
+
+function pushVarint(bytes: number[], value: number): void {
+  let rest = value;
+  while (rest >= 0x80) {
+    bytes.push((rest % 0x80) + 0x80);
+    rest = Math.floor(rest / 0x80);
+  }
+  bytes.push(rest);
+}
+
+/** `next` gives undefined at the end and for a varint that is cut off, not minimal or above 2^35. */
+function varintReader(bytes: Uint8Array): { next: () => number | undefined; done: () => boolean } {
+  let at = 0;
+  const next = (): number | undefined => {
+    let value = 0;
+    for (let length = 0; length < 5; length++) {
+      const byte = bytes[at + length];
+      if (byte === undefined) return undefined;
+      value += (byte & 0x7f) * 2 ** (7 * length);
+      if (byte >= 0x80) continue;
+      if (byte === 0 && length > 0) return undefined;
+      at += length + 1;
+      return value;
+    }
+    return undefined;
+  };
+  return { next, done: () => at === bytes.length };
+}

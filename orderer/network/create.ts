@@ -1,0 +1,360 @@
+/** Creation of a network: keys, certificates, genesis block, settings. All of it or nothing appears on disk. */
+
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import {
+  batchSizeProblem,
+  type ChannelConfig,
+  CONFIG_LIMITS,
+  type Consenter,
+  DEFAULT_SLUICE_OPTIONS,
+  encodeGenesisBlock,
+  isChannelName,
+  type MspConfig,
+  readChannelConfig,
+  type SluiceOptions,
+  sluiceOptionsProblem,
+} from '../channel-config/index.ts';
+import { standardPolicies } from '../policy/index.ts';
+import { createAuthority, issueCertificate, type KeyPair } from './certificates.ts';
+import { NetworkError } from './errors.ts';
+import { makeDirectory, syncDirectory, writeKeyPair, writeNewFile } from './files.ts';
+import { APPLICATION_MSP, NETWORK_FILE, ORDERER_MSP, replicaFile } from './layout.ts';
+import { apiUrl, networkYaml, type ReplicaPlace, replicaYaml } from './yaml-text.ts';
+
+export interface CreateNetworkOptions {
+  /** Must not exist, or be empty. */
+  readonly directory: string;
+  /** Number of replicas, 4 when absent; 3f + 1 tolerate f faulty ones. */
+  readonly replicas?: number;
+  readonly channel?: string;
+  /** Where replicas reach each other; replica i listens on `linkPortBase + i - 1`. */
+  readonly linkHost?: string;
+  readonly linkPortBase?: number;
+  /** Where clients reach replica i: `apiPortBase + i - 1`; 0 lets the system choose at each start. */
+  readonly apiHost?: string;
+  readonly apiPortBase?: number;
+  readonly batchSize?: Partial<ChannelConfig['batchSize']>;
+  readonly batchTimeoutMs?: number;
+  readonly sluice?: Partial<SluiceOptions>;
+  /** False: no gateway key; replicas accept signed envelopes only. */
+  readonly gateway?: boolean;
+  readonly nowMs?: number;
+  /** Called after each step with how many of all are done. */
+  readonly onProgress?: (progress: { done: number; total: number; step: string }) => void;
+}
+
+export interface CreatedNetwork {
+  readonly directory: string;
+  readonly networkFile: string;
+  readonly genesisFile: string;
+  readonly config: ChannelConfig;
+  readonly replicas: readonly { number: number; api: string; configFile: string }[];
+  /** The key that `sluice submit` signs with unless told otherwise. */
+  readonly user: { mspId: string; certificateFile: string; keyFile: string };
+}
+
+/** Defaults of `sluice init`; Fabric's sample network has the same batch settings. */
+export const NETWORK_DEFAULTS = {
+  replicas: 4,
+  channel: 'main',
+  linkHost: '127.0.0.1',
+  linkPortBase: 7151,
+  apiHost: '127.0.0.1',
+  apiPortBase: 7051,
+  batchSize: {
+    maxMessageCount: 500,
+    absoluteMaxBytes: 10 * 1024 * 1024,
+    preferredMaxBytes: 2 * 1024 * 1024,
+  },
+  batchTimeoutMs: 2000,
+} as const;
+
+type Plan = Required<Omit<CreateNetworkOptions, 'onProgress' | 'sluice' | 'batchSize'>> &
+  Pick<ChannelConfig, 'batchSize'> & { readonly sluice: SluiceOptions };
+
+/** Throws NetworkError `network_exists`, `directory_not_empty`, `bad_option`. */
+export async function createNetwork(options: CreateNetworkOptions): Promise<CreatedNetwork> {
+  const plan = planOf(options);
+  const target = resolve(plan.directory);
+  await requireFree(target);
+  const parent = dirname(target);
+  await mkdir(parent, { recursive: true });
+  const draft = join(parent, `.${basename(target)}.${randomBytes(6).toString('hex')}.creating`);
+  await makeDirectory(draft);
+  try {
+    const config = await fill(draft, plan, options.onProgress ?? (() => {}));
+    await publish(draft, target);
+    await syncDirectory(parent);
+    return describe(target, plan, config);
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function planOf(options: CreateNetworkOptions): Plan {
+  const { onProgress: _, ...given } = options;
+  const plan: Plan = {
+    ...NETWORK_DEFAULTS,
+    gateway: true,
+    nowMs: Date.now(),
+    ...given,
+    batchSize: { ...NETWORK_DEFAULTS.batchSize, ...options.batchSize },
+    sluice: { ...DEFAULT_SLUICE_OPTIONS, ...options.sluice },
+  };
+  const { consentersMax, batchTimeoutMsMax } = CONFIG_LIMITS;
+  requireRange('replicas', plan.replicas, 1, consentersMax);
+  requireRange('batchTimeoutMs', plan.batchTimeoutMs, 1, batchTimeoutMsMax);
+  requireRange('linkPortBase', plan.linkPortBase, 1, 65_536 - plan.replicas);
+  requireRange('apiPortBase', plan.apiPortBase, 0, 65_536 - plan.replicas);
+  if (!isChannelName(plan.channel)) {
+    throw new NetworkError(
+      'bad_option',
+      `channel: ${JSON.stringify(plan.channel)} is no channel name; use lower-case letters, digits, dots and dashes, starting with a letter`,
+    );
+  }
+  for (const name of ['linkHost', 'apiHost'] as const) {
+    if (/^[A-Za-z0-9.:_-]{1,255}$/.test(plan[name])) continue;
+    throw new NetworkError(
+      'bad_option',
+      `${name}: ${JSON.stringify(plan[name])} is no host name or IP address`,
+    );
+  }
+  const problem = batchSizeProblem(plan.batchSize) ?? sluiceOptionsProblem(plan.sluice);
+  if (problem !== undefined) throw new NetworkError('bad_option', problem);
+  checkPorts(plan);
+  return plan;
+}
+
+/** On one host, an API port that is also a link port would only show when the second replica starts. */
+function checkPorts(plan: Plan): void {
+  if (plan.apiPortBase === 0 || plan.apiHost !== plan.linkHost) return;
+  if (Math.abs(plan.apiPortBase - plan.linkPortBase) >= plan.replicas) return;
+  throw new NetworkError(
+    'bad_option',
+    `the API ports ${plan.apiPortBase}.. and the link ports ${plan.linkPortBase}.. of ${plan.replicas} replicas overlap; move one of them`,
+  );
+}
+
+function requireRange(name: string, value: number, min: number, max: number): void {
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return;
+  throw new NetworkError('bad_option', `${name}: must be ${min}..${max}, found ${value}`);
+}
+
+async function requireFree(target: string): Promise<void> {
+  let names: string[];
+  try {
+    names = await readdir(target);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return;
+    if (errorCode(error) !== 'ENOTDIR') throw error;
+    throw new NetworkError('directory_not_empty', `${target} is a file; name another directory`);
+  }
+  if (names.includes(NETWORK_FILE)) throw exists(target);
+  if (names.length > 0) {
+    throw new NetworkError(
+      'directory_not_empty',
+      `${target} is not empty (${names.slice(0, 3).join(', ')}); name another directory`,
+    );
+  }
+}
+
+function exists(target: string): NetworkError {
+  return new NetworkError(
+    'network_exists',
+    `there is a network in ${target} already; it is left as it is. Start it with sluice start, or name another directory`,
+  );
+}
+
+async function publish(draft: string, target: string): Promise<void> {
+  try {
+    await rename(draft, target);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') throw exists(target);
+    throw error;
+  }
+}
+
+function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined;
+}
+
+async function fill(
+  draft: string,
+  plan: Plan,
+  onProgress: NonNullable<CreateNetworkOptions['onProgress']>,
+): Promise<ChannelConfig> {
+  const total = plan.replicas + 3;
+  let done = 0;
+  const progress = (step: string): void => onProgress({ done: ++done, total, step });
+  const { nowMs } = plan;
+
+  const ca = await createAuthority({ commonName: 'ca', organization: ORDERER_MSP }, nowMs);
+  const tlsCa = await createAuthority({ commonName: 'tlsca', organization: ORDERER_MSP }, nowMs);
+  await writeKeyPair(join(draft, 'orgs', ORDERER_MSP, 'ca'), '', ca);
+  await writeKeyPair(join(draft, 'orgs', ORDERER_MSP, 'tlsca'), '', tlsCa);
+  progress(`organization ${ORDERER_MSP}`);
+
+  const orgCa = await createAuthority({ commonName: 'ca', organization: APPLICATION_MSP }, nowMs);
+  const organization = join(draft, 'orgs', APPLICATION_MSP);
+  await writeKeyPair(join(organization, 'ca'), '', orgCa);
+  for (const [name, unit] of [
+    ['admin', 'admin'],
+    ['user', 'client'],
+  ] as const) {
+    const writer = await member(orgCa, APPLICATION_MSP, name, unit, nowMs);
+    await writeKeyPair(join(organization, 'users', name), '', writer);
+  }
+  progress(`organization ${APPLICATION_MSP}`);
+
+  const consenters: Consenter[] = [];
+  for (const place of placesOf(plan)) {
+    consenters.push(await createReplica(draft, plan, place, { ca, tlsCa, orgCa }));
+    progress(`replica ${place.number}`);
+  }
+  const config = configOf(plan, consenters, { ca, tlsCa, orgCa });
+  const genesis = encodeGenesisBlock(config);
+  readChannelConfig(genesis);
+  await writeNewFile(join(draft, 'genesis', `${plan.channel}.block`), genesis);
+  const text = { ...plan, replicas: placesOf(plan) };
+  await writeNewFile(join(draft, NETWORK_FILE), networkYaml(text));
+  progress(`genesis block of channel ${plan.channel}`);
+  return config;
+}
+
+interface Authorities {
+  readonly ca: KeyPair;
+  readonly tlsCa: KeyPair;
+  readonly orgCa: KeyPair;
+}
+
+async function createReplica(
+  draft: string,
+  plan: Plan,
+  place: ReplicaPlace,
+  authorities: Authorities,
+): Promise<Consenter> {
+  const { number, host, linkPort: port } = place;
+  const { nowMs } = plan;
+  const name = `replica-${number}`;
+  const keys = join(draft, name, 'keys');
+  const identity = await member(authorities.ca, ORDERER_MSP, name, 'orderer', nowMs);
+  const tls = await issueCertificate(
+    authorities.tlsCa,
+    { commonName: name, organization: ORDERER_MSP },
+    {
+      algorithm: 'ed25519',
+      purpose: { kind: 'tls', hosts: [...new Set([host, 'localhost', '127.0.0.1', '::1'])] },
+      nowMs,
+    },
+  );
+  await writeKeyPair(keys, 'identity-', identity);
+  await writeKeyPair(keys, 'tls-', tls);
+  if (plan.gateway) {
+    const gateway = `gateway-${number}`;
+    const pair = await member(authorities.orgCa, APPLICATION_MSP, gateway, 'client', nowMs);
+    await writeKeyPair(keys, 'gateway-', pair);
+  }
+  const yaml = replicaYaml(place, plan.gateway ? APPLICATION_MSP : undefined);
+  await writeNewFile(replicaFile(draft, number), yaml);
+  return {
+    number,
+    host,
+    port,
+    mspId: ORDERER_MSP,
+    identityPem: identity.certificatePem,
+    clientTlsPem: tls.certificatePem,
+    serverTlsPem: tls.certificatePem,
+  };
+}
+
+/** An identity of an organization; its unit is its role. */
+function member(
+  authority: KeyPair,
+  organization: string,
+  commonName: string,
+  unit: string,
+  nowMs: number,
+): Promise<KeyPair> {
+  const subject = { commonName, organization, unit };
+  return issueCertificate(authority, subject, { algorithm: 'ed25519', purpose: 'identity', nowMs });
+}
+
+function placesOf(plan: Plan): ReplicaPlace[] {
+  return Array.from({ length: plan.replicas }, (_, index) => ({
+    number: index + 1,
+    host: plan.linkHost,
+    linkPort: plan.linkPortBase + index,
+    apiHost: plan.apiHost,
+    apiPort: plan.apiPortBase === 0 ? 0 : plan.apiPortBase + index,
+  }));
+}
+
+function configOf(
+  plan: Plan,
+  consenters: readonly Consenter[],
+  authorities: Authorities,
+): ChannelConfig {
+  const msps = [
+    mspOf(ORDERER_MSP, 'OrdererOrg', 'orderer', authorities.ca, authorities.tlsCa),
+    mspOf(APPLICATION_MSP, 'Org1', 'application', authorities.orgCa, undefined),
+  ];
+  return {
+    channel: plan.channel,
+    sequence: 0,
+    createdAtMs: plan.nowMs,
+    batchSize: plan.batchSize,
+    batchTimeoutMs: plan.batchTimeoutMs,
+    consenters,
+    msps,
+    policies: standardPolicies(msps, consenters),
+    sluice: plan.sluice,
+    ordererAddresses: placesOf(plan).map((place) => `${place.apiHost}:${place.apiPort}`),
+  };
+}
+
+function mspOf(
+  mspId: string,
+  group: string,
+  kind: 'orderer' | 'application',
+  ca: KeyPair,
+  tlsCa: KeyPair | undefined,
+): MspConfig {
+  const ou = (unit: string) => ({ unit, certificatePem: ca.certificatePem });
+  return {
+    mspId,
+    group,
+    kind,
+    rootCertsPem: [ca.certificatePem],
+    intermediateCertsPem: [],
+    adminsPem: [],
+    revokedPem: [],
+    tlsRootCertsPem: tlsCa === undefined ? [] : [tlsCa.certificatePem],
+    tlsIntermediateCertsPem: [],
+    nodeOus: { client: ou('client'), peer: ou('peer'), admin: ou('admin'), orderer: ou('orderer') },
+    organizationalUnits: [],
+  };
+}
+
+function describe(target: string, plan: Plan, config: ChannelConfig): CreatedNetwork {
+  const user = join(target, 'orgs', APPLICATION_MSP, 'users', 'user');
+  return {
+    directory: target,
+    networkFile: join(target, NETWORK_FILE),
+    genesisFile: join(target, 'genesis', `${plan.channel}.block`),
+    config,
+    replicas: placesOf(plan).map((place) => ({
+      number: place.number,
+      api: apiUrl(place),
+      configFile: replicaFile(target, place.number),
+    })),
+    user: {
+      mspId: APPLICATION_MSP,
+      certificateFile: join(user, 'cert.pem'),
+      keyFile: join(user, 'key.pem'),
+    },
+  };
+}

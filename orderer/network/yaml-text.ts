@@ -1,0 +1,90 @@
+/** The settings files that `sluice init` writes: commented, because they are read by people first. */
+
+import { formatDuration } from '../channel-config/duration.ts';
+import type { BatchSize } from '../channel-config/types.ts';
+
+export interface ReplicaPlace {
+  readonly number: number;
+  readonly host: string;
+  readonly linkPort: number;
+  readonly apiHost: string;
+  readonly apiPort: number;
+}
+
+export interface NetworkText {
+  readonly channel: string;
+  readonly replicas: readonly ReplicaPlace[];
+  readonly batchSize: BatchSize;
+  readonly batchTimeoutMs: number;
+}
+
+export function networkYaml(network: NetworkText): string {
+  const { batchSize } = network;
+  const replicas = network.replicas.map(
+    (replica) => `  - number: ${replica.number}
+    host: ${JSON.stringify(replica.host)}
+    port: ${replica.linkPort}
+    api: ${JSON.stringify(apiUrl(replica))}
+`,
+  );
+  return `# A Sluice network, written by \`sluice init\`. Every replica reads the same file; paths are relative to it.
+version: 1
+
+channels:
+  - name: ${network.channel}
+    genesis: genesis/${network.channel}.block
+    # For the reader: the genesis block decides, and a replica refuses to start when these differ from it.
+    batch:
+      maxMessageCount: ${batchSize.maxMessageCount}
+      absoluteMaxBytes: ${batchSize.absoluteMaxBytes}
+      preferredMaxBytes: ${batchSize.preferredMaxBytes}
+      timeout: ${formatDuration(network.batchTimeoutMs)}
+
+# Numbers are those of the genesis block's consenters. The other replicas connect to host and port (mutual TLS);
+# clients use the API.
+replicas:
+${replicas.join('')}
+transport:
+  # shm: all replicas on this machine, through shared memory.
+  provider: shm
+`;
+}
+
+export function replicaYaml(replica: ReplicaPlace, gatewayMspId: string | undefined): string {
+  const gateway =
+    gatewayMspId === undefined
+      ? ''
+      : `
+# Signs what comes as {"data": ...}, so that plain curl can submit. Remove it to accept signed envelopes only.
+gateway:
+  mspId: ${gatewayMspId}
+  certificate: keys/gateway-cert.pem
+  key: keys/gateway-key.pem
+`;
+  return `# Replica ${replica.number}, written by \`sluice init\`. Paths are relative to this file.
+version: 1
+number: ${replica.number}
+network: ../network.yaml
+dataDirectory: ledger
+
+keys:
+  identity:
+    certificate: keys/identity-cert.pem
+    key: keys/identity-key.pem
+  tls:
+    certificate: keys/tls-cert.pem
+    key: keys/tls-key.pem
+
+api:
+  host: ${JSON.stringify(replica.apiHost)}
+  port: ${replica.apiPort}
+${gateway}
+log:
+  level: info
+`;
+}
+
+export function apiUrl(replica: Pick<ReplicaPlace, 'apiHost' | 'apiPort'>): string {
+  const host = replica.apiHost.includes(':') ? `[${replica.apiHost}]` : replica.apiHost;
+  return `http://${host}:${replica.apiPort}`;
+}
