@@ -49,18 +49,38 @@ export function decodeBlock(bytes: Uint8Array): Decoded<Block> {
 }
 
 export function encodeBlock(block: Block): Uint8Array {
-  const headerBytes = encodeBlockHeader(block.header);
-  const dataSize = listSize(block.data);
-  const metadataSize = listSize(block.metadata);
+  return joinBlock(encodeBlockHeader(block.header), encodeBlockData(block.data), block.metadata);
+}
+
+/** `common.Block` from parts that are serialized already: `common.BlockHeader`, `common.BlockData`. */
+export function joinBlock(
+  header: Uint8Array,
+  data: Uint8Array,
+  metadata: readonly Uint8Array[],
+): Uint8Array {
+  const metadataSize = listSize(metadata);
   const writer = new WireWriter(
-    presentSize(headerBytes.length) + presentSize(dataSize) + presentSize(metadataSize),
+    presentSize(header.length) + presentSize(data.length) + presentSize(metadataSize),
   );
-  writer.presentField(1, headerBytes);
-  writer.openField(2, dataSize);
-  for (const entry of block.data) writer.presentField(1, entry);
+  writer.presentField(1, header);
+  writer.presentField(2, data);
   writer.openField(3, metadataSize);
-  for (const entry of block.metadata) writer.presentField(1, entry);
+  for (const entry of metadata) writer.presentField(1, entry);
   return writer.finish();
+}
+
+/** `common.BlockData`. */
+export function encodeBlockData(data: readonly Uint8Array[]): Uint8Array {
+  const writer = new WireWriter(listSize(data));
+  for (const entry of data) writer.presentField(1, entry);
+  return writer.finish();
+}
+
+export function decodeBlockData(bytes: Uint8Array): Decoded<Uint8Array[]> {
+  const reader = new WireReader(bytes);
+  const data = readEntries(reader, 'BlockData', FORMAT_LIMITS.blockEntriesMax);
+  reader.finish('BlockData', 1);
+  return decoded(reader, data);
 }
 
 /** `common.BlockHeader`. */
@@ -157,23 +177,27 @@ function readHeaderFields(reader: WireReader): BlockHeader {
 
 /** BlockData and BlockMetadata have the same shape: `repeated bytes` in field 1. */
 function readList(reader: WireReader, field: number, name: string, countMax: number): Uint8Array[] {
-  const list: Uint8Array[] = [];
   const outerEnd = reader.enterMessage(field, name);
   if (outerEnd < 0) {
     failAbsent(reader, `malformed Block: no ${name}`);
-    return list;
+    return [];
   }
+  const list = readEntries(reader, name, countMax);
+  reader.leave(outerEnd, name, 1);
+  return list;
+}
+
+function readEntries(reader: WireReader, name: string, countMax: number): Uint8Array[] {
+  const list: Uint8Array[] = [];
   for (;;) {
     const entry = reader.repeatedBytes(1, name);
-    if (entry === undefined) break;
+    if (entry === undefined) return list;
     if (list.length === countMax) {
       reader.fail(`malformed ${name}: more than ${countMax} entries`);
-      break;
+      return list;
     }
     list.push(entry);
   }
-  reader.leave(outerEnd, name, 1);
-  return list;
 }
 
 /** What stands in the place of an absent part explains more than the absence. */

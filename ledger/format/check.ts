@@ -47,10 +47,14 @@ export type CertificateResult =
  */
 export const GENESIS_SIGNATURES_METADATA: Uint8Array = Uint8Array.from([0x0a, 0x02, 0x0a, 0x00]);
 
+/** Replicas that may be faulty among n: floor((n - 1) / 3). */
+export function faultsOf(n: number): number {
+  return Math.floor((n - 1) / 3);
+}
+
 /** Signatures that certify a block among n consenters: ceil((n + f + 1) / 2), f = floor((n - 1) / 3). */
 export function quorumOf(n: number): number {
-  const faulty = Math.floor((n - 1) / 3);
-  return Math.ceil((n + faulty + 1) / 2);
+  return Math.ceil((n + faultsOf(n) + 1) / 2);
 }
 
 /**

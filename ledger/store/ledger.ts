@@ -1,0 +1,517 @@
+/**
+ * The ledger of one channel: blocks, their certificates and the transaction index in LevelDB.
+ *
+ * A block is stored, synced, as soon as it is cut; its certificate is attached when a quorum of signatures is there.
+ * Writers may call without waiting: calls are merged and stored in order, and each promise settles when its own content
+ * is stored. What is certified is never changed again.
+ */
+import { LedgerError } from '../errors.ts';
+import {
+  type Block,
+  bytesEqual,
+  dataHash,
+  decodeBlockData,
+  decodeBlockHeader,
+  decodeCertificate,
+  encodeBlockData,
+  encodeBlockHeader,
+  headerHash,
+  joinBlock,
+  METADATA,
+  parseEnvelope,
+  type Sha256,
+} from '../format/index.ts';
+import { writeCleanStop } from './clean-stop.ts';
+import { type Database, type Operation, readError, writeError } from './database.ts';
+import { STORE_LIMITS } from './limits.ts';
+import type { LogFinding } from './log-scan.ts';
+import {
+  type ChainState,
+  type HashedHeader,
+  type LedgerOptions,
+  type OpenedStore,
+  openStore,
+  put,
+  readRecord,
+  readStoredBlock,
+  requireRecord,
+} from './opening.ts';
+import {
+  blockKey,
+  CERTIFIED_KEY,
+  corrupt,
+  decodeLocation,
+  encodeCertified,
+  encodeLocation,
+  encodeTip,
+  isTxId,
+  KIND,
+  TIP_KEY,
+  type TransactionLocation,
+  transactionKey,
+} from './records.ts';
+import { WriteQueue } from './write-queue.ts';
+
+const EMPTY = new Uint8Array(0);
+
+/** A block and, for each entry of its data, the transaction id to index, or undefined for none. */
+export interface BlockToAppend {
+  block: Block;
+  /** 64 lower-case hex digits, equal to the envelope's own tx_id. */
+  txIds: readonly (string | undefined)[];
+}
+
+interface Prepared {
+  operations: Operation[];
+  next: ChainState;
+  locations: Map<string, TransactionLocation>;
+}
+
+export class Ledger {
+  readonly channel: string;
+  readonly directory: string;
+  readonly genesis: HashedHeader;
+  /** What a crash cut off the end of LevelDB's log, found when opening: worth a line in the replica's log. */
+  readonly tornLogs: readonly LogFinding[];
+  private readonly database: Database;
+  private readonly location: string;
+  private readonly sha256: Sha256;
+  private readonly queue: WriteQueue;
+  private readonly release: () => void;
+  /** What is on disk. */
+  private durable: ChainState;
+  /** What will be on disk when the queue has drained: new calls are checked against it. */
+  private pending: ChainState;
+  /** Certificates above `pending.certifiedHeight`, with a gap below. */
+  private readonly certificatesAhead: Set<number>;
+  /** Index entries of blocks in the queue. */
+  private readonly pendingLocations = new Map<string, TransactionLocation>();
+  private truncating = false;
+  private closing: Promise<void> | undefined;
+
+  /**
+   * Opens the ledger, or creates it with the genesis block. Throws LedgerError: genesis_mismatch, channel_mismatch,
+   * ledger_locked, ledger_corrupt, format_version, disk_full, write_failed.
+   */
+  static async open(options: LedgerOptions, deps: { sha256: Sha256 }): Promise<Ledger> {
+    return new Ledger(options, await openStore(options, deps.sha256), deps.sha256);
+  }
+
+  private constructor(options: LedgerOptions, store: OpenedStore, sha256: Sha256) {
+    this.channel = options.channel;
+    this.directory = options.directory;
+    this.genesis = store.genesis;
+    this.tornLogs = store.tornLogs;
+    this.database = store.database;
+    this.location = store.location;
+    this.sha256 = sha256;
+    this.queue = new WriteQueue(store.database, store.location);
+    this.release = store.release;
+    this.durable = store.state;
+    this.pending = store.state;
+    this.certificatesAhead = store.certificatesAhead;
+  }
+
+  /** Blocks on disk, genesis included. */
+  storedHeight(): number {
+    return this.durable.storedHeight;
+  }
+
+  /** Blocks on disk that have their certificate, without gap from the genesis block on. */
+  certifiedHeight(): number {
+    return this.durable.certifiedHeight;
+  }
+
+  /** Header of block `storedHeight() - 1`. */
+  tip(): HashedHeader {
+    return this.durable.tip;
+  }
+
+  /**
+   * Stores blocks without certificate, with their index entries, in one atomic synced batch. Rejects with
+   * `invalid_call` when a block does not extend the chain or is not well-formed (nothing is stored), `disk_full`,
+   * `write_failed`, `overloaded`, `ledger_closed`.
+   */
+  async appendBlocks(blocks: readonly BlockToAppend[]): Promise<void> {
+    await this.append(blocks, false);
+  }
+
+  /**
+   * Catch-up: as `appendBlocks`, each block with its certificate in metadata[0], which the caller has checked.
+   */
+  async appendCertified(blocks: readonly BlockToAppend[]): Promise<void> {
+    await this.append(blocks, true);
+  }
+
+  /**
+   * Stores the certificate (serialized `common.Metadata`) of a block that is stored or in the queue; the caller has
+   * checked it. Does nothing when the block has one. Not synced: after a power cut the replicas exchange their
+   * signatures again, and no block is lost.
+   */
+  async attachCertificate(number: number, metadataSignatures: Uint8Array): Promise<void> {
+    this.requireWritable();
+    const { pending } = this;
+    if (!Number.isSafeInteger(number) || number < 0 || number >= pending.storedHeight) {
+      throw invalidCall(
+        `block ${number} is not stored: append it before its certificate (height ${pending.storedHeight})`,
+      );
+    }
+    if (number < pending.certifiedHeight || this.certificatesAhead.has(number)) return;
+    requireCertificate(metadataSignatures, number);
+    this.queue.requireRoom(metadataSignatures.length);
+    this.certificatesAhead.add(number);
+    const operations: Operation[] = [
+      put(blockKey(KIND.SIGNATURES, number), metadataSignatures),
+      { type: 'del', key: blockKey(KIND.UNSIGNED, number) },
+    ];
+    const certifiedHeight = this.advanceCertified(pending.certifiedHeight);
+    if (certifiedHeight > pending.certifiedHeight) {
+      operations.push(put(CERTIFIED_KEY, encodeCertified(certifiedHeight)));
+    }
+    await this.commit(operations, { ...pending, certifiedHeight }, false, new Map());
+  }
+
+  /**
+   * Drops every block from `toHeight` on, with its index entries, so that `toHeight` blocks remain: for a replica that
+   * stored blocks which the others did not agree on. Refuses to drop a block that has a certificate.
+   */
+  async truncateUncertified(toHeight: number): Promise<void> {
+    this.requireWritable();
+    const lowest = Math.max(
+      this.pending.certifiedHeight,
+      ...[...this.certificatesAhead].map((n) => n + 1),
+    );
+    if (!Number.isSafeInteger(toHeight) || toHeight < lowest) {
+      throw invalidCall(
+        `block ${lowest - 1} has a certificate: the lowest height to cut to is ${lowest}`,
+      );
+    }
+    if (toHeight >= this.pending.storedHeight) return;
+    this.truncating = true;
+    try {
+      await this.queue.idle();
+      if (this.queue.failure !== undefined) throw this.queue.failure;
+      const operations: Operation[] = [];
+      for (let number = toHeight; number < this.pending.storedHeight; number += 1) {
+        operations.push(...(await this.removalOf(number)));
+      }
+      const { header } = await readStoredBlock(this.database, toHeight - 1);
+      const tip = { ...header, hash: headerHash(header, this.sha256) };
+      operations.push(put(TIP_KEY, encodeTip({ storedHeight: toHeight, tipHash: tip.hash })));
+      const next = { ...this.pending, storedHeight: toHeight, tip };
+      await this.commit(operations, next, true, new Map());
+    } finally {
+      this.truncating = false;
+    }
+  }
+
+  /** Serialized `common.Block` with its certificate; undefined when it is not certified here. */
+  async block(number: number): Promise<Uint8Array | undefined> {
+    this.requireOpen();
+    if (!isBelow(number, this.durable.certifiedHeight)) return undefined;
+    const what = `block ${number}`;
+    const [header, data, certificate] = await Promise.all([
+      requireRecord(this.database, blockKey(KIND.HEADER, number), what),
+      requireRecord(this.database, blockKey(KIND.DATA, number), what),
+      requireRecord(this.database, blockKey(KIND.SIGNATURES, number), what),
+    ]);
+    return joinBlock(header, data, [certificate, EMPTY, EMPTY, EMPTY, EMPTY]);
+  }
+
+  /** A stored block, certified or not: without certificate, metadata[0] is as it was appended. */
+  async storedBlock(number: number): Promise<Block | undefined> {
+    this.requireOpen();
+    if (!isBelow(number, this.durable.storedHeight)) return undefined;
+    const { header, dataBytes } = await readStoredBlock(this.database, number);
+    const data = decodeBlockData(dataBytes);
+    if (data.kind === 'malformed') {
+      throw corrupt(`block ${number} is damaged (${data.reason})`, { blockNumber: number });
+    }
+    const signatures = (await this.certificate(number)) ?? (await this.unsigned(number)) ?? EMPTY;
+    return { header, data: data.value, metadata: [signatures, EMPTY, EMPTY, EMPTY, EMPTY] };
+  }
+
+  /** Header of a stored block, certified or not; cheap, it does not read the data. */
+  async header(number: number): Promise<HashedHeader | undefined> {
+    this.requireOpen();
+    if (!isBelow(number, this.durable.storedHeight)) return undefined;
+    const bytes = await requireRecord(
+      this.database,
+      blockKey(KIND.HEADER, number),
+      `block ${number}`,
+    );
+    const header = decodeBlockHeader(bytes);
+    if (header.kind === 'malformed') {
+      throw corrupt(`the header of block ${number} is damaged (${header.reason})`, {
+        blockNumber: number,
+      });
+    }
+    return { ...header.value, hash: headerHash(header.value, this.sha256) };
+  }
+
+  /** The SIGNATURES metadata entry of a block; undefined when it has none here. */
+  async certificate(number: number): Promise<Uint8Array | undefined> {
+    this.requireOpen();
+    if (!isBelow(number, this.durable.storedHeight)) return undefined;
+    const what = `the certificate of block ${number}`;
+    return readRecord(this.database, blockKey(KIND.SIGNATURES, number), what);
+  }
+
+  /** What a block without certificate was appended with. */
+  private unsigned(number: number): Promise<Uint8Array | undefined> {
+    const what = `the metadata of block ${number}`;
+    return readRecord(this.database, blockKey(KIND.UNSIGNED, number), what);
+  }
+
+  /** Where a transaction is, in a stored block; undefined when it is in none, or `txId` is no id. */
+  async transaction(txId: string): Promise<TransactionLocation | undefined> {
+    this.requireOpen();
+    if (!isTxId(txId)) return undefined;
+    const content = await readRecord(
+      this.database,
+      transactionKey(txId),
+      `the index entry of transaction ${txId}`,
+    );
+    return content === undefined ? undefined : decodeLocation(content);
+  }
+
+  /**
+   * Which of the transactions are in a block that is stored or in the queue: for de-duplication, one multi-get.
+   * At most `lookupIdsMax` ids.
+   */
+  async hasTransactions(txIds: readonly string[]): Promise<boolean[]> {
+    this.requireOpen();
+    if (txIds.length > STORE_LIMITS.lookupIdsMax) {
+      throw invalidCall(`${txIds.length} ids in one look-up, at most ${STORE_LIMITS.lookupIdsMax}`);
+    }
+    // The queue first: an entry that moves from there to the disk meanwhile has been seen.
+    const found = txIds.map((txId) => this.pendingLocations.has(txId));
+    const asked: number[] = [];
+    for (const [index, txId] of txIds.entries()) {
+      if (found[index] !== true && isTxId(txId)) asked.push(index);
+    }
+    if (asked.length === 0) return found;
+    try {
+      const keys = asked.map((index) => transactionKey(txIds[index] ?? ''));
+      const stored = await this.database.hasMany(keys);
+      for (const [position, index] of asked.entries()) found[index] = stored[position] === true;
+    } catch (error) {
+      throw readError(error, 'the transaction index');
+    }
+    return found;
+  }
+
+  /**
+   * Certified blocks from `from` to `to`, both included, in order; ends at the certified height. Reads one block at a
+   * time, when it is asked for: a slow reader costs one block of memory.
+   */
+  async *read(
+    from: number,
+    to: number = Number.MAX_SAFE_INTEGER,
+  ): AsyncGenerator<{ number: number; bytes: Uint8Array }, void, undefined> {
+    for (let number = from; number <= to; number += 1) {
+      const bytes = await this.block(number);
+      if (bytes === undefined) return;
+      yield { number, bytes };
+    }
+  }
+
+  /** Waits for what is queued, then closes. May be called again. */
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  private async shutDown(): Promise<void> {
+    try {
+      await this.queue.idle();
+      if (this.queue.failure === undefined) {
+        // Certificates may not have been synced: the record of a clean stop must not be ahead of the disk.
+        const { storedHeight, tip } = this.durable;
+        const operation = put(TIP_KEY, encodeTip({ storedHeight, tipHash: tip.hash }));
+        await this.database.batch([operation], { sync: true });
+      }
+      await this.database.close();
+      if (this.queue.failure === undefined) {
+        await writeCleanStop(this.directory, { ...this.durable, tipHash: this.durable.tip.hash });
+      }
+    } catch (error) {
+      await this.database.close().catch(() => undefined);
+      throw writeError(error, this.location);
+    } finally {
+      this.release();
+    }
+  }
+
+  private async append(blocks: readonly BlockToAppend[], certified: boolean): Promise<void> {
+    this.requireWritable();
+    if (blocks.length === 0) return;
+    const { operations, next, locations } = this.prepare(blocks, certified);
+    this.queue.requireRoom(bytesOf(operations));
+    if (certified) {
+      for (const { block } of blocks) this.certificatesAhead.add(block.header.number);
+      const certifiedHeight = this.advanceCertified(next.certifiedHeight);
+      if (certifiedHeight > next.certifiedHeight) {
+        operations.push(put(CERTIFIED_KEY, encodeCertified(certifiedHeight)));
+        next.certifiedHeight = certifiedHeight;
+      }
+    }
+    await this.commit(operations, next, true, locations);
+  }
+
+  /** Checks the blocks and makes their records, without changing any state. */
+  private prepare(blocks: readonly BlockToAppend[], certified: boolean): Prepared {
+    const operations: Operation[] = [];
+    const locations = new Map<string, TransactionLocation>();
+    let { tip } = this.pending;
+    for (const { block, txIds } of blocks) {
+      requireExtension(block, txIds, tip, this.sha256);
+      const { number } = block.header;
+      operations.push(
+        put(blockKey(KIND.HEADER, number), encodeBlockHeader(block.header)),
+        put(blockKey(KIND.DATA, number), encodeBlockData(block.data)),
+      );
+      const signatures = block.metadata[METADATA.SIGNATURES] ?? EMPTY;
+      if (certified) requireCertificate(signatures, number);
+      if (signatures.length > 0) {
+        const kind = certified ? KIND.SIGNATURES : KIND.UNSIGNED;
+        operations.push(put(blockKey(kind, number), signatures));
+      }
+      for (const [index, txId] of txIds.entries()) {
+        if (txId === undefined) continue;
+        const location = { blockNumber: number, index };
+        locations.set(txId, location);
+        operations.push(put(transactionKey(txId), encodeLocation(location)));
+      }
+      tip = {
+        number,
+        previousHash: block.header.previousHash.slice(),
+        dataHash: block.header.dataHash.slice(),
+        hash: headerHash(block.header, this.sha256),
+      };
+    }
+    const storedHeight = tip.number + 1;
+    operations.push(put(TIP_KEY, encodeTip({ storedHeight, tipHash: tip.hash })));
+    return { operations, next: { ...this.pending, storedHeight, tip }, locations };
+  }
+
+  private commit(
+    operations: Operation[],
+    next: ChainState,
+    sync: boolean,
+    locations: Map<string, TransactionLocation>,
+  ): Promise<void> {
+    this.pending = next;
+    for (const [txId, location] of locations) this.pendingLocations.set(txId, location);
+    return this.queue.push({
+      operations,
+      bytes: bytesOf(operations),
+      sync,
+      stored: () => {
+        this.durable = next;
+        for (const [txId, location] of locations) {
+          if (this.pendingLocations.get(txId) === location) this.pendingLocations.delete(txId);
+        }
+      },
+    });
+  }
+
+  /** Moves certificates that are contiguous out of `certificatesAhead`; returns the new certified height. */
+  private advanceCertified(from: number): number {
+    let height = from;
+    while (this.certificatesAhead.delete(height)) height += 1;
+    return height;
+  }
+
+  /** Operations that take an uncertified block and its index entries away. */
+  private async removalOf(number: number): Promise<Operation[]> {
+    const block = await this.storedBlock(number);
+    if (block === undefined) return [];
+    const operations: Operation[] = [
+      { type: 'del', key: blockKey(KIND.HEADER, number) },
+      { type: 'del', key: blockKey(KIND.DATA, number) },
+      { type: 'del', key: blockKey(KIND.UNSIGNED, number) },
+    ];
+    for (const entry of block.data) {
+      const envelope = parseEnvelope(entry);
+      if (envelope.kind === 'malformed') continue;
+      const { txId } = envelope.value.channelHeader;
+      // An earlier block may hold the transaction already: its entry stays.
+      const location = await this.transaction(txId);
+      if (location?.blockNumber === number) {
+        operations.push({ type: 'del', key: transactionKey(txId) });
+      }
+    }
+    return operations;
+  }
+
+  private requireOpen(): void {
+    if (this.closing !== undefined) {
+      throw new LedgerError('ledger_closed', 'the ledger is closed: open it again');
+    }
+  }
+
+  private requireWritable(): void {
+    this.requireOpen();
+    if (this.truncating) throw invalidCall('wait for truncateUncertified before the next write');
+  }
+}
+
+/** The block is the one after `tip`, and what will be read back later is what Fabric's readers accept. */
+function requireExtension(
+  block: Block,
+  txIds: readonly (string | undefined)[],
+  tip: HashedHeader,
+  sha256: Sha256,
+): void {
+  const { header, data } = block;
+  if (header.number !== tip.number + 1) {
+    throw invalidCall(`block ${header.number} was appended, ${tip.number + 1} must be next`);
+  }
+  const name = `block ${header.number}`;
+  if (!bytesEqual(header.previousHash, tip.hash)) {
+    throw invalidCall(`${name} names another previous block than the stored one`);
+  }
+  if (!bytesEqual(header.dataHash, dataHash(data, sha256))) {
+    throw invalidCall(`${name} has data that does not fit its data hash`);
+  }
+  if (data.length === 0) throw invalidCall(`${name} has no transactions`);
+  if (txIds.length !== data.length) {
+    throw invalidCall(`${name} has ${data.length} transactions and ${txIds.length} ids`);
+  }
+  for (const [index, entry] of data.entries()) {
+    const envelope = parseEnvelope(entry);
+    if (envelope.kind === 'malformed') {
+      throw invalidCall(`transaction ${index} of ${name}: ${envelope.reason}`);
+    }
+    const txId = txIds[index];
+    if (txId === undefined) continue;
+    if (!isTxId(txId) || txId !== envelope.value.channelHeader.txId) {
+      throw invalidCall(`transaction ${index} of ${name} was given another id than its own`);
+    }
+  }
+}
+
+function requireCertificate(bytes: Uint8Array, number: number): void {
+  const certificate = decodeCertificate(bytes);
+  if (certificate.kind === 'malformed' || certificate.value.signatures.length === 0) {
+    const reason = certificate.kind === 'malformed' ? certificate.reason : 'it holds no signature';
+    throw invalidCall(`the certificate of block ${number} is none: ${reason}`);
+  }
+}
+
+function isBelow(number: number, height: number): boolean {
+  return Number.isSafeInteger(number) && number >= 0 && number < height;
+}
+
+function bytesOf(operations: readonly Operation[]): number {
+  let bytes = 0;
+  for (const operation of operations) {
+    bytes += operation.key.length + (operation.type === 'put' ? operation.value.length : 0);
+  }
+  return bytes;
+}
+
+function invalidCall(message: string): LedgerError {
+  return new LedgerError('invalid_call', message);
+}

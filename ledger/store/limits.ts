@@ -1,0 +1,33 @@
+/** Bounds of the block store. */
+export const STORE_LIMITS = {
+  /** LevelDB's cache of table blocks, bytes: reads of old blocks bypass it, the transaction index lives in it. */
+  cacheBytesMax: 4 * 1024 * 1024,
+  /** LevelDB's memtable and log, bytes; up to two are in memory. */
+  writeBufferBytesMax: 4 * 1024 * 1024,
+  /** LevelDB's table files, bytes. Open tables are mapped: this times `openFilesMax` bounds what is resident. */
+  tableFileBytesMax: 1024 * 1024,
+  /** LevelDB raises smaller values to 74. */
+  openFilesMax: 74,
+  /** Calls waiting for the disk. */
+  waitingCallsMax: 4096,
+  /** Bytes waiting for the disk. */
+  waitingBytesMax: 64 * 1024 * 1024,
+  /** Bytes that one synced batch merges, unless a single call brings more. */
+  batchBytesMax: 8 * 1024 * 1024,
+  /** Newest blocks that opening checks against checksum and hash chain: at least what a lost log record could hold. */
+  openCheckBlocksMax: 1024,
+  openCheckBytes: 16 * 1024 * 1024,
+  /** Transaction ids in one look-up. */
+  lookupIdsMax: 65_536,
+  /** Size of a block file that the folder reader accepts, bytes. */
+  blockFileBytesMax: 256 * 1024 * 1024,
+  /** Largest LevelDB log that the check before opening reads, bytes. */
+  logBytesMax: 512 * 1024 * 1024,
+} as const;
+
+if (STORE_LIMITS.openCheckBytes < 2 * STORE_LIMITS.writeBufferBytesMax) {
+  throw new Error('openCheckBytes must cover both memtables of LevelDB');
+}
+if (STORE_LIMITS.waitingBytesMax < STORE_LIMITS.batchBytesMax) {
+  throw new Error('waitingBytesMax must hold at least one batch');
+}

@@ -1,0 +1,413 @@
+/**
+ * Opens or creates the folder of one channel's ledger and checks that it is what was written. Nothing is repaired: what
+ * does not fit is an error that says so.
+ */
+import { chmod, mkdir, readdir, realpath } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { LedgerError } from '../errors.ts';
+import {
+  type Block,
+  type BlockHeader,
+  bytesEqual,
+  checkBlockLinks,
+  dataHash,
+  decodeBlock,
+  decodeBlockData,
+  decodeBlockHeader,
+  encodeBlockData,
+  encodeBlockHeader,
+  headerHash,
+  METADATA,
+  parseEnvelope,
+  type Sha256,
+  toHex,
+} from '../format/index.ts';
+import { describeHeights, readCleanStop, removeCleanStop, syncDirectory } from './clean-stop.ts';
+import { type Database, type Operation, openDatabase, readError, writeError } from './database.ts';
+import { STORE_LIMITS } from './limits.ts';
+import { type LogFinding, scanLogs } from './log-scan.ts';
+import {
+  blockKey,
+  blockNumberOf,
+  CERTIFIED_KEY,
+  corrupt,
+  decodeCertified,
+  decodeFormat,
+  decodeTip,
+  encodeCertified,
+  encodeFormat,
+  encodeLocation,
+  encodeTip,
+  FORMAT_KEY,
+  FORMAT_VERSION,
+  isTxId,
+  KIND,
+  seal,
+  TIP_KEY,
+  transactionKey,
+  unseal,
+} from './records.ts';
+
+/** A header and its hash, which is the next block's `previousHash`. */
+export type HashedHeader = BlockHeader & { hash: Uint8Array };
+
+export interface LedgerOptions {
+  /** The channel's own folder; created when missing. */
+  directory: string;
+  channel: string;
+  /** Serialized `common.Block` number 0. */
+  genesisBlock: Uint8Array;
+}
+
+export interface ChainState {
+  /** Blocks stored, genesis included. */
+  storedHeight: number;
+  /** Header of block `storedHeight - 1`. */
+  tip: HashedHeader;
+  /** Every block below has its certificate; never above `storedHeight`. */
+  certifiedHeight: number;
+}
+
+export interface OpenedStore {
+  database: Database;
+  location: string;
+  genesis: HashedHeader;
+  state: ChainState;
+  /** Certificates stored above `certifiedHeight`, with a gap below. */
+  certificatesAhead: Set<number>;
+  /** Ends of logs that a crash cut off. */
+  tornLogs: LogFinding[];
+  release: () => void;
+}
+
+/** LevelDB's folder inside the ledger's. */
+export const DATABASE_FOLDER = 'db';
+
+/**
+ * POSIX locks belong to the process, so a second opener in this process would pass LevelDB's lock; and closing its file
+ * would drop the first one's lock.
+ */
+const openInThisProcess = new Set<string>();
+
+/** Throws `ledger_locked` when this process has the folder open; returns the function that gives it back. */
+export function claimFolder(location: string): () => void {
+  if (openInThisProcess.has(location)) {
+    throw new LedgerError('ledger_locked', `${location} is open in this process: close it first`, {
+      location,
+    });
+  }
+  openInThisProcess.add(location);
+  return () => {
+    openInThisProcess.delete(location);
+  };
+}
+
+export async function openStore(options: LedgerOptions, sha256: Sha256): Promise<OpenedStore> {
+  const genesisBlock = readGenesis(options, sha256);
+  const location = await prepareFolder(options.directory);
+  const release = claimFolder(location);
+  let database: Database | undefined;
+  try {
+    const tornLogs = await requireSoundLogs(location);
+    const cleanStop = await readCleanStop(options.directory);
+    const isNew = await isNewFolder(location, cleanStop !== undefined);
+    database = await openDatabase(location, { createIfMissing: isNew });
+    if ((await readRecord(database, FORMAT_KEY, 'the format record')) === undefined) {
+      await create(database, location, options, genesisBlock, sha256);
+      await syncDirectory(options.directory);
+    }
+    const genesis = await checkIdentity(database, options, genesisBlock, sha256);
+    const { state, certificatesAhead } = await readState(database, sha256);
+    if (cleanStop !== undefined) {
+      const found = describeHeights({ ...state, tipHash: state.tip.hash });
+      if (found !== cleanStop) {
+        throw corrupt(`the ledger was closed at "${cleanStop}", LevelDB holds "${found}"`);
+      }
+      await removeCleanStop(options.directory);
+    }
+    return { database, location, genesis, state, certificatesAhead, tornLogs, release };
+  } catch (error) {
+    await database?.close().catch(() => undefined);
+    release();
+    throw error;
+  }
+}
+
+function readGenesis(options: LedgerOptions, sha256: Sha256): Block {
+  const block = decodeBlock(options.genesisBlock);
+  const fault =
+    block.kind === 'malformed' ? block : checkBlockLinks(block.value, undefined, sha256);
+  if (block.kind === 'malformed' || fault.kind !== 'ok') {
+    const reason = fault.kind === 'ok' ? '' : fault.reason;
+    throw new LedgerError(
+      'genesis_mismatch',
+      `what was given as genesis block of channel ${options.channel} is none: ${reason}`,
+      { channel: options.channel },
+    );
+  }
+  return block.value;
+}
+
+async function prepareFolder(directory: string): Promise<string> {
+  const location = join(directory, DATABASE_FOLDER);
+  try {
+    await mkdir(location, { recursive: true, mode: 0o700 });
+    await chmod(directory, 0o700);
+    await chmod(location, 0o700);
+    await syncDirectory(directory);
+    await syncDirectory(dirname(directory));
+  } catch (error) {
+    throw writeError(error, directory);
+  }
+  return realpath(location);
+}
+
+async function requireSoundLogs(location: string): Promise<LogFinding[]> {
+  const findings = await scanLogs(location);
+  for (const finding of findings) {
+    if (finding.kind !== 'changed') continue;
+    const { file, offset, reason, blockNumber } = finding;
+    throw corrupt(`${join(location, file)}, byte ${offset}: ${reason}`, { blockNumber, offset });
+  }
+  return findings;
+}
+
+/** LevelDB would create a new database over the remains of one whose CURRENT file is gone. */
+async function isNewFolder(location: string, wasClosed: boolean): Promise<boolean> {
+  const names = await readdir(location);
+  if (names.includes('CURRENT')) return false;
+  if (wasClosed || names.some((name) => /\.(ldb|sst|log)$|^MANIFEST/.test(name))) {
+    throw corrupt(`${location} lacks LevelDB's CURRENT file`);
+  }
+  return true;
+}
+
+async function create(
+  database: Database,
+  location: string,
+  options: LedgerOptions,
+  genesisBlock: Block,
+  sha256: Sha256,
+): Promise<void> {
+  const keys = await database.keys({ limit: 1 }).all();
+  if (keys.length > 0) throw corrupt('the format record is missing');
+  const hash = headerHash(genesisBlock.header, sha256);
+  const certificate = genesisBlock.metadata[METADATA.SIGNATURES] ?? new Uint8Array(0);
+  const operations: Operation[] = [
+    put(
+      FORMAT_KEY,
+      encodeFormat({ version: FORMAT_VERSION, genesisHash: hash, channel: options.channel }),
+    ),
+    put(blockKey(KIND.HEADER, 0), encodeBlockHeader(genesisBlock.header)),
+    put(blockKey(KIND.DATA, 0), encodeBlockData(genesisBlock.data)),
+    put(blockKey(KIND.SIGNATURES, 0), certificate),
+    put(TIP_KEY, encodeTip({ storedHeight: 1, tipHash: hash })),
+    put(CERTIFIED_KEY, encodeCertified(1)),
+  ];
+  for (const [index, entry] of genesisBlock.data.entries()) {
+    const envelope = parseEnvelope(entry);
+    const txId = envelope.kind === 'ok' ? envelope.value.channelHeader.txId : '';
+    if (!isTxId(txId)) continue;
+    operations.push(put(transactionKey(txId), encodeLocation({ blockNumber: 0, index })));
+  }
+  try {
+    await database.batch(operations, { sync: true });
+  } catch (error) {
+    throw writeError(error, location);
+  }
+}
+
+/** Version, channel and genesis block are the ones that the caller expects. */
+async function checkIdentity(
+  database: Database,
+  options: LedgerOptions,
+  genesisBlock: Block,
+  sha256: Sha256,
+): Promise<HashedHeader> {
+  const format = decodeFormat(await requireRecord(database, FORMAT_KEY, 'the format record'));
+  if (format.version !== FORMAT_VERSION) {
+    throw new LedgerError(
+      'format_version',
+      `${options.directory} has ledger format ${format.version}, this Sluice reads ${FORMAT_VERSION}: use the matching version`,
+      { found: format.version, expected: FORMAT_VERSION },
+    );
+  }
+  if (format.channel !== options.channel) {
+    throw new LedgerError(
+      'channel_mismatch',
+      `${options.directory} holds channel ${format.channel}, not ${options.channel}: check the replica's configuration`,
+      { found: format.channel, expected: options.channel },
+    );
+  }
+  const hash = headerHash(genesisBlock.header, sha256);
+  const stored = await readStoredBlock(database, 0);
+  const certificate = await requireRecord(database, blockKey(KIND.SIGNATURES, 0), 'block 0');
+  // The header's hash does not cover the metadata, so everything is compared.
+  if (
+    !bytesEqual(format.genesisHash, hash) ||
+    !bytesEqual(stored.headerBytes, encodeBlockHeader(genesisBlock.header)) ||
+    !bytesEqual(stored.dataBytes, encodeBlockData(genesisBlock.data)) ||
+    !bytesEqual(certificate, genesisBlock.metadata[METADATA.SIGNATURES] ?? certificate)
+  ) {
+    throw new LedgerError(
+      'genesis_mismatch',
+      `${options.directory} starts with genesis block ${toHex(format.genesisHash)}, the configuration names ${toHex(hash)}: it belongs to another network, or was created anew`,
+      { found: toHex(format.genesisHash), expected: toHex(hash) },
+    );
+  }
+  return { ...genesisBlock.header, hash };
+}
+
+async function readState(
+  database: Database,
+  sha256: Sha256,
+): Promise<{ state: ChainState; certificatesAhead: Set<number> }> {
+  const tipRecord = decodeTip(await requireRecord(database, TIP_KEY, 'the tip record'));
+  const certifiedHeight = decodeCertified(
+    await requireRecord(database, CERTIFIED_KEY, 'the certified-height record'),
+  );
+  const { storedHeight } = tipRecord;
+  if (storedHeight < 1 || certifiedHeight < 1 || certifiedHeight > storedHeight) {
+    throw corrupt(`heights ${storedHeight} stored and ${certifiedHeight} certified cannot be`);
+  }
+  for (const kind of [KIND.HEADER, KIND.DATA, KIND.SIGNATURES]) {
+    const beyond = await firstNumbers(database, kind, storedHeight, storedHeight + 1, 1);
+    if (beyond.length > 0) {
+      throw corrupt(`the tip record says ${storedHeight} blocks, but later ones are stored`, {
+        blockNumber: storedHeight,
+      });
+    }
+  }
+  const tip = await checkNewestBlocks(database, storedHeight, certifiedHeight, sha256);
+  if (!bytesEqual(tip.hash, tipRecord.tipHash)) {
+    throw corrupt(`block ${tip.number} is not the one that the tip record names`, {
+      blockNumber: tip.number,
+    });
+  }
+  const ahead = await firstNumbers(
+    database,
+    KIND.SIGNATURES,
+    certifiedHeight,
+    storedHeight,
+    storedHeight - certifiedHeight,
+  );
+  if (ahead.includes(certifiedHeight)) {
+    throw corrupt(`block ${certifiedHeight} has a certificate that the records do not count`, {
+      blockNumber: certifiedHeight,
+    });
+  }
+  return { state: { storedHeight, tip, certifiedHeight }, certificatesAhead: new Set(ahead) };
+}
+
+/** Checks what a damaged log could have taken away: checksums, hashes and links of the newest blocks. */
+async function checkNewestBlocks(
+  database: Database,
+  storedHeight: number,
+  certifiedHeight: number,
+  sha256: Sha256,
+): Promise<HashedHeader> {
+  let tip: HashedHeader | undefined;
+  let next: BlockHeader | undefined;
+  let bytes = 0;
+  const lowest = Math.max(0, storedHeight - STORE_LIMITS.openCheckBlocksMax);
+  for (let number = storedHeight - 1; number >= lowest; number -= 1) {
+    const stored = await readStoredBlock(database, number);
+    const hash = headerHash(stored.header, sha256);
+    const data = decodeBlockData(stored.dataBytes);
+    if (
+      stored.header.number !== number ||
+      data.kind === 'malformed' ||
+      !bytesEqual(dataHash(data.value, sha256), stored.header.dataHash)
+    ) {
+      throw corrupt(`block ${number} does not fit its own header`, { blockNumber: number });
+    }
+    if (next !== undefined && !bytesEqual(next.previousHash, hash)) {
+      throw corrupt(`block ${next.number} does not follow block ${number}`, {
+        blockNumber: number,
+      });
+    }
+    if (number < certifiedHeight) {
+      const what = `the certificate of block ${number}`;
+      await requireRecord(database, blockKey(KIND.SIGNATURES, number), what);
+    }
+    tip ??= { ...stored.header, hash };
+    next = stored.header;
+    bytes += stored.dataBytes.length;
+    if (bytes >= STORE_LIMITS.openCheckBytes) break;
+  }
+  if (tip === undefined) throw corrupt('there is no block');
+  return tip;
+}
+
+export interface StoredBlock {
+  header: BlockHeader;
+  headerBytes: Uint8Array;
+  dataBytes: Uint8Array;
+}
+
+/** Header and data of a block below the stored height; throws `ledger_corrupt` naming the block. */
+export async function readStoredBlock(database: Database, number: number): Promise<StoredBlock> {
+  const what = `block ${number}`;
+  const headerBytes = await requireRecord(database, blockKey(KIND.HEADER, number), what);
+  const dataBytes = await requireRecord(database, blockKey(KIND.DATA, number), what);
+  const header = decodeBlockHeader(headerBytes);
+  if (header.kind === 'malformed') {
+    throw corrupt(`the header of block ${number} is damaged (${header.reason})`, {
+      blockNumber: number,
+    });
+  }
+  return { header: header.value, headerBytes, dataBytes };
+}
+
+/** A record's content, or undefined when it is not there. */
+export async function readRecord(
+  database: Database,
+  key: Uint8Array,
+  what: string,
+): Promise<Uint8Array | undefined> {
+  let value: Uint8Array | undefined;
+  try {
+    value = await database.get(key, { fillCache: key[0] === KIND.TRANSACTION });
+  } catch (error) {
+    throw readError(error, what);
+  }
+  return value === undefined ? undefined : unseal(key, value, what);
+}
+
+export async function requireRecord(
+  database: Database,
+  key: Uint8Array,
+  what: string,
+): Promise<Uint8Array> {
+  const content = await readRecord(database, key, what);
+  if (content !== undefined) return content;
+  const blockNumber = blockNumberOf(key);
+  throw corrupt(`${what} is missing`, blockNumber === undefined ? {} : { blockNumber });
+}
+
+export function put(key: Uint8Array, content: Uint8Array): Operation {
+  return { type: 'put', key, value: seal(key, content) };
+}
+
+/** Numbers of the first records of a kind from `from` on; `to` may be ignored beyond `limit`. */
+async function firstNumbers(
+  database: Database,
+  kind: number,
+  from: number,
+  to: number,
+  limit: number,
+): Promise<number[]> {
+  if (limit === 0) return [];
+  const numbers: number[] = [];
+  const end = to > from + 1 ? blockKey(kind, to) : Uint8Array.of(kind + 1);
+  try {
+    for await (const key of database.keys({ gte: blockKey(kind, from), lt: end, limit })) {
+      const number = blockNumberOf(key);
+      if (number === undefined) throw corrupt('a key has a wrong form');
+      numbers.push(number);
+    }
+  } catch (error) {
+    throw readError(error, `the list of blocks from ${from}`);
+  }
+  return numbers;
+}

@@ -1,0 +1,199 @@
+/**
+ * Keys and values in LevelDB. Integers are big-endian, so that the order of keys is the order of blocks.
+ *
+ *   key                                   value (after 4 bytes CRC-32 of key and value)
+ *   ┌──────┐
+ *   │ 0x01 │ format                       version u32, SHA-256 of the genesis block's header, channel name UTF-8
+ *   ├──────┤
+ *   │ 0x02 │ tip                          stored height u64, hash of the newest stored header
+ *   ├──────┤
+ *   │ 0x03 │ certified                    certified height u64
+ *   ├──────┼──────────────────┐
+ *   │ 0x10 │ block number u64 │ header    `common.BlockHeader`
+ *   │ 0x11 │ block number u64 │ data      `common.BlockData`
+ *   │ 0x12 │ block number u64 │ signat.   the SIGNATURES metadata entry: `common.Metadata`
+ *   │ 0x13 │ block number u64 │ unsigned  the same entry before its signatures; gone once they are there
+ *   ├──────┼──────────────────┴────────┐
+ *   │ 0x20 │ transaction id, 32 bytes  │ block number u64, index u32
+ *   └──────┴───────────────────────────┘
+ *
+ * LevelDB does not verify its own checksums on reads, therefore every record has one. It finds what rotted; what was
+ * changed on purpose is found by the hash chain and the certificates (scripts/verify).
+ */
+import { crc32 } from 'node:zlib';
+import { LedgerError } from '../errors.ts';
+import { plainView } from '../format/wire-reader.ts';
+
+/** Layout described above; a folder of another version is refused. */
+export const FORMAT_VERSION = 1;
+
+export const KIND = {
+  FORMAT: 0x01,
+  TIP: 0x02,
+  CERTIFIED: 0x03,
+  HEADER: 0x10,
+  DATA: 0x11,
+  SIGNATURES: 0x12,
+  UNSIGNED: 0x13,
+  TRANSACTION: 0x20,
+} as const;
+
+export const FORMAT_KEY: Uint8Array = Uint8Array.of(KIND.FORMAT);
+export const TIP_KEY: Uint8Array = Uint8Array.of(KIND.TIP);
+export const CERTIFIED_KEY: Uint8Array = Uint8Array.of(KIND.CERTIFIED);
+
+const CHECKSUM_BYTES = 4;
+const HASH_BYTES = 32;
+const TX_ID_PATTERN = /^[0-9a-f]{64}$/;
+
+export interface FormatRecord {
+  version: number;
+  genesisHash: Uint8Array;
+  channel: string;
+}
+
+export interface TipRecord {
+  storedHeight: number;
+  tipHash: Uint8Array;
+}
+
+export interface TransactionLocation {
+  blockNumber: number;
+  /** Position in the block's data, from 0. */
+  index: number;
+}
+
+export function blockKey(kind: number, number: number): Uint8Array {
+  const key = new Uint8Array(9);
+  key[0] = kind;
+  new DataView(key.buffer).setBigUint64(1, BigInt(number));
+  return key;
+}
+
+/** Block number of a key made by `blockKey`; undefined above 2^53 - 1 or for another length. */
+export function blockNumberOf(key: Uint8Array): number | undefined {
+  if (key.length !== 9) return undefined;
+  const number = Number(view(key).getBigUint64(1));
+  return Number.isSafeInteger(number) ? number : undefined;
+}
+
+export function isTxId(txId: string): boolean {
+  return TX_ID_PATTERN.test(txId);
+}
+
+/** `txId`: 64 lower-case hex digits. */
+export function transactionKey(txId: string): Uint8Array {
+  const key = new Uint8Array(1 + HASH_BYTES);
+  key[0] = KIND.TRANSACTION;
+  for (let index = 0; index < HASH_BYTES; index += 1) {
+    key[index + 1] = Number.parseInt(txId.slice(2 * index, 2 * index + 2), 16);
+  }
+  return key;
+}
+
+/** Puts the checksum before the content. */
+export function seal(key: Uint8Array, content: Uint8Array): Uint8Array {
+  const value = new Uint8Array(CHECKSUM_BYTES + content.length);
+  view(value).setUint32(0, crc32(content, crc32(key)));
+  value.set(content, CHECKSUM_BYTES);
+  return value;
+}
+
+/** The content, whatever the checksum says, and whether it says that the content is what was written. */
+export function inspect(
+  key: Uint8Array,
+  value: Uint8Array,
+): { content: Uint8Array; intact: boolean } {
+  if (value.length < CHECKSUM_BYTES) return { content: new Uint8Array(0), intact: false };
+  const content = plainView(value).subarray(CHECKSUM_BYTES);
+  return { content, intact: view(value).getUint32(0) === crc32(content, crc32(key)) };
+}
+
+/** The content; throws `ledger_corrupt` naming `what` when it is not what was written. */
+export function unseal(key: Uint8Array, value: Uint8Array, what: string): Uint8Array {
+  const { content, intact } = inspect(key, value);
+  if (!intact) throw corrupt(`${what} does not match its checksum`, numberData(key));
+  return content;
+}
+
+export function encodeFormat(record: FormatRecord): Uint8Array {
+  const channel = new TextEncoder().encode(record.channel);
+  const out = new Uint8Array(4 + HASH_BYTES + channel.length);
+  view(out).setUint32(0, record.version);
+  out.set(record.genesisHash, 4);
+  out.set(channel, 4 + HASH_BYTES);
+  return out;
+}
+
+export function decodeFormat(content: Uint8Array): FormatRecord {
+  if (content.length < 4 + HASH_BYTES) throw corrupt('the format record is too short');
+  return {
+    version: view(content).getUint32(0),
+    genesisHash: content.slice(4, 4 + HASH_BYTES),
+    channel: new TextDecoder().decode(content.subarray(4 + HASH_BYTES)),
+  };
+}
+
+export function encodeTip(record: TipRecord): Uint8Array {
+  const out = new Uint8Array(8 + HASH_BYTES);
+  view(out).setBigUint64(0, BigInt(record.storedHeight));
+  out.set(record.tipHash, 8);
+  return out;
+}
+
+export function decodeTip(content: Uint8Array): TipRecord {
+  if (content.length !== 8 + HASH_BYTES) throw corrupt('the tip record has a wrong length');
+  return { storedHeight: readHeight(content, 0, 'tip'), tipHash: content.slice(8) };
+}
+
+export function encodeCertified(height: number): Uint8Array {
+  const out = new Uint8Array(8);
+  view(out).setBigUint64(0, BigInt(height));
+  return out;
+}
+
+export function decodeCertified(content: Uint8Array): number {
+  if (content.length !== 8) throw corrupt('the certified-height record has a wrong length');
+  return readHeight(content, 0, 'certified-height');
+}
+
+export function encodeLocation(location: TransactionLocation): Uint8Array {
+  const out = new Uint8Array(12);
+  view(out).setBigUint64(0, BigInt(location.blockNumber));
+  view(out).setUint32(8, location.index);
+  return out;
+}
+
+export function decodeLocation(content: Uint8Array): TransactionLocation {
+  if (content.length !== 12) throw corrupt('a transaction index record has a wrong length');
+  return {
+    blockNumber: readHeight(content, 0, 'transaction index'),
+    index: view(content).getUint32(8),
+  };
+}
+
+export function corrupt(
+  what: string,
+  data: Record<string, string | number | undefined> = {},
+): LedgerError {
+  return new LedgerError(
+    'ledger_corrupt',
+    `${what}; the stored ledger is not what was written: check the disk, move the folder away and let the replica fetch the chain from its peers`,
+    data,
+  );
+}
+
+function numberData(key: Uint8Array): Record<string, string | number | undefined> {
+  const number = blockNumberOf(key);
+  return number === undefined ? {} : { blockNumber: number };
+}
+
+function readHeight(content: Uint8Array, offset: number, name: string): number {
+  const value = Number(view(content).getBigUint64(offset));
+  if (!Number.isSafeInteger(value)) throw corrupt(`the ${name} record holds an impossible number`);
+  return value;
+}
+
+function view(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,294 @@
+/**
+ * A stopped replica's ledger, opened for reading without changing a byte of it. LevelDB has no read-only mode (opening
+ * turns the log into tables), so it is given a temporary folder in which the log and the manifest are copies, and the
+ * tables, which LevelDB never changes, are symbolic links. The lock file is linked, too: while the replica runs, opening
+ * fails with `ledger_locked`, and a replica cannot start during the audit.
+ *
+ * Nothing here trusts the stored checksums: the auditor gets the bytes as they are, and what is wrong as sentences.
+ */
+import { copyFile, mkdtemp, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LedgerError } from '../errors.ts';
+import { joinBlock } from '../format/index.ts';
+import { describeHeights, readCleanStop } from './clean-stop.ts';
+import { type Database, openDatabase, readError } from './database.ts';
+import { scanLogs } from './log-scan.ts';
+import { claimFolder, DATABASE_FOLDER } from './opening.ts';
+import {
+  blockKey,
+  blockNumberOf,
+  CERTIFIED_KEY,
+  decodeCertified,
+  decodeFormat,
+  decodeLocation,
+  decodeTip,
+  FORMAT_KEY,
+  FORMAT_VERSION,
+  inspect,
+  isTxId,
+  KIND,
+  TIP_KEY,
+  type TransactionLocation,
+  transactionKey,
+} from './records.ts';
+
+const EMPTY = new Uint8Array(0);
+
+export type RawBlock =
+  | {
+      kind: 'block';
+      number: number;
+      /** Serialized `common.Block`, made of the bytes as stored. */
+      bytes: Uint8Array;
+      certified: boolean;
+      /** Set when a stored checksum does not fit. */
+      fault: string | undefined;
+    }
+  | { kind: 'missing'; number: number; fault: string };
+
+export class LedgerSnapshot {
+  readonly channel: string;
+  readonly storedHeight: number;
+  readonly certifiedHeight: number;
+  /** What is wrong with the folder itself, apart from the blocks. Empty for a sound one. */
+  readonly faults: readonly string[];
+  /** What is worth knowing and not wrong: the end of a log that a crash cut off. */
+  readonly notes: readonly string[];
+  private readonly database: Database;
+  private readonly cleanUp: () => Promise<void>;
+
+  /**
+   * Opens the folder of one channel (as `Ledger.open`'s `directory`). Throws `ledger_missing`, `ledger_locked`,
+   * `ledger_corrupt` (LevelDB cannot open it at all), `format_version`.
+   */
+  static async open(options: { directory: string }): Promise<LedgerSnapshot> {
+    const source = join(options.directory, DATABASE_FOLDER);
+    await requireLedger(source);
+    const release = claimFolder(await realpath(source));
+    const copy = await mkdtemp(join(tmpdir(), 'sluice-audit-'));
+    let database: Database | undefined;
+    const cleanUp = async (): Promise<void> => {
+      await database?.close().catch(() => undefined);
+      await rm(copy, { recursive: true, force: true });
+      release();
+    };
+    try {
+      const before = await listing(source);
+      const findings = await scanLogs(source);
+      await imitate(source, copy);
+      database = await openDatabase(copy, { createIfMissing: false });
+      // From here on the lock is ours; a replica that wrote while the files were copied is gone again or was too late.
+      if ((await listing(source)) !== before) {
+        throw new LedgerError('ledger_locked', `${source} is in use: stop the replica first`, {
+          location: source,
+        });
+      }
+      const faults: string[] = [];
+      const notes: string[] = [];
+      for (const finding of findings) {
+        const place = `${finding.file}, byte ${finding.offset}`;
+        if (finding.kind === 'torn') {
+          notes.push(`${place}: a crash cut the last write off, ${finding.bytes} bytes ignored`);
+        } else {
+          const where =
+            finding.blockNumber === undefined ? '' : ` (at block ${finding.blockNumber})`;
+          faults.push(`${place}: ${finding.reason}${where}`);
+        }
+      }
+      const head = await readHead(database, faults);
+      await compareCleanStop(options.directory, head, faults);
+      return new LedgerSnapshot(database, cleanUp, head, faults, notes);
+    } catch (error) {
+      await cleanUp();
+      throw error;
+    }
+  }
+
+  private constructor(
+    database: Database,
+    cleanUp: () => Promise<void>,
+    head: Head,
+    faults: readonly string[],
+    notes: readonly string[],
+  ) {
+    this.database = database;
+    this.cleanUp = cleanUp;
+    this.channel = head.channel;
+    this.storedHeight = head.storedHeight;
+    this.certifiedHeight = head.certifiedHeight;
+    this.faults = faults;
+    this.notes = notes;
+  }
+
+  /** Every stored block from `from` on, in order, gaps named, uncertified ones included. One block in memory. */
+  async *rawBlocks(from = 0): AsyncGenerator<RawBlock, void, undefined> {
+    for (let number = from; number < this.storedHeight; number += 1) yield this.rawBlock(number);
+  }
+
+  async rawBlock(number: number): Promise<RawBlock> {
+    const header = await readRaw(this.database, blockKey(KIND.HEADER, number));
+    const data = await readRaw(this.database, blockKey(KIND.DATA, number));
+    const certificate = await readRaw(this.database, blockKey(KIND.SIGNATURES, number));
+    if (header.content === undefined || data.content === undefined) {
+      const part = header.content === undefined ? header : data;
+      return { kind: 'missing', number, fault: part.fault ?? `block ${number} is missing` };
+    }
+    const fault = header.fault ?? data.fault ?? certificate.fault;
+    return {
+      kind: 'block',
+      number,
+      bytes: joinBlock(header.content, data.content, [
+        certificate.content ?? EMPTY,
+        EMPTY,
+        EMPTY,
+        EMPTY,
+        EMPTY,
+      ]),
+      certified: certificate.content !== undefined,
+      fault: fault === undefined ? undefined : `block ${number}: ${fault}`,
+    };
+  }
+
+  /** What the transaction index says; the auditor compares it with the blocks. */
+  async transaction(txId: string): Promise<TransactionLocation | undefined> {
+    if (!isTxId(txId)) return undefined;
+    const { content, fault } = await readRaw(this.database, transactionKey(txId));
+    if (content === undefined || fault !== undefined || content.length !== 12) return undefined;
+    return decodeLocation(content);
+  }
+
+  async close(): Promise<void> {
+    await this.cleanUp();
+  }
+}
+
+interface Head {
+  channel: string;
+  storedHeight: number;
+  certifiedHeight: number;
+  tipHash: Uint8Array;
+}
+
+async function requireLedger(source: string): Promise<void> {
+  const names = await readdir(source).catch(() => []);
+  if (names.length > 0) return;
+  throw new LedgerError(
+    'ledger_missing',
+    `${source} holds no ledger: name the folder of one channel of one replica`,
+    { location: source },
+  );
+}
+
+/** Names and sizes, without the tables' contents: changes whenever a replica writes. */
+async function listing(source: string): Promise<string> {
+  const names = (await readdir(source)).sort();
+  const sizes = await Promise.all(
+    names.map(async (name) => {
+      const size = await stat(join(source, name)).then(
+        (found) => found.size,
+        () => -1,
+      );
+      return `${name} ${size}`;
+    }),
+  );
+  return sizes.join('\n');
+}
+
+async function imitate(source: string, copy: string): Promise<void> {
+  const absolute = await realpath(source);
+  for (const name of await readdir(absolute)) {
+    const from = join(absolute, name);
+    const to = join(copy, name);
+    if (/\.(ldb|sst)$/.test(name) || name === 'LOCK') await symlink(from, to);
+    else if (/\.log$|^MANIFEST-|^CURRENT$/.test(name)) await copyFile(from, to);
+  }
+}
+
+async function readHead(database: Database, faults: string[]): Promise<Head> {
+  const head: Head = { channel: '', storedHeight: 0, certifiedHeight: 0, tipHash: EMPTY };
+  await attempt(database, FORMAT_KEY, 'format', faults, (content) => {
+    const format = decodeFormat(content);
+    if (format.version !== FORMAT_VERSION) {
+      throw new LedgerError(
+        'format_version',
+        `the folder has ledger format ${format.version}, this Sluice reads ${FORMAT_VERSION}`,
+        { found: format.version, expected: FORMAT_VERSION },
+      );
+    }
+    head.channel = format.channel;
+  });
+  await attempt(database, TIP_KEY, 'tip', faults, (content) => {
+    const tip = decodeTip(content);
+    head.storedHeight = tip.storedHeight;
+    head.tipHash = tip.tipHash;
+  });
+  await attempt(database, CERTIFIED_KEY, 'certified-height', faults, (content) => {
+    head.certifiedHeight = decodeCertified(content);
+  });
+  const highest = await highestBlock(database);
+  if (highest !== undefined && highest >= head.storedHeight) {
+    faults.push(`the tip record says ${head.storedHeight} blocks, but block ${highest} is stored`);
+    head.storedHeight = highest + 1;
+  }
+  return head;
+}
+
+async function attempt(
+  database: Database,
+  key: Uint8Array,
+  name: string,
+  faults: string[],
+  use: (content: Uint8Array) => void,
+): Promise<void> {
+  const { content, fault } = await readRaw(database, key);
+  if (content === undefined || fault !== undefined) {
+    faults.push(`the ${name} record: ${fault ?? 'missing'}`);
+    return;
+  }
+  try {
+    use(content);
+  } catch (error) {
+    if (!(error instanceof LedgerError) || error.code !== 'ledger_corrupt') throw error;
+    faults.push(error.message);
+  }
+}
+
+async function highestBlock(database: Database): Promise<number | undefined> {
+  try {
+    const range = { gte: Uint8Array.of(KIND.HEADER), lt: Uint8Array.of(KIND.DATA) };
+    const [key] = await database.keys({ ...range, reverse: true, limit: 1 }).all();
+    return key === undefined ? undefined : blockNumberOf(key);
+  } catch {
+    return undefined;
+  }
+}
+
+async function compareCleanStop(directory: string, head: Head, faults: string[]): Promise<void> {
+  try {
+    const closedAt = await readCleanStop(directory);
+    const found = describeHeights(head);
+    if (closedAt !== undefined && closedAt !== found) {
+      faults.push(`the ledger was closed at "${closedAt}", LevelDB holds "${found}"`);
+    }
+  } catch (error) {
+    if (!(error instanceof LedgerError)) throw error;
+    faults.push(error.message);
+  }
+}
+
+/** Content whatever its checksum says; what LevelDB cannot read has a fault and no content. */
+async function readRaw(
+  database: Database,
+  key: Uint8Array,
+): Promise<{ content: Uint8Array | undefined; fault: string | undefined }> {
+  let value: Uint8Array | undefined;
+  try {
+    value = await database.get(key, { fillCache: false });
+  } catch (error) {
+    return { content: undefined, fault: readError(error, 'the record').message };
+  }
+  if (value === undefined) return { content: undefined, fault: undefined };
+  const { content, intact } = inspect(key, value);
+  return { content, fault: intact ? undefined : 'a record does not match its checksum' };
+}
