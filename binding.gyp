@@ -2,13 +2,28 @@
   "targets": [
     {
       "target_name": "sluice_rdma",
-      "sources": ["rdma/native/binding.cc"],
+      "sources": [
+        "rdma/native/arguments.cc",
+        "rdma/native/binding.cc",
+        "rdma/native/cell.cc",
+        "rdma/native/constants.cc",
+        "rdma/native/mac.cc",
+        "rdma/native/record_sink.cc",
+        "rdma/native/region.cc",
+        "rdma/native/ring_reader.cc",
+        "rdma/native/ring_writer.cc",
+        "rdma/native/transport.cc",
+        "rdma/native/wait.cc"
+      ],
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS"],
       "cflags!": ["-fno-exceptions"],
       "cflags_cc!": ["-fno-exceptions", "-std=gnu++17"],
-      "cflags_cc": ["-std=c++20", "-O2", "-Wall", "-Wextra", "-fexceptions"],
-      "conditions": [["OS=='linux'", { "libraries": ["-lrt"] }]]
+      "cflags_cc": ["-std=c++20", "-O2", "-Wall", "-Wextra", "-fexceptions", "-fvisibility=hidden"],
+      "conditions": [
+        ["OS=='linux'", { "libraries": ["-lrt"] }],
+        ["node_shared_openssl=='true'", { "libraries": ["-lcrypto"] }]
+      ]
     }
   ]
 }

@@ -1,0 +1,102 @@
+/**
+ * Loads the native addon (`build/Release/sluice_rdma.node` under the package's root) and states its types.
+ * Each thread that loads it gets its own classes; the addon's code and its wake handles are one a process.
+ */
+
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { TransportError } from './errors.ts';
+
+export interface NativeTransportOptions {
+  readonly self: number;
+  readonly replicas: number;
+  readonly windowSlots: number;
+  readonly laneRingBytes: number;
+  readonly controlRingBytes: number;
+  readonly payloadBytesMax: number;
+  readonly laneOutQueueBytesMax: number;
+  readonly controlOutQueueBytesMax: number;
+  readonly pollBytesMax: number;
+  readonly epoch: number;
+  /** 0 spin, 1 adaptive, 2 block. */
+  readonly waitMode: number;
+  readonly spinUs: number;
+  readonly futexWaitv: boolean;
+  readonly digest: Uint8Array;
+}
+
+/** Every method checks its arguments and throws a TransportError; none is safe to use from two threads. */
+export interface NativeTransport {
+  offer(peer: number): string;
+  setInboundKeys(peer: number, keys: Uint8Array, peerIncarnation: bigint): void;
+  map(peer: number, name: string, keys: Uint8Array, selfIncarnation: bigint): void;
+  confirm(peer: number): void;
+  close(peer: number): void;
+  /** 0 closed, 1 offered, 2 mapped, 3 open. */
+  state(peer: number): number;
+  writeCell(kind: number, slot: number, view: number, flags: number, body: Uint8Array): void;
+  rewriteCells(peer: number): void;
+  writeLane(payload: Uint8Array, outcomes: Uint8Array): void;
+  send(peer: number, payload: Uint8Array): boolean;
+  poll(fromSlot: number, toSlot: number, records: Uint8Array, payloads: ArrayBuffer[]): number;
+  wait(timeoutUs: number): boolean;
+  wakeHandle(): number;
+  counters(peer: number): Record<string, number>;
+  destroy(): void;
+}
+
+export interface NativeAddon {
+  readonly NativeTransport: new (options: NativeTransportOptions) => NativeTransport;
+  wake(handle: number): boolean;
+  useErrorClass(errorClass: typeof TransportError): void;
+  aesCmac(key: Uint8Array, message: Uint8Array): Uint8Array;
+  regionLayout(
+    replicas: number,
+    windowSlots: number,
+    laneRingBytes: number,
+    controlRingBytes: number,
+  ): Record<string, number>;
+  readonly layout: Readonly<Record<string, number | string>>;
+  readonly limits: Readonly<Record<string, number>>;
+}
+
+const ADDON = 'build/Release/sluice_rdma.node';
+/** This file lies in `rdma/` (sources) or in `dist/rdma/` (compiled). */
+const ROOTS = ['../', '../../'];
+
+let loaded: NativeAddon | undefined;
+
+/** Returns the addon; throws `addon_missing` when it was not built or does not fit this Node.js. */
+export function loadNative(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const paths = ROOTS.map((root) => fileURLToPath(new URL(root + ADDON, import.meta.url)));
+  const path = paths.find((candidate) => existsSync(candidate));
+  if (path === undefined) {
+    throw new TransportError(
+      'addon_missing',
+      `the native addon is not at ${paths.join(' nor at ')}: run \`npm run build:native\``,
+      { paths },
+    );
+  }
+  try {
+    loaded = createRequire(import.meta.url)(path) as NativeAddon;
+  } catch (cause) {
+    throw new TransportError(
+      'addon_missing',
+      `the native addon ${path} does not load here: run \`npm run build:native\``,
+      { path },
+      { cause },
+    );
+  }
+  loaded.useErrorClass(TransportError);
+  return loaded;
+}
+
+/**
+ * Wakes the transport with this `wakeHandle` out of `wait`, from any thread of the process. Returns false
+ * when that transport has been destroyed.
+ */
+export function wakeTransport(handle: number): boolean {
+  return loadNative().wake(handle);
+}

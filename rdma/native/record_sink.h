@@ -1,0 +1,54 @@
+// Packs what a poll finds into one buffer of JavaScript's, as drawn in ../shm/records.ts.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+
+#include "layout.h"
+#include "sink.h"
+
+namespace sluice {
+
+namespace record {
+inline constexpr uint8_t kCell = 1;
+inline constexpr uint8_t kPayload = 2;
+inline constexpr uint8_t kBadCell = 3;
+inline constexpr uint8_t kBadFrame = 4;
+inline constexpr size_t kHeaderBytes = 24;
+inline constexpr size_t kBytesMax = kHeaderBytes + kCellBytesMax;
+}  // namespace record
+
+class RecordSink final : public PollSink {
+ public:
+  // `payloads` receives one ArrayBuffer for each payload record, in order.
+  RecordSink(uint8_t* records, size_t bytes, Napi::Array payloads)
+      : records_(records), bytes_(bytes), payloads_(payloads) {}
+
+  void From(uint32_t peer) override { peer_ = static_cast<uint8_t>(peer); }
+  // Two, because one step may report two faults.
+  bool Full() const override { return bytes_ - used_ < 2 * record::kBytesMax; }
+  void Cell(uint8_t kind, uint64_t slot, uint32_t view, uint8_t flags, const uint8_t* body,
+            size_t bodyBytes) override;
+  void BadCell(uint8_t kind, uint32_t index) override;
+  void BadFrame(uint8_t ring, FrameFault reason) override;
+  uint8_t* Allocate(size_t bytes) override;
+  void Payload(uint8_t ring, const uint8_t sha256[32]) override;
+
+  uint32_t items() const { return items_; }
+
+ private:
+  uint8_t* Add(uint8_t type, uint8_t what, uint8_t detail, uint32_t number, double slot,
+               size_t bodyBytes);
+
+  uint8_t* records_;
+  size_t bytes_;
+  size_t used_ = 0;
+  uint32_t items_ = 0;
+  uint8_t peer_ = 0;
+  Napi::Array payloads_;
+  uint32_t payloadCount_ = 0;
+  Napi::ArrayBuffer allocated_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,142 @@
+#include "region.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "error.h"
+#include "shared_memory.h"
+
+namespace sluice {
+
+namespace {
+
+constexpr char kNamePrefix[] = "/sluice-";
+constexpr size_t kNameRandomBytes = 16;
+constexpr mode_t kMode = 0600;
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::string RandomName() {
+  uint8_t random[kNameRandomBytes];
+  size_t filled = 0;
+  while (filled < sizeof random) {
+    const ssize_t got = getrandom(random + filled, sizeof random - filled, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw TransportError::System("region_create_failed", "getrandom", errno);
+    filled += static_cast<size_t>(got);
+  }
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string name = kNamePrefix;
+  for (const uint8_t byte : random) {
+    name += kHex[byte >> 4];
+    name += kHex[byte & 15];
+  }
+  return name;
+}
+
+uint8_t* MapShared(int fd, size_t bytes, const char* code) {
+  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (base == MAP_FAILED) throw TransportError::System(code, "mmap", errno);
+  return static_cast<uint8_t*>(base);
+}
+
+[[noreturn]] void Mismatch(const std::string& name, const char* what) {
+  throw TransportError("offer_mismatch", "the peer's region " + name + " has " + what +
+                                             ": run the same release with the same configuration, "
+                                             "as the same user, on every replica");
+}
+
+}  // namespace
+
+Region Region::Create(const Geometry& geometry, const LayoutDigest& digest) {
+  const std::string name = RandomName();
+  const FileDescriptor fd(shm_open(name.c_str(), O_CREAT | O_EXCL | O_RDWR, kMode));
+  if (fd.get() < 0) throw TransportError::System("region_create_failed", "shm_open", errno);
+  // From here on the destructor of `region` removes the name if anything fails.
+  Region region(name, nullptr, geometry.regionBytes, true);
+  // The process's umask may have taken bits away that the peer will insist on.
+  if (fchmod(fd.get(), kMode) != 0) {
+    throw TransportError::System("region_create_failed", "fchmod", errno);
+  }
+  int error;
+  do {
+    error = posix_fallocate(fd.get(), 0, static_cast<off_t>(geometry.regionBytes));
+  } while (error == EINTR);
+  if (error != 0) {
+    throw TransportError::System("region_create_failed",
+                                 "reserving shared memory (see `df /dev/shm`)", error);
+  }
+  region.base_ = MapShared(fd.get(), geometry.regionBytes, "region_create_failed");
+  std::memcpy(region.base_ + layout::kHeaderMagic, layout::kMagic, 8);
+  Store<uint32_t>(region.base_ + layout::kHeaderVersion, layout::kVersion);
+  Store<uint64_t>(region.base_ + layout::kHeaderRegionBytes, geometry.regionBytes);
+  std::memcpy(region.base_ + layout::kHeaderDigest, digest.data(), digest.size());
+  return region;
+}
+
+Region Region::Map(const std::string& name, const Geometry& geometry, const LayoutDigest& digest) {
+  if (!IsName(name)) Mismatch("(name withheld)", "a name that no replica gives");
+  const FileDescriptor fd(shm_open(name.c_str(), O_RDWR, 0));
+  if (fd.get() < 0) throw TransportError::System("map_failed", "shm_open", errno);
+  struct stat status;
+  if (fstat(fd.get(), &status) != 0) throw TransportError::System("map_failed", "fstat", errno);
+  if (!S_ISREG(status.st_mode)) Mismatch(name, "a type that is not shared memory");
+  if (status.st_uid != geteuid()) Mismatch(name, "another owner");
+  if ((status.st_mode & 07777) != kMode) Mismatch(name, "permissions other than 0600");
+  if (status.st_size < 0 || static_cast<size_t>(status.st_size) != geometry.regionBytes) {
+    Mismatch(name, "another size");
+  }
+  uint8_t* base = MapShared(fd.get(), geometry.regionBytes, "map_failed");
+  Region region(name, base, geometry.regionBytes, false);
+  if (std::memcmp(base + layout::kHeaderMagic, layout::kMagic, 8) != 0 ||
+      Load<uint32_t>(base + layout::kHeaderVersion) != layout::kVersion ||
+      Load<uint64_t>(base + layout::kHeaderRegionBytes) != geometry.regionBytes ||
+      std::memcmp(base + layout::kHeaderDigest, digest.data(), digest.size()) != 0) {
+    Mismatch(name, "another layout");
+  }
+  return region;
+}
+
+bool Region::IsName(const std::string& name) {
+  constexpr size_t kPrefixBytes = sizeof kNamePrefix - 1;
+  if (name.size() != kPrefixBytes + 2 * kNameRandomBytes) return false;
+  if (name.compare(0, kPrefixBytes, kNamePrefix) != 0) return false;
+  return name.find_first_not_of("0123456789abcdef", kPrefixBytes) == std::string::npos;
+}
+
+Region::Region(Region&& other) noexcept
+    : name_(std::move(other.name_)),
+      base_(std::exchange(other.base_, nullptr)),
+      bytes_(other.bytes_),
+      linked_(std::exchange(other.linked_, false)) {}
+
+Region::~Region() {
+  Unlink();
+  if (base_ != nullptr) munmap(base_, bytes_);
+}
+
+void Region::Unlink() {
+  if (!linked_) return;
+  linked_ = false;
+  shm_unlink(name_.c_str());
+}
+
+}  // namespace sluice

@@ -1,0 +1,79 @@
+// One peer's session: the inbound region that it writes, and its region that we write.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+
+#include "cell.h"
+#include "doorbell.h"
+#include "layout.h"
+#include "region.h"
+#include "ring_reader.h"
+#include "ring_writer.h"
+
+namespace sluice {
+
+// Keys of one direction, one for each use, so that no tag of one is ever a tag of another.
+struct DirectionKeys {
+  static constexpr size_t kBytes = 3 * layout::kMacKeyBytes;
+
+  explicit DirectionKeys(const uint8_t* bytes) { std::memcpy(bytes_, bytes, kBytes); }
+  ~DirectionKeys();
+  const uint8_t* cell() const { return bytes_; }
+  const uint8_t* ring(uint8_t ring) const { return bytes_ + (1 + ring) * layout::kMacKeyBytes; }
+
+ private:
+  uint8_t bytes_[kBytes];
+};
+
+// Our region: read only through checks.
+struct Inbound {
+  Inbound(const Geometry& geometry, uint8_t* base, const DirectionKeys& keys,
+          uint64_t peerIncarnation, uint16_t epoch, size_t payloadBytesMax)
+      : cells(geometry, base, keys.cell(), peerIncarnation, epoch),
+        lane(geometry, layout::kRingLane, base, keys.ring(layout::kRingLane), payloadBytesMax),
+        control(geometry, layout::kRingControl, base, keys.ring(layout::kRingControl),
+                payloadBytesMax) {}
+
+  CellReader cells;
+  RingReader lane;
+  RingReader control;
+};
+
+// The peer's region: written only.
+struct Outbound {
+  Outbound(const Geometry& geometry, Region mapped, const DirectionKeys& keys,
+           uint64_t selfIncarnation, size_t laneOutQueueBytesMax, size_t controlOutQueueBytesMax)
+      : region(std::move(mapped)),
+        doorbell(region.base()),
+        cells(geometry, region.base(), keys.cell(), selfIncarnation),
+        lane(geometry, layout::kRingLane, region.base(), keys.ring(layout::kRingLane),
+             laneOutQueueBytesMax),
+        control(geometry, layout::kRingControl, region.base(), keys.ring(layout::kRingControl),
+                controlOutQueueBytesMax) {}
+
+  Region region;
+  Doorbell doorbell;
+  CellWriter cells;
+  RingWriter lane;
+  RingWriter control;
+  RingHeads publishedHeads;
+};
+
+struct Session {
+  explicit Session(Region inboundRegion) : region(std::move(inboundRegion)) {}
+
+  bool open() const { return confirmed && outbound.has_value(); }
+
+  Region region;
+  std::optional<Inbound> inbound;    // once the keys are there
+  std::optional<Outbound> outbound;  // once the peer's region is mapped
+  bool confirmed = false;            // the peer has mapped our region
+  bool polled = false;               // since it opened
+  bool ringsDue = true;              // the doorbell has rung since the rings were read to their ends
+  RingHeads appliedHeads;            // the peer's heads that our writers have been told
+};
+
+}  // namespace sluice

@@ -1,0 +1,313 @@
+/**
+ * The `shm` provider: replicas on one host write into each other's mapped shared memory. TypeScript keeps
+ * the sessions' keys and checks what callers pass; the addon moves and authenticates the bytes.
+ */
+
+import type {
+  CellContent,
+  InboxHandler,
+  PeerCounters,
+  RegionOffer,
+  ReplicaIndex,
+  SessionKeys,
+  SessionState,
+  SlotInterest,
+  Transport,
+  WaitMode,
+  WriteOutcome,
+} from '../contract.ts';
+import { TransportError } from '../errors.ts';
+import { CELL_KIND_CODES, layoutDigest, type RegionDimensions, regionLayout } from '../layout.ts';
+import { checkInteger, checkSizes, LIMITS } from '../limits.ts';
+import { loadNative, type NativeTransport } from '../native.ts';
+import { deriveDirectionKeys } from './keys.ts';
+import { createPollBuffers, dispatchRecords, type PollBuffers } from './records.ts';
+
+export interface ShmTransportOptions {
+  readonly self: ReplicaIndex;
+  readonly replicas: number;
+  /** W: cells of each kind in a region. All replicas of a channel use the same. */
+  readonly windowSlots: number;
+  /** Name of the channel; part of every key. */
+  readonly channel: string;
+  /** Configuration epoch of the channel, 0..65535; cells of another epoch are refused. */
+  readonly epoch: number;
+  /** Default `adaptive`. */
+  readonly waitMode?: WaitMode;
+  readonly spinUs?: number;
+  /** Powers of two, the same on all replicas. */
+  readonly laneRingBytes?: number;
+  readonly controlRingBytes?: number;
+  /** Largest lane payload or message, the same on all replicas. */
+  readonly payloadBytesMax?: number;
+  /** What may wait for one peer's credits; memory is taken only while something waits. */
+  readonly laneOutQueueBytesMax?: number;
+  readonly controlOutQueueBytesMax?: number;
+  /** Ring bytes that one poll takes, shared equally by the peers (each may exceed its share by one frame). */
+  readonly pollBytesMax?: number;
+  /** False: never use futex_waitv(2). For kernels and sandboxes where it misbehaves. */
+  readonly futexWaitv?: boolean;
+}
+
+interface SessionSecrets {
+  readonly pairSecret: Uint8Array;
+  readonly selfIncarnation: bigint;
+  readonly peerIncarnation: bigint;
+}
+
+const WAIT_MODES: readonly WaitMode[] = ['spin', 'adaptive', 'block'];
+const STATES: readonly SessionState[] = ['closed', 'offered', 'mapped', 'open'];
+const UINT64_MAX = (1n << 64n) - 1n;
+
+function invalid(message: string): TransportError {
+  return new TransportError('invalid_argument', message);
+}
+
+function parseIncarnation(name: string, value: unknown): bigint {
+  if (typeof value === 'string' && /^[0-9]{1,20}$/.test(value)) {
+    const incarnation = BigInt(value);
+    if (incarnation <= UINT64_MAX) return incarnation;
+  }
+  throw invalid(`${name} must be an unsigned 64-bit integer as a decimal string`);
+}
+
+function checkKeys(keys: SessionKeys): SessionSecrets {
+  if (
+    !(keys?.pairSecret instanceof Uint8Array) ||
+    keys.pairSecret.length !== LIMITS.pairSecretBytes
+  ) {
+    throw invalid(`pairSecret must be ${LIMITS.pairSecretBytes} bytes`);
+  }
+  return {
+    pairSecret: Uint8Array.from(keys.pairSecret),
+    selfIncarnation: parseIncarnation('selfIncarnation', keys.selfIncarnation),
+    peerIncarnation: parseIncarnation('peerIncarnation', keys.peerIncarnation),
+  };
+}
+
+function checkChannel(channel: unknown): string {
+  const bytes = typeof channel === 'string' ? Buffer.byteLength(channel) : 0;
+  if (typeof channel !== 'string' || bytes < 1 || bytes > LIMITS.channelNameBytesMax) {
+    throw invalid(`channel must be a name of 1 to ${LIMITS.channelNameBytesMax} bytes`);
+  }
+  return channel;
+}
+
+function withDefaults(options: ShmTransportOptions) {
+  const {
+    waitMode = 'adaptive',
+    spinUs = LIMITS.spinUsDefault,
+    laneRingBytes = LIMITS.laneRingBytesDefault,
+    controlRingBytes = LIMITS.controlRingBytesDefault,
+    payloadBytesMax = LIMITS.payloadBytesMaxDefault,
+    laneOutQueueBytesMax = Math.max(LIMITS.outQueueBytesMaxDefault, payloadBytesMax),
+    controlOutQueueBytesMax = Math.max(LIMITS.outQueueBytesMaxDefault, payloadBytesMax),
+    pollBytesMax = LIMITS.pollBytesMaxDefault,
+    futexWaitv = true,
+  } = options;
+  return {
+    ...options,
+    waitMode,
+    spinUs,
+    laneRingBytes,
+    controlRingBytes,
+    payloadBytesMax,
+    laneOutQueueBytesMax,
+    controlOutQueueBytesMax,
+    pollBytesMax,
+    futexWaitv,
+  };
+}
+
+/**
+ * Opens the transport of replica `self`. No session exists yet; no shared memory is used before `offer`.
+ * Throws TransportError `invalid_argument` (names the option) or `addon_missing`.
+ */
+export function openShmTransport(options: ShmTransportOptions): Transport {
+  return new ShmTransport(options);
+}
+
+class ShmTransport implements Transport {
+  readonly self: ReplicaIndex;
+  readonly replicas: number;
+  readonly windowSlots: number;
+  readonly wakeHandle: number;
+
+  readonly #native: NativeTransport;
+  readonly #channel: string;
+  readonly #regionBytes: number;
+  readonly #layoutDigest: string;
+  /** By peer, from `offer` to `accept`: what the outbound keys will be derived from. */
+  readonly #secrets: (SessionSecrets | undefined)[];
+  readonly #buffers: PollBuffers = createPollBuffers();
+  readonly #outcomes: Uint8Array;
+  /** Peers whose session a handler has closed during the current poll. */
+  readonly #dropped: Uint8Array;
+  #polling = false;
+
+  constructor(given: ShmTransportOptions) {
+    const options = withDefaults(given);
+    checkSizes(options);
+    checkInteger('self', options.self, 0, options.replicas - 1);
+    checkInteger('epoch', options.epoch, 0, 0xffff);
+    checkInteger('spinUs', options.spinUs, 0, LIMITS.spinUsMax);
+    const waitMode = WAIT_MODES.indexOf(options.waitMode);
+    if (waitMode < 0) throw invalid(`waitMode must be one of ${WAIT_MODES.join(', ')}`);
+    const dimensions: RegionDimensions = options;
+    this.#channel = checkChannel(options.channel);
+    this.#layoutDigest = layoutDigest(dimensions);
+    this.#regionBytes = regionLayout(dimensions).regionBytes;
+    this.self = options.self;
+    this.replicas = options.replicas;
+    this.windowSlots = options.windowSlots;
+    this.#secrets = new Array(options.replicas).fill(undefined);
+    this.#outcomes = new Uint8Array(options.replicas);
+    this.#dropped = new Uint8Array(options.replicas);
+    const { NativeTransport } = loadNative();
+    this.#native = new NativeTransport({
+      ...options,
+      waitMode,
+      digest: Buffer.from(this.#layoutDigest, 'hex'),
+    });
+    this.wakeHandle = this.#native.wakeHandle();
+  }
+
+  offer(peer: ReplicaIndex, keys: SessionKeys): RegionOffer {
+    const secrets = checkKeys(keys);
+    const name = this.#native.offer(peer);
+    try {
+      const inbound = deriveDirectionKeys(secrets.pairSecret, {
+        channel: this.#channel,
+        writer: peer,
+        reader: this.self,
+        writerIncarnation: secrets.peerIncarnation,
+        readerIncarnation: secrets.selfIncarnation,
+        regionName: name,
+      });
+      this.#native.setInboundKeys(peer, inbound, secrets.peerIncarnation);
+      inbound.fill(0);
+    } catch (error) {
+      this.#native.close(peer);
+      throw error;
+    }
+    this.#secrets[peer] = secrets;
+    return {
+      provider: 'shm',
+      name,
+      regionBytes: this.#regionBytes,
+      layoutDigest: this.#layoutDigest,
+    };
+  }
+
+  accept(peer: ReplicaIndex, offer: RegionOffer): void {
+    const state = STATES[this.#native.state(peer)];
+    const secrets = this.#secrets[peer];
+    if (secrets === undefined) {
+      throw new TransportError(
+        'invalid_state',
+        `accept from peer ${peer} in state ${state}: call offer first, and accept once`,
+        { peer, state },
+      );
+    }
+    this.#checkOffer(peer, offer);
+    const outbound = deriveDirectionKeys(secrets.pairSecret, {
+      channel: this.#channel,
+      writer: this.self,
+      reader: peer,
+      writerIncarnation: secrets.selfIncarnation,
+      readerIncarnation: secrets.peerIncarnation,
+      regionName: offer.name,
+    });
+    this.#native.map(peer, offer.name, outbound, secrets.selfIncarnation);
+    outbound.fill(0);
+    this.#forget(peer);
+  }
+
+  /** The offer comes from the peer: every field may be anything. */
+  #checkOffer(peer: ReplicaIndex, offer: RegionOffer): void {
+    const expected = { regionBytes: this.#regionBytes, layoutDigest: this.#layoutDigest };
+    if (
+      offer?.provider !== 'shm' ||
+      typeof offer.name !== 'string' ||
+      offer.regionBytes !== expected.regionBytes ||
+      offer.layoutDigest !== expected.layoutDigest
+    ) {
+      throw new TransportError(
+        'offer_mismatch',
+        `replica ${peer} offers a region of another layout: run the same release with the same ` +
+          'window and ring sizes on every replica',
+        { peer, expected },
+      );
+    }
+  }
+
+  #forget(peer: ReplicaIndex): void {
+    this.#secrets[peer]?.pairSecret.fill(0);
+    this.#secrets[peer] = undefined;
+  }
+
+  confirm(peer: ReplicaIndex): void {
+    this.#native.confirm(peer);
+  }
+
+  close(peer: ReplicaIndex): void {
+    this.#native.close(peer);
+    this.#dropped[peer] = 1;
+    this.#forget(peer);
+  }
+
+  sessionState(peer: ReplicaIndex): SessionState {
+    return STATES[this.#native.state(peer)] ?? 'closed';
+  }
+
+  writeCell(cell: CellContent): void {
+    const kind = CELL_KIND_CODES[cell.kind];
+    this.#native.writeCell(kind, cell.slot, cell.view, cell.flags, cell.body);
+  }
+
+  rewriteCells(peer: ReplicaIndex): void {
+    this.#native.rewriteCells(peer);
+  }
+
+  writeLane(payload: Uint8Array): WriteOutcome[] {
+    this.#native.writeLane(payload, this.#outcomes);
+    return Array.from(this.#outcomes, (queued) => (queued === 1 ? 'queued' : 'skipped'));
+  }
+
+  send(peer: ReplicaIndex, payload: Uint8Array): WriteOutcome {
+    return this.#native.send(peer, payload) ? 'queued' : 'skipped';
+  }
+
+  poll(interest: SlotInterest, handler: InboxHandler): number {
+    if (this.#polling) {
+      throw new TransportError('invalid_state', 'poll was called by a handler of poll');
+    }
+    const { fromSlot, toSlot } = interest;
+    const { records, payloads } = this.#buffers;
+    const items = this.#native.poll(fromSlot, toSlot, records, payloads);
+    if (items === 0) return 0;
+    this.#polling = true;
+    this.#dropped.fill(0);
+    try {
+      dispatchRecords(this.#buffers, items, handler, this.#dropped);
+    } finally {
+      this.#polling = false;
+      payloads.length = 0;
+    }
+    return items;
+  }
+
+  wait(timeoutUs: number): boolean {
+    return this.#native.wait(timeoutUs);
+  }
+
+  counters(peer: ReplicaIndex): PeerCounters {
+    return this.#native.counters(peer) as unknown as PeerCounters;
+  }
+
+  destroy(): void {
+    this.#dropped.fill(1);
+    for (let peer = 0; peer < this.replicas; peer++) this.#forget(peer);
+    this.#native.destroy();
+  }
+}

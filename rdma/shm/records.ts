@@ -1,0 +1,106 @@
+/**
+ * What one native poll found, packed into one buffer (written by `native/record_sink.cc`).
+ *
+ *     0      1      2           3              4                       8       16           24
+ *   +------+------+-----------+--------------+-----------------------+-------+------------+----------+
+ *   | type | peer | kind/ring | flags/reason | view / index /        | slot  | body bytes | body,    |
+ *   | u8   | u8   | u8        | u8           | payload's place  u32  | f64   | u32, zero  | padded 8 |
+ *   +------+------+-----------+--------------+-----------------------+-------+------------+----------+
+ *   1 cell: body as the writer gave it.    2 payload: body is its SHA-256, bytes are payloads[place].
+ *   3 bad cell: kind and index.            4 bad frame: ring and reason.
+ */
+
+import type { InboxHandler, RingName, TransportFault } from '../contract.ts';
+import { CELL_KINDS, LAYOUT } from '../layout.ts';
+import { LIMITS } from '../limits.ts';
+
+const TYPE_CELL = 1;
+const TYPE_PAYLOAD = 2;
+const TYPE_BAD_CELL = 3;
+const TYPE_BAD_FRAME = 4;
+const RECORD_HEADER_BYTES = 24;
+
+const FRAME_REASONS = ['length', 'sequence', 'mac', 'fragment', 'head'] as const;
+
+/** The buffers that one transport's polls fill again and again. */
+export interface PollBuffers {
+  readonly records: Uint8Array;
+  readonly view: DataView;
+  /** One private buffer for each payload record; the handler keeps them. */
+  readonly payloads: ArrayBuffer[];
+}
+
+export function createPollBuffers(): PollBuffers {
+  const buffer = new ArrayBuffer(LIMITS.pollRecordBytesMax);
+  return { records: new Uint8Array(buffer), view: new DataView(buffer), payloads: [] };
+}
+
+/** Our own addon wrote the records: what does not decode is a bug here, not a peer's fault. */
+function impossible(what: string): Error {
+  return new Error(`poll record with an unknown ${what}: the addon does not fit this release`);
+}
+
+function ringName(code: number): RingName {
+  if (code === LAYOUT.RING_LANE) return 'lane';
+  if (code === LAYOUT.RING_CONTROL) return 'control';
+  throw impossible('ring');
+}
+
+function cellKind(code: number) {
+  const kind = CELL_KINDS[code];
+  if (kind === undefined) throw impossible('cell kind');
+  return kind;
+}
+
+function frameFault(ring: RingName, code: number): TransportFault {
+  const reason = FRAME_REASONS[code];
+  if (reason === undefined) throw impossible('reason');
+  return { kind: 'bad-frame', ring, reason };
+}
+
+/**
+ * Calls the handler for the first `items` records, in order. Items of a peer whose entry in `dropped`
+ * becomes non-zero (the handler closed its session) are left out.
+ */
+export function dispatchRecords(
+  buffers: PollBuffers,
+  items: number,
+  handler: InboxHandler,
+  dropped: Uint8Array,
+): void {
+  const { records, view, payloads } = buffers;
+  let offset = 0;
+  for (let i = 0; i < items; i++) {
+    const type = view.getUint8(offset);
+    const peer = view.getUint8(offset + 1);
+    const what = view.getUint8(offset + 2);
+    const detail = view.getUint8(offset + 3);
+    const number = view.getUint32(offset + 4, true);
+    const start = offset + RECORD_HEADER_BYTES;
+    const end = start + view.getUint32(offset + 16, true);
+    const slot = view.getFloat64(offset + 8, true);
+    offset = (end + 7) & ~7;
+    if (dropped[peer] !== 0) continue;
+    switch (type) {
+      case TYPE_CELL:
+        handler.onCell(peer, cellKind(what), slot, number, detail, records.subarray(start, end));
+        break;
+      case TYPE_PAYLOAD: {
+        const buffer = payloads[number];
+        if (buffer === undefined) throw impossible('payload');
+        const payload = new Uint8Array(buffer);
+        if (ringName(what) === 'lane') handler.onLane(peer, payload, records.slice(start, end));
+        else handler.onMessage(peer, payload);
+        break;
+      }
+      case TYPE_BAD_CELL:
+        handler.onFault(peer, { kind: 'bad-cell', cell: cellKind(what), index: number });
+        break;
+      case TYPE_BAD_FRAME:
+        handler.onFault(peer, frameFault(ringName(what), detail));
+        break;
+      default:
+        throw impossible('type');
+    }
+  }
+}

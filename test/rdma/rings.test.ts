@@ -1,0 +1,197 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import type { Transport } from '../../rdma/index.ts';
+import { ALL, cluster, Inbox, pollUntil } from './support/pair.ts';
+
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
+}
+
+describe('rings', () => {
+  let transports: Transport[] = [];
+
+  afterEach(() => {
+    for (const transport of transports) transport.destroy();
+  });
+
+  it('carry lane payloads to all peers, in order, with their hashes', () => {
+    transports = cluster(3);
+    const [a, b, c] = transports as [Transport, Transport, Transport];
+    const payloads = [0, 1, 63, 64, 65, 1000].map((bytes) => randomBytes(bytes));
+    for (const payload of payloads) {
+      expect(a.writeLane(payload)).to.deep.equal(['queued', 'queued', 'queued']);
+    }
+    for (const reader of [b, c]) {
+      const inbox = new Inbox();
+      reader.poll(ALL, inbox);
+      expect(inbox.lanes.map(({ payload }) => Buffer.from(payload))).to.deep.equal(payloads);
+      for (const { payload, sha256: hash } of inbox.lanes) {
+        expect(Buffer.from(hash)).to.deep.equal(sha256(payload));
+      }
+    }
+  });
+
+  it('carry messages to one peer', () => {
+    transports = cluster(3);
+    const [a, b, c] = transports as [Transport, Transport, Transport];
+    expect(a.send(2, Buffer.from('to c'))).to.equal('queued');
+    expect(b.poll(ALL, new Inbox())).to.equal(0);
+    const inbox = new Inbox();
+    c.poll(ALL, inbox);
+    expect(inbox.messages).to.have.length(1);
+    expect(Buffer.from(inbox.messages[0]?.payload ?? []).toString()).to.equal('to c');
+    expect(inbox.messages[0]?.peer).to.equal(0);
+  });
+
+  it('wrap around many times without progress cells of the callers', () => {
+    transports = cluster(2);
+    const [a, b] = transports as [Transport, Transport];
+    const inbox = new Inbox();
+    for (let i = 0; i < 300; i++) {
+      const payload = Buffer.alloc(1 + ((i * 37) % 3000), i);
+      expect(a.writeLane(payload)[1]).to.equal('queued');
+      b.poll(ALL, inbox);
+      expect(sha256(inbox.lanes.pop()?.payload ?? Buffer.alloc(0))).to.deep.equal(sha256(payload));
+      a.poll(ALL, new Inbox());
+    }
+    expect(inbox.faults).to.deep.equal([]);
+    expect(inbox.cells, 'credits are not progress').to.deep.equal([]);
+  });
+
+  it('stream payloads larger than the ring as credits come in', () => {
+    transports = cluster(2);
+    const [a, b] = transports as [Transport, Transport];
+    const payload = randomBytes(1_000_000);
+    expect(a.writeLane(payload)[1]).to.equal('queued');
+    expect(a.send(1, payload)).to.equal('queued');
+    expect(a.counters(1).outQueueBytes).to.be.greaterThan(1_900_000);
+    const inbox = new Inbox();
+    for (let i = 0; inbox.lanes.length + inbox.messages.length < 2 && i < 1000; i++) {
+      b.poll(ALL, inbox);
+      a.poll(ALL, new Inbox());
+    }
+    expect(sha256(inbox.lanes[0]?.payload ?? Buffer.alloc(0))).to.deep.equal(sha256(payload));
+    expect(Buffer.from(inbox.lanes[0]?.sha256 ?? [])).to.deep.equal(sha256(payload));
+    expect(sha256(inbox.messages[0]?.payload ?? Buffer.alloc(0))).to.deep.equal(sha256(payload));
+    expect(a.counters(1).outQueueBytes).to.equal(0);
+  });
+
+  it('are independent of the buffer that was handed in', () => {
+    transports = cluster(2);
+    const [a, b] = transports as [Transport, Transport];
+    const payload = randomBytes(100_000);
+    const expected = sha256(payload);
+    a.writeLane(payload);
+    payload.fill(0);
+    const inbox = new Inbox();
+    for (let i = 0; inbox.lanes.length < 1 && i < 1000; i++) {
+      b.poll(ALL, inbox);
+      a.poll(ALL, new Inbox());
+    }
+    expect(Buffer.from(inbox.lanes[0]?.sha256 ?? [])).to.deep.equal(expected);
+  });
+
+  it('skip a peer that does not drain, and nobody else', () => {
+    transports = cluster(3, {
+      payloadBytesMax: 8 * 1024,
+      laneOutQueueBytesMax: 64 * 1024,
+      controlOutQueueBytesMax: 64 * 1024,
+    });
+    const [a, b, c] = transports as [Transport, Transport, Transport];
+    const inbox = new Inbox();
+    const skipped: number[] = [];
+    const sent: Buffer[] = [];
+    for (let i = 0; i < 100; i++) {
+      const payload = Buffer.alloc(4000, i);
+      const outcomes = a.writeLane(payload);
+      expect(outcomes[1]).to.equal('queued');
+      if (outcomes[2] === 'skipped') skipped.push(i);
+      sent.push(payload);
+      b.poll(ALL, inbox);
+      a.poll(ALL, new Inbox());
+      expect(a.counters(2).outQueueBytes).to.be.lessThanOrEqual(64 * 1024);
+    }
+    expect(inbox.lanes.map(({ payload }) => payload[0])).to.deep.equal(sent.map((p) => p[0]));
+    expect(skipped.length).to.be.greaterThan(70);
+    expect(a.counters(2).payloadsSkipped).to.equal(skipped.length);
+    // It wakes up: what was queued arrives whole and in order, what was skipped does not.
+    const late = new Inbox();
+    pollUntil(
+      c,
+      late,
+      () => {
+        a.poll(ALL, new Inbox());
+        return late.lanes.length === 100 - skipped.length;
+      },
+      'rest of the queue',
+    );
+    const kept = sent.map((p) => p[0]).filter((i) => !skipped.includes(i as number));
+    expect(late.lanes.map(({ payload }) => payload[0])).to.deep.equal(kept);
+    expect(late.faults).to.deep.equal([]);
+    expect(a.writeLane(Buffer.from('again'))[2]).to.equal('queued');
+  });
+
+  it('bound the work of one poll and leave the rest to the next', () => {
+    transports = cluster(3, { laneRingBytes: 1 << 20, pollBytesMax: 64 * 1024 });
+    const [a, b, c] = transports as [Transport, Transport, Transport];
+    for (let i = 0; i < 50; i++) {
+      a.writeLane(Buffer.alloc(8000, i));
+      b.writeLane(Buffer.alloc(8000, i));
+    }
+    const inbox = new Inbox();
+    const first = c.poll(ALL, inbox);
+    expect(first).to.be.lessThan(12);
+    expect(
+      new Set(inbox.lanes.map(({ peer }) => peer)),
+      'both peers have their share',
+    ).to.deep.equal(new Set([0, 1]));
+    expect(c.wait(1_000_000)).to.equal(true);
+    for (let i = 0; i < 20; i++) c.poll(ALL, inbox);
+    expect(inbox.lanes).to.have.length(100);
+    expect(c.wait(0)).to.equal(false);
+  });
+
+  it('carry any sequence of payloads in both directions (property)', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.record({
+            bytes: fc.oneof(fc.nat(300), fc.integer({ min: 3000, max: 60_000 })),
+            from: fc.nat(1),
+            lane: fc.boolean(),
+            pollAfter: fc.boolean(),
+          }),
+          { maxLength: 40 },
+        ),
+        (steps) => {
+          const pair = cluster(2) as [Transport, Transport];
+          const inboxes = [new Inbox(), new Inbox()] as const;
+          const expected = { lanes: [[], []] as string[][], messages: [[], []] as string[][] };
+          const both = () => pair.map((end, i) => end.poll(ALL, inboxes[i] as Inbox));
+          for (const [i, { bytes, from, lane, pollAfter }] of steps.entries()) {
+            const payload = Buffer.alloc(bytes, i + 1);
+            const writer = pair[from] as Transport;
+            const outcome = lane
+              ? writer.writeLane(payload)[1 - from]
+              : writer.send(1 - from, payload);
+            expect(outcome).to.equal('queued');
+            (lane ? expected.lanes : expected.messages)[1 - from]?.push(
+              sha256(payload).toString('hex'),
+            );
+            if (pollAfter) both();
+          }
+          for (let i = 0; i < 500; i++) if (both().every((items) => items === 0) && i > 200) break;
+          for (const [i, inbox] of inboxes.entries()) {
+            const hex = ({ payload }: { payload: Uint8Array }) => sha256(payload).toString('hex');
+            expect(inbox.lanes.map(hex)).to.deep.equal(expected.lanes[i]);
+            expect(inbox.messages.map(hex)).to.deep.equal(expected.messages[i]);
+            expect(inbox.faults).to.deep.equal([]);
+          }
+          for (const end of pair) end.destroy();
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+});

@@ -1,0 +1,139 @@
+/** Real transports, connected without TLS: the tests hand the offers over themselves. */
+
+import { randomBytes } from 'node:crypto';
+import type {
+  CellKind,
+  InboxHandler,
+  SessionKeys,
+  SlotInterest,
+  Transport,
+  TransportFault,
+} from '../../../rdma/index.ts';
+import { openShmTransport, type ShmTransportOptions } from '../../../rdma/index.ts';
+
+export const SMALL = {
+  windowSlots: 8,
+  channel: 'test',
+  epoch: 1,
+  laneRingBytes: 16 * 1024,
+  controlRingBytes: 16 * 1024,
+} as const;
+
+export function open(
+  self: number,
+  replicas: number,
+  options: Partial<ShmTransportOptions> = {},
+): Transport {
+  return openShmTransport({ ...SMALL, self, replicas, ...options });
+}
+
+export function incarnationOf(replica: number): string {
+  return String(1000n + BigInt(replica));
+}
+
+/** Both ends' keys of one session. */
+export function sessionKeys(a: number, b: number, pairSecret: Uint8Array = randomBytes(32)) {
+  const one: SessionKeys = {
+    pairSecret,
+    selfIncarnation: incarnationOf(a),
+    peerIncarnation: incarnationOf(b),
+  };
+  const other: SessionKeys = {
+    pairSecret,
+    selfIncarnation: incarnationOf(b),
+    peerIncarnation: incarnationOf(a),
+  };
+  return [one, other] as const;
+}
+
+export interface Connected {
+  readonly pairSecret: Uint8Array;
+  /** Name of the region that `a` owns and `b` writes. */
+  readonly intoA: string;
+  /** Name of the region that `b` owns and `a` writes. */
+  readonly intoB: string;
+}
+
+/** Opens the session; `beforeConfirm` runs while both regions still have names in /dev/shm. */
+export function connect(
+  a: Transport,
+  b: Transport,
+  beforeConfirm: (names: Connected) => void = () => {},
+): Connected {
+  const pairSecret = randomBytes(32);
+  const [keysA, keysB] = sessionKeys(a.self, b.self, pairSecret);
+  const offerA = a.offer(b.self, keysA);
+  const offerB = b.offer(a.self, keysB);
+  a.accept(b.self, offerB);
+  b.accept(a.self, offerA);
+  const connected = { pairSecret, intoA: offerA.name, intoB: offerB.name };
+  beforeConfirm(connected);
+  a.confirm(b.self);
+  b.confirm(a.self);
+  return connected;
+}
+
+/** All pairs of `replicas` transports in this process, connected. */
+export function cluster(replicas: number, options: Partial<ShmTransportOptions> = {}): Transport[] {
+  const transports = Array.from({ length: replicas }, (_, self) => open(self, replicas, options));
+  transports.forEach((a, i) => {
+    for (const b of transports.slice(i + 1)) connect(a, b);
+  });
+  return transports;
+}
+
+export interface SeenCell {
+  readonly peer: number;
+  readonly kind: CellKind;
+  readonly slot: number;
+  readonly view: number;
+  readonly flags: number;
+  readonly body: Buffer;
+}
+
+/** A handler that remembers everything. */
+export class Inbox implements InboxHandler {
+  readonly cells: SeenCell[] = [];
+  readonly lanes: { peer: number; payload: Uint8Array; sha256: Uint8Array }[] = [];
+  readonly messages: { peer: number; payload: Uint8Array }[] = [];
+  readonly faults: { peer: number; fault: TransportFault }[] = [];
+
+  onCell(
+    peer: number,
+    kind: CellKind,
+    slot: number,
+    view: number,
+    flags: number,
+    body: Uint8Array,
+  ): void {
+    this.cells.push({ peer, kind, slot, view, flags, body: Buffer.from(body) });
+  }
+  onLane(peer: number, payload: Uint8Array, sha256: Uint8Array): void {
+    this.lanes.push({ peer, payload, sha256 });
+  }
+  onMessage(peer: number, payload: Uint8Array): void {
+    this.messages.push({ peer, payload });
+  }
+  onFault(peer: number, fault: TransportFault): void {
+    this.faults.push({ peer, fault });
+  }
+}
+
+/** The whole window of SMALL. */
+export const ALL: SlotInterest = { fromSlot: 0, toSlot: SMALL.windowSlots - 1 };
+
+/** Polls until `done` or the deadline; throws then, naming what was waited for. */
+export function pollUntil(
+  transport: Transport,
+  inbox: Inbox,
+  done: () => boolean,
+  what: string,
+  interest: SlotInterest = ALL,
+): void {
+  const deadline = Date.now() + 5000;
+  while (!done()) {
+    if (Date.now() > deadline) throw new Error(`no ${what} within 5 s`);
+    transport.wait(1000);
+    transport.poll(interest, inbox);
+  }
+}
