@@ -1,0 +1,42 @@
+/** What holds when a settings file does not say otherwise, and the bounds of what it may say. In one place. */
+
+export const SETTINGS_DEFAULTS = {
+  /** replica.yaml `network`: beside the replica's directory. */
+  network: '../network.yaml',
+  /** replica.yaml `dataDirectory`: ledger and lock, beside replica.yaml. */
+  dataDirectory: 'ledger',
+  /** replica.yaml `api.host`: this machine only, until somebody decides otherwise. */
+  apiHost: '127.0.0.1',
+  /** replica.yaml `log.level`. */
+  logLevel: 'info',
+  /** replica.yaml `verifyThreads`: threads that check signatures, beside the main and the consensus thread. */
+  verifyThreads: 1,
+  /** network.yaml `transport.provider`. */
+  provider: 'shm',
+} as const;
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export const WAIT_MODES = ['spin', 'adaptive', 'block'] as const;
+export const PROVIDERS = ['shm'] as const;
+
+export const SETTINGS_LIMITS = {
+  fileBytesMax: 1024 * 1024,
+  channelsMax: 64,
+  textCharactersMax: 4096,
+  verifyThreadsMax: 64,
+  portMax: 65_535,
+} as const;
+
+/** network.yaml `limits`: each overrides a default of the room it belongs to (api/limits.ts, orderer/limits.ts). */
+export const LIMIT_KEYS = {
+  /** Open HTTP connections of one replica. */
+  connectionsMax: { min: 1, max: 1_000_000 },
+  /** Submitters that wait for a commit at the same time. */
+  waitersMax: { min: 1, max: 1_000_000 },
+  /** Deliver streams at the same time. */
+  deliverStreamsMax: { min: 1, max: 100_000 },
+  /** Own transactions between acceptance and certificate. */
+  pendingTransactionsMax: { min: 1, max: 1_000_000 },
+  /** Writers whose certificates were judged lately. */
+  writersCachedMax: { min: 1, max: 1_000_000 },
+} as const;
