@@ -1,0 +1,136 @@
+/**
+ * `application/x-protobuf-seq`: many messages in one body or stream. Safe for browsers.
+ *
+ *     +--------------------+---------------------------+
+ *     | u32, big-endian    | payload                   |   repeated
+ *     +--------------------+---------------------------+
+ *       bit 31: 0 = protobuf message, 1 = notice (UTF-8 JSON, the error shape; the last frame of a stream)
+ *       bits 30..0: payload length in bytes; a whole header of 0 is a heart-beat (no message is empty)
+ */
+
+export const FRAME_MEDIA_TYPE = 'application/x-protobuf-seq';
+export const FRAME_HEADER_BYTES = 4;
+const NOTICE_BIT = 0x8000_0000;
+const LENGTH_MASK = 0x7fff_ffff;
+
+export type Frame =
+  | { readonly kind: 'message'; readonly bytes: Uint8Array }
+  | { readonly kind: 'notice'; readonly text: string }
+  | { readonly kind: 'heartbeat' };
+
+export type Frames =
+  | { readonly kind: 'ok'; readonly value: Frame[] }
+  | { readonly kind: 'malformed'; readonly reason: string };
+
+/** Header of a frame whose payload has `lengthBytes` bytes. */
+export function frameHeader(lengthBytes: number, kind: 'message' | 'notice'): Uint8Array {
+  if (!Number.isInteger(lengthBytes) || lengthBytes < 0 || lengthBytes > LENGTH_MASK) {
+    throw new RangeError(`a frame cannot hold ${lengthBytes} bytes`);
+  }
+  const header = new Uint8Array(FRAME_HEADER_BYTES);
+  const word = kind === 'notice' ? lengthBytes + NOTICE_BIT : lengthBytes;
+  new DataView(header.buffer).setUint32(0, word, false);
+  return header;
+}
+
+/** Messages as one body. */
+export function encodeFrames(messages: readonly Uint8Array[]): Uint8Array {
+  const total = messages.reduce((sum, message) => sum + FRAME_HEADER_BYTES + message.length, 0);
+  const bytes = new Uint8Array(total);
+  let offset = 0;
+  for (const message of messages) {
+    bytes.set(frameHeader(message.length, 'message'), offset);
+    bytes.set(message, offset + FRAME_HEADER_BYTES);
+    offset += FRAME_HEADER_BYTES + message.length;
+  }
+  return bytes;
+}
+
+/** A complete body of messages, as views of `bytes`; stops after `messagesMax + 1` so that the caller can tell too many. */
+export function decodeMessages(
+  bytes: Uint8Array,
+  messagesMax: number,
+):
+  | { readonly kind: 'ok'; readonly value: Uint8Array[] }
+  | { readonly kind: 'malformed'; readonly reason: string } {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const messages: Uint8Array[] = [];
+  let offset = 0;
+  while (offset < bytes.length && messages.length <= messagesMax) {
+    if (offset + FRAME_HEADER_BYTES > bytes.length) {
+      return malformed(`the length of message ${messages.length} is cut off at byte ${offset}`);
+    }
+    const word = view.getUint32(offset, false);
+    const start = offset + FRAME_HEADER_BYTES;
+    if (word >= NOTICE_BIT || start + word > bytes.length) {
+      return malformed(
+        `message ${messages.length} at byte ${offset} claims ${word} bytes, ${bytes.length - start} are left`,
+      );
+    }
+    messages.push(bytes.subarray(start, start + word));
+    offset = start + word;
+  }
+  return { kind: 'ok', value: messages };
+}
+
+/**
+ * Reads frames from a stream that arrives in arbitrary pieces. Holds at most one incomplete frame of `frameBytesMax`.
+ * After `malformed` the stream is beyond repair.
+ */
+export function createFrameReader(frameBytesMax: number): { push(chunk: Uint8Array): Frames } {
+  let pending: Uint8Array[] = [];
+  let pendingBytes = 0;
+  let needBytes = FRAME_HEADER_BYTES;
+  return {
+    push(chunk) {
+      pending.push(chunk);
+      pendingBytes += chunk.length;
+      if (pendingBytes < needBytes) {
+        return { kind: 'ok', value: [] };
+      }
+      const bytes = pending.length === 1 ? chunk : concat(pending, pendingBytes);
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      const frames: Frame[] = [];
+      let offset = 0;
+      needBytes = FRAME_HEADER_BYTES;
+      while (offset + FRAME_HEADER_BYTES <= bytes.length) {
+        const word = view.getUint32(offset, false);
+        const length = word % NOTICE_BIT;
+        if (length > frameBytesMax) {
+          return malformed(`a frame of ${length} bytes exceeds the limit of ${frameBytesMax}`);
+        }
+        const start = offset + FRAME_HEADER_BYTES;
+        if (start + length > bytes.length) {
+          needBytes = FRAME_HEADER_BYTES + length;
+          break;
+        }
+        frames.push(frameOf(word, bytes.subarray(start, start + length)));
+        offset = start + length;
+      }
+      pending = offset < bytes.length ? [bytes.slice(offset)] : [];
+      pendingBytes = bytes.length - offset;
+      return { kind: 'ok', value: frames };
+    },
+  };
+}
+
+function frameOf(word: number, payload: Uint8Array): Frame {
+  if (word >= NOTICE_BIT) {
+    return { kind: 'notice', text: new TextDecoder().decode(payload) };
+  }
+  return word === 0 ? { kind: 'heartbeat' } : { kind: 'message', bytes: payload };
+}
+
+function concat(parts: readonly Uint8Array[], totalBytes: number): Uint8Array {
+  const bytes = new Uint8Array(totalBytes);
+  let offset = 0;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.length;
+  }
+  return bytes;
+}
+
+function malformed(reason: string): { readonly kind: 'malformed'; readonly reason: string } {
+  return { kind: 'malformed', reason };
+}

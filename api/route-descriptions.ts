@@ -1,0 +1,243 @@
+/** Every route as the OpenAPI document shows it. test/api/contract.test.ts compares this list with what the server serves. */
+import { type TSchema, Type } from 'typebox';
+import type { ErrorCode } from './errors.ts';
+import { FRAME_MEDIA_TYPE } from './framing.ts';
+import {
+  BlockParams,
+  BlockQuery,
+  BlockSchema,
+  BulkSchema,
+  ChannelParams,
+  ChannelSchema,
+  ChannelsSchema,
+  DeliverQuery,
+  HealthSchema,
+  LiveSchema,
+  LocationSchema,
+  QueuedSchema,
+  ReceiptSchema,
+  SubmitJson,
+  TransactionParams,
+  VersionSchema,
+  WaitQuery,
+} from './schemas.ts';
+
+export interface RouteDescription {
+  readonly method: 'GET' | 'POST';
+  readonly url: string;
+  readonly tag: 'transactions' | 'channels' | 'operation';
+  readonly summary: string;
+  readonly description?: string;
+  readonly params?: TSchema;
+  readonly query?: TSchema;
+  readonly body?: Readonly<Record<string, TSchema>>;
+  readonly responses: Readonly<
+    Record<
+      string,
+      { readonly description: string; readonly content: Readonly<Record<string, TSchema>> }
+    >
+  >;
+  readonly errors: readonly ErrorCode[];
+}
+
+const Bytes = (description: string) => Type.String({ format: 'binary', description });
+const json = (description: string, schema: TSchema) => ({
+  description,
+  content: { 'application/json': schema },
+});
+
+const SUBMIT_ERRORS: readonly ErrorCode[] = [
+  'empty_envelope',
+  'malformed_envelope',
+  'not_canonical',
+  'unsupported_type',
+  'wrong_channel',
+  'bad_tx_id',
+  'empty_body',
+  'malformed_body',
+  'malformed_json',
+  'invalid_parameter',
+  'unknown_writer',
+  'expired_certificate',
+  'revoked_certificate',
+  'bad_signature',
+  'policy_denied',
+  'gateway_disabled',
+  'no_such_channel',
+  'duplicate_transaction',
+  'envelope_too_large',
+  'body_too_large',
+  'too_many_items',
+  'unsupported_media_type',
+  'overloaded',
+  'rate_limited',
+  'internal_error',
+  'not_ready',
+  'too_many_waiters',
+  'shutting_down',
+];
+
+const submit: RouteDescription = {
+  method: 'POST',
+  url: '/v1/channels/:channel/transactions',
+  tag: 'transactions',
+  summary: 'Submit one transaction, or many.',
+  description:
+    'One envelope as bytes or base64, JSON data that the gateway signs, or many envelopes (JSON array or length-prefixed ' +
+    'sequence). 202 says that it is queued here; with wait=commit 200 says that it is in a certified block. Many: 200 all ' +
+    'committed, 202 all accepted, 207 some refused; each item has its own result.',
+  params: ChannelParams,
+  query: WaitQuery,
+  body: {
+    'application/octet-stream': Bytes('One serialized common.Envelope.'),
+    'application/x-protobuf': Bytes('One serialized common.Envelope.'),
+    'application/json': SubmitJson,
+    [FRAME_MEDIA_TYPE]: Bytes('Each envelope after its length, u32 big-endian.'),
+  },
+  responses: {
+    200: json('Committed.', Type.Union([ReceiptSchema, BulkSchema])),
+    202: json('Queued, or not committed within the time.', Type.Union([QueuedSchema, BulkSchema])),
+    207: json('Of many, some were refused.', BulkSchema),
+  },
+  errors: SUBMIT_ERRORS,
+};
+
+const transaction: RouteDescription = {
+  method: 'GET',
+  url: '/v1/channels/:channel/transactions/:txId',
+  tag: 'transactions',
+  summary: 'Where a transaction is; with wait=commit its receipt.',
+  params: TransactionParams,
+  query: WaitQuery,
+  responses: {
+    200: json('In a certified block.', Type.Union([LocationSchema, ReceiptSchema])),
+    202: json('With wait=commit: not committed within the time.', QueuedSchema),
+  },
+  errors: [
+    'invalid_parameter',
+    'no_such_channel',
+    'no_such_transaction',
+    'internal_error',
+    'too_many_waiters',
+    'shutting_down',
+  ],
+};
+
+const channels: RouteDescription = {
+  method: 'GET',
+  url: '/v1/channels',
+  tag: 'channels',
+  summary: 'The channels of this replica.',
+  responses: { 200: json('Channels.', ChannelsSchema) },
+  errors: ['invalid_parameter', 'shutting_down'],
+};
+
+const channel: RouteDescription = {
+  method: 'GET',
+  url: '/v1/channels/:channel',
+  tag: 'channels',
+  summary: 'Height, tip, view, leader and peers of a channel.',
+  params: ChannelParams,
+  responses: { 200: json('The channel.', ChannelSchema) },
+  errors: ['invalid_parameter', 'no_such_channel', 'shutting_down'],
+};
+
+const block: RouteDescription = {
+  method: 'GET',
+  url: '/v1/channels/:channel/blocks/:number',
+  tag: 'channels',
+  summary: 'One block, readable or as its exact bytes.',
+  params: BlockParams,
+  query: BlockQuery,
+  responses: {
+    200: {
+      description: 'The block; it never changes, so it may be cached for ever.',
+      content: {
+        'application/json': BlockSchema,
+        'application/x-protobuf': Bytes('common.Block.'),
+      },
+    },
+  },
+  errors: [
+    'invalid_parameter',
+    'no_such_channel',
+    'block_not_ready',
+    'not_acceptable',
+    'internal_error',
+    'shutting_down',
+  ],
+};
+
+const deliver: RouteDescription = {
+  method: 'GET',
+  url: '/v1/channels/:channel/deliver',
+  tag: 'channels',
+  summary: 'Blocks in order, as a stream.',
+  description:
+    'NDJSON, server-sent events or length-prefixed protobuf by Accept, or a WebSocket on the same URL. Resume with from = last ' +
+    'block + 1 (an EventSource does it by itself). A client that does not take a block in time is dropped with stream_too_slow. ' +
+    'The last record of a stream that ends early has the error shape.',
+  params: ChannelParams,
+  query: DeliverQuery,
+  responses: {
+    200: {
+      description: 'Blocks.',
+      content: {
+        'application/x-ndjson': Type.String({
+          description: 'One block a line; empty line: heart-beat.',
+        }),
+        'text/event-stream': Type.String({ description: 'event: block, id: its number.' }),
+        [FRAME_MEDIA_TYPE]: Bytes('Each common.Block after its length, u32 big-endian.'),
+      },
+    },
+  },
+  errors: [
+    'invalid_parameter',
+    'bad_range',
+    'origin_not_allowed',
+    'no_such_channel',
+    'block_not_ready',
+    'not_acceptable',
+    'too_many_streams',
+    'shutting_down',
+  ],
+};
+
+const health: RouteDescription = {
+  method: 'GET',
+  url: '/healthz',
+  tag: 'operation',
+  summary: '200 only when every channel of this replica can order.',
+  responses: { 200: json('Healthy.', HealthSchema) },
+  errors: ['not_ready', 'shutting_down'],
+};
+
+const live: RouteDescription = {
+  method: 'GET',
+  url: '/livez',
+  tag: 'operation',
+  summary: '200 as long as the process answers.',
+  responses: { 200: json('Alive.', LiveSchema) },
+  errors: [],
+};
+
+const version: RouteDescription = {
+  method: 'GET',
+  url: '/version',
+  tag: 'operation',
+  summary: 'Version of Sluice, of this API and of Node.',
+  responses: { 200: json('Version.', VersionSchema) },
+  errors: ['shutting_down'],
+};
+
+export const ROUTES: readonly RouteDescription[] = [
+  submit,
+  transaction,
+  channels,
+  channel,
+  block,
+  deliver,
+  health,
+  live,
+  version,
+];

@@ -1,0 +1,87 @@
+/** One transaction through the orderer: what happened to it, as data, the same for a single request and for an item of many. */
+import type { Socket } from 'node:net';
+import { type Block, decodeBlock } from '../ledger/format/index.ts';
+import type { ChannelService, Receipt } from '../orderer/service.ts';
+import type { ApiContext } from './context.ts';
+import { ApiError, refusalError } from './errors.ts';
+
+export type Submission =
+  | { readonly kind: 'queued' | 'pending'; readonly txId: string; readonly duplicate: boolean }
+  | { readonly kind: 'committed'; readonly receipt: Receipt; readonly duplicate: boolean }
+  | { readonly kind: 'refused'; readonly error: ApiError };
+
+/** Queues the envelope. Rejects only for bugs. */
+export async function submitEnvelope(
+  channel: ChannelService,
+  envelope: Uint8Array,
+): Promise<Submission> {
+  const outcome = await channel.submit(envelope);
+  return outcome.kind === 'accepted'
+    ? { kind: 'queued', txId: outcome.txId, duplicate: outcome.duplicate }
+    : { kind: 'refused', error: refusalError(outcome) };
+}
+
+/**
+ * Queues the envelope and waits for its receipt. Sending the very same envelope again is answered with the receipt of
+ * the first time; another envelope under the same transaction id is a `duplicate_transaction`. Needs a reserved place
+ * among the waiters.
+ */
+export async function submitAndWait(
+  context: ApiContext,
+  channel: ChannelService,
+  envelope: Uint8Array,
+  timeoutMs: number,
+  socket: Socket,
+): Promise<Submission> {
+  const outcome = await channel.submit(envelope);
+  if (outcome.kind === 'refused') {
+    return sameAsOrdered(channel, envelope, refusalError(outcome), outcome.location?.txId);
+  }
+  const { txId, duplicate } = outcome;
+  const receipt = await context.waiters.wait(channel, txId, timeoutMs, socket);
+  if (receipt === undefined) {
+    return { kind: 'pending', txId, duplicate };
+  }
+  if (duplicate && !(await holdsEnvelope(channel, receipt, envelope))) {
+    return { kind: 'refused', error: otherTransaction(receipt) };
+  }
+  return { kind: 'committed', receipt, duplicate };
+}
+
+async function sameAsOrdered(
+  channel: ChannelService,
+  envelope: Uint8Array,
+  error: ApiError,
+  txId: string | undefined,
+): Promise<Submission> {
+  if (error.code === 'duplicate_transaction' && txId !== undefined) {
+    // It is in a certified block, so this settles at once; the timer only guards against a bug there.
+    const receipt = await channel.committed(txId, AbortSignal.timeout(1000));
+    if (receipt !== undefined && (await holdsEnvelope(channel, receipt, envelope))) {
+      return { kind: 'committed', receipt, duplicate: true };
+    }
+  }
+  return { kind: 'refused', error };
+}
+
+async function holdsEnvelope(
+  channel: ChannelService,
+  receipt: Receipt,
+  envelope: Uint8Array,
+): Promise<boolean> {
+  const stored = await channel.block(receipt.blockNumber);
+  const block: Block | undefined = stored && valueIfOk(decodeBlock(stored.bytes));
+  const ordered = block?.data[receipt.index];
+  return ordered !== undefined && Buffer.compare(ordered, envelope) === 0;
+}
+
+function valueIfOk<T>(decoded: { kind: 'ok'; value: T } | { kind: 'malformed' }): T | undefined {
+  return decoded.kind === 'ok' ? decoded.value : undefined;
+}
+
+function otherTransaction({ txId, blockNumber, index }: Receipt): ApiError {
+  return new ApiError('duplicate_transaction', {
+    message: 'Another transaction with the same id was ordered. Use a new nonce.',
+    details: { location: { txId, blockNumber, index } },
+  });
+}

@@ -1,0 +1,95 @@
+/**
+ * Submitters that wait for their transaction to be committed: bounded in number and time, and forgotten as soon as the
+ * client leaves or the server closes.
+ */
+import type { Socket } from 'node:net';
+import type { ChannelService, Receipt } from '../orderer/service.ts';
+import { ApiError } from './errors.ts';
+import type { ApiLimits } from './limits.ts';
+import { invalid, type Query, readChoice, readNumber } from './parameters.ts';
+
+export interface CommitWaiters {
+  /** Keeps `count` places, or refuses with `too_many_waiters`; call before anything is queued. */
+  reserve(count: number): void;
+  free(count: number): void;
+  /** Receipt, or undefined when the time passed, the client left or the server closes. Needs a reserved place. */
+  wait(
+    channel: ChannelService,
+    txId: string,
+    timeoutMs: number,
+    socket: Socket,
+  ): Promise<Receipt | undefined>;
+  /** Every wait ends now, without a receipt. */
+  abortAll(): void;
+  readonly count: number;
+}
+
+export function createCommitWaiters(limits: Pick<ApiLimits, 'waitersMax'>): CommitWaiters {
+  let places = 0;
+  const waiting = new Set<AbortController>();
+  /** One close listener a socket, however many pipelined requests wait on it. */
+  const bySocket = new WeakMap<Socket, Set<AbortController>>();
+
+  function controllersOf(socket: Socket): Set<AbortController> {
+    let controllers = bySocket.get(socket);
+    if (controllers === undefined) {
+      const created = new Set<AbortController>();
+      controllers = created;
+      bySocket.set(socket, created);
+      socket.once('close', () => {
+        for (const controller of created) controller.abort();
+      });
+    }
+    return controllers;
+  }
+
+  return {
+    reserve(count) {
+      if (places + count > limits.waitersMax) {
+        throw new ApiError('too_many_waiters');
+      }
+      places += count;
+    },
+    free(count) {
+      places -= count;
+    },
+    async wait(channel, txId, timeoutMs, socket) {
+      if (socket.destroyed) {
+        return undefined;
+      }
+      const controller = new AbortController();
+      const controllers = controllersOf(socket);
+      controllers.add(controller);
+      waiting.add(controller);
+      const timer = setTimeout(() => controller.abort(), timeoutMs);
+      try {
+        return await channel.committed(txId, controller.signal);
+      } finally {
+        clearTimeout(timer);
+        controllers.delete(controller);
+        waiting.delete(controller);
+      }
+    },
+    abortAll() {
+      for (const controller of waiting) controller.abort();
+    },
+    get count() {
+      return places;
+    },
+  };
+}
+
+/** `?wait=commit&timeoutMs=`: how long to wait; undefined: not at all. */
+export function readWait(query: Query, limits: ApiLimits): number | undefined {
+  const wait = readChoice('wait', query.wait, ['commit']);
+  const timeout = query.timeoutMs;
+  if (wait === undefined) {
+    if (timeout !== undefined) {
+      throw invalid('timeoutMs', 'has a meaning only with wait=commit');
+    }
+    return undefined;
+  }
+  return timeout === undefined
+    ? limits.waitMsDefault
+    : readNumber('timeoutMs', timeout, limits.waitMsMax);
+}
