@@ -20,7 +20,7 @@ export interface DeliverRange {
 }
 
 /** The replica ended or broke the stream; the message is for the list of causes. */
-class StreamError extends Error {
+export class StreamError extends Error {
   readonly code: string;
   readonly retryable: boolean;
   readonly status: number | undefined;
