@@ -27,8 +27,8 @@ export interface OrdererLimits {
   readonly batchVerifyItemsMax: number;
 
   readonly p256KeysCachedMax: number;
-  /** Creators whose certificate and right to write were judged lately. */
-  readonly writersCachedMax: number;
+  /** Creators whose certificate was judged lately. */
+  readonly identitiesCachedMax: number;
   /** Envelopes found valid lately, by hash; ~300 bytes each. */
   readonly verifiedEnvelopesCachedMax: number;
 
@@ -70,7 +70,7 @@ export const ORDERER_LIMITS: OrdererLimits = {
   verifyJobsPerThreadMax: 2,
   batchVerifyItemsMax: 64,
   p256KeysCachedMax: 1024,
-  writersCachedMax: 4096,
+  identitiesCachedMax: 4096,
   verifiedEnvelopesCachedMax: 16_384,
   duplicatesInFlightMax: 65_536,
   pendingTransactionsMax: 32_768,

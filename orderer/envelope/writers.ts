@@ -1,27 +1,26 @@
 /**
- * May the creator of an envelope write to the channel? Membership (orderer/msp) and the Writers policy together, for
- * one identity: an envelope carries one signature.
+ * May the creator of an envelope write to the channel? Asks membership (orderer/msp) with the clock left aside: the
+ * answer for the same bytes never changes then, which `EnvelopeChecker.checkBatch` depends on.
  */
-import type { ChannelConfig } from '../channel-config/types.ts';
-import { ORDERER_LIMITS } from '../limits.ts';
-import { evaluate, type PolicyIdentity } from '../policy/index.ts';
 import type { RefusalCode } from '../service.ts';
 import type { VerifyKey } from '../signature/index.ts';
-
-/** Fabric: common/policies ChannelWriters. */
-const WRITERS_POLICY = '/Channel/Writers';
 
 export type WriterJudgement =
   | {
       readonly kind: 'writer';
       readonly mspId: string;
       readonly key: VerifyKey;
-      /** The Writers policy is satisfied by this identity alone. */
+      /** The Writers policy is satisfied by this identity alone: an envelope carries one signature. */
       readonly mayWrite: boolean;
       readonly notBeforeMs: number;
       readonly notAfterMs: number;
     }
-  | { readonly kind: 'refused'; readonly code: RefusalCode; readonly message: string };
+  | {
+      readonly kind: 'refused';
+      readonly code: RefusalCode;
+      /** What exactly, without a full stop. */
+      readonly message: string;
+    };
 
 /** What is needed of `IdentityResolver`. */
 export interface CreatorResolver {
@@ -32,8 +31,10 @@ export interface CreatorResolver {
   ):
     | {
         readonly kind: 'identity';
-        readonly identity: PolicyIdentity & {
+        readonly identity: {
+          readonly mspId: string;
           readonly publicKey: VerifyKey;
+          readonly mayWrite: boolean;
           readonly notBeforeMs: number;
           readonly notAfterMs: number;
         };
@@ -41,33 +42,14 @@ export interface CreatorResolver {
     | { readonly kind: 'refused'; readonly code: RefusalCode; readonly message: string };
 }
 
-/**
- * Judges creators against one channel configuration. The clock is left aside: the answer for the same bytes never
- * changes, which `EnvelopeChecker.checkBatch` depends on.
- */
+/** The function that `InspectContext` wants, for one channel configuration. */
 export function createWriterJudge(
-  config: Pick<ChannelConfig, 'policies'>,
   resolver: CreatorResolver,
 ): (creator: Uint8Array) => WriterJudgement {
-  /** By certificate and organization, oldest first. Answers of a pure function: bounded, never stale. */
-  const decisions = new Map<string, boolean>();
-  function mayWrite(identity: PolicyIdentity): boolean {
-    const name = `${identity.certificateDigest}/${identity.mspId}`;
-    const known = decisions.get(name);
-    if (known !== undefined) return known;
-    const allowed = evaluate(config.policies, WRITERS_POLICY, [identity]);
-    decisions.set(name, allowed);
-    if (decisions.size > ORDERER_LIMITS.writersCachedMax) {
-      const oldest = decisions.keys().next();
-      if (!oldest.done) decisions.delete(oldest.value);
-    }
-    return allowed;
-  }
   return (creator) => {
     const resolved = resolver.resolve(creator, undefined);
     if (resolved.kind === 'refused') return resolved;
-    const { identity } = resolved;
-    const { mspId, publicKey: key, notBeforeMs, notAfterMs } = identity;
-    return { kind: 'writer', mspId, key, mayWrite: mayWrite(identity), notBeforeMs, notAfterMs };
+    const { mspId, publicKey: key, mayWrite, notBeforeMs, notAfterMs } = resolved.identity;
+    return { kind: 'writer', mspId, key, mayWrite, notBeforeMs, notAfterMs };
   };
 }

@@ -1,0 +1,274 @@
+import { expect } from 'chai';
+import {
+  type BatchCheck,
+  EnvelopeChecker,
+  isWithinValidity,
+  type SubmittedCheck,
+} from '../../orderer/envelope/index.ts';
+import { OrdererError, REFUSAL_SENTENCES, refusal } from '../../orderer/errors.ts';
+import type { RefusalCode } from '../../orderer/service.ts';
+import { type VerifyItem, VerifyPool } from '../../orderer/signature/index.ts';
+import { buildEnvelope, createTestChannel, signAs, type TestChannel } from './fixtures/channel.ts';
+
+const DYING_WORKER = new URL('./fixtures/dying-worker.js', import.meta.url);
+
+describe('EnvelopeChecker', () => {
+  let channel: TestChannel;
+  let pool: VerifyPool;
+  /** Signatures that went to the pool. */
+  let verified: number;
+  before(async () => {
+    channel = await createTestChannel();
+  });
+  beforeEach(() => {
+    pool = new VerifyPool({ threads: 1, queueMax: 1000 });
+    verified = 0;
+  });
+  afterEach(() => pool.close());
+
+  function checker(verifiedEnvelopesCachedMax = 100): EnvelopeChecker {
+    const counting = {
+      verify: (items: readonly VerifyItem[], options?: { whenFull?: 'reject' | 'wait' }) => {
+        verified += items.length;
+        return pool.verify(items, options);
+      },
+    };
+    const options = { ...channel.freshContext(), verifiedEnvelopesCachedMax };
+    return new EnvelopeChecker(options, { pool: counting });
+  }
+
+  function expectRefused(result: SubmittedCheck, code: RefusalCode): void {
+    if (result.kind !== 'refused') throw new Error('accepted');
+    expect(result.code).to.equal(code);
+    expect(result.message).to.include(REFUSAL_SENTENCES[code].what);
+  }
+
+  function expectInvalid(result: BatchCheck, index: number, code: RefusalCode): void {
+    if (result.kind !== 'invalid') throw new Error('accepted');
+    expect(result.index).to.equal(index);
+    expect(result.refusal.code).to.equal(code);
+  }
+
+  const badSignature = () =>
+    buildEnvelope(channel.writer, { signature: signAs(channel.writer, Buffer.from('other')) });
+
+  describe('checkSubmitted', () => {
+    it('accepts Ed25519 and P-256 writers', async () => {
+      for (const writer of [channel.writer, channel.p256Writer]) {
+        const bytes = buildEnvelope(writer);
+        const result = await checker().checkSubmitted(bytes, Date.now());
+        if (result.kind !== 'checked') throw new Error(result.message);
+        expect(result.transaction.bytes).to.equal(bytes);
+        expect(result.transaction.txId).to.match(/^[0-9a-f]{64}$/);
+      }
+    });
+
+    it('bad_signature: of other bytes, by another key, of another kind, none', async () => {
+      const { writer, p256Writer } = channel;
+      const spoiled = [
+        badSignature(),
+        buildEnvelope(writer, { signature: new Uint8Array(64) }),
+        buildEnvelope(writer, { signature: new Uint8Array() }),
+        buildEnvelope(writer, { signature: signAs(p256Writer, Buffer.from('data')) }),
+        buildEnvelope({ ...writer, keyPem: channel.expired.keyPem }),
+      ];
+      for (const bytes of spoiled) {
+        expectRefused(await checker().checkSubmitted(bytes, Date.now()), 'bad_signature');
+      }
+    });
+
+    it('passes on what the inspection refuses, without asking the pool', async () => {
+      const now = Date.now();
+      expectRefused(await checker().checkSubmitted(new Uint8Array(), now), 'empty_envelope');
+      expectRefused(
+        await checker().checkSubmitted(buildEnvelope(channel.denied), now),
+        'policy_denied',
+      );
+      expect(verified).to.equal(0);
+    });
+
+    it('expired_certificate: past or before its time on this clock', async () => {
+      const now = Date.now();
+      for (const writer of [channel.expired, channel.early]) {
+        const result = await checker().checkSubmitted(buildEnvelope(writer), now);
+        expectRefused(result, 'expired_certificate');
+        expect(result)
+          .to.have.property('message')
+          .that.matches(/valid from \d{4}-.* to \d{4}-/);
+      }
+      expect(verified).to.equal(0);
+      const inspected = await checker().checkSubmitted(
+        buildEnvelope(channel.early),
+        now + 5_400_000,
+      );
+      expect(inspected.kind).to.equal('checked');
+    });
+
+    it('expired_certificate: of an envelope that was found valid before', async () => {
+      const one = checker();
+      const bytes = buildEnvelope(channel.writer);
+      const now = Date.now();
+      expect((await one.checkSubmitted(bytes, now)).kind).to.equal('checked');
+      expectRefused(
+        await one.checkSubmitted(bytes, now + 10 * 365 * 86_400_000),
+        'expired_certificate',
+      );
+    });
+
+    it('overloaded: when too many signatures wait, with a time to come back', async () => {
+      await pool.close();
+      pool = new VerifyPool({ threads: 1, queueMax: 1 });
+      const one = checker();
+      const first = one.checkSubmitted(buildEnvelope(channel.writer), Date.now());
+      const second = await one.checkSubmitted(buildEnvelope(channel.writer), Date.now());
+      expectRefused(second, 'overloaded');
+      expect(second).to.have.property('retryAfterMs').that.is.greaterThan(0);
+      expect((await first).kind).to.equal('checked');
+    });
+
+    it('overloaded: when the verify thread died, for nothing is known of the signature', async () => {
+      await pool.close();
+      pool = new VerifyPool({ threads: 1, queueMax: 10, workerFile: DYING_WORKER });
+      const bytes = buildEnvelope(channel.writer, { data: Buffer.from('die') });
+      expectRefused(await checker().checkSubmitted(bytes, Date.now()), 'overloaded');
+    });
+
+    it('shutting_down: when the pool is closed', async () => {
+      await pool.close();
+      const bytes = buildEnvelope(channel.writer);
+      expectRefused(await checker().checkSubmitted(bytes, Date.now()), 'shutting_down');
+    });
+
+    it('verifies the same bytes once, whoever brings them', async () => {
+      const one = checker();
+      const bytes = buildEnvelope(channel.writer);
+      const first = await one.checkSubmitted(bytes, Date.now());
+      const again = await one.checkSubmitted(Uint8Array.from(bytes), Date.now());
+      expect(again).to.deep.equal(first);
+      expect((await one.checkBatch([bytes, bytes])).kind).to.equal('valid');
+      expect(verified).to.equal(1);
+    });
+
+    it('verifies again when the cache has forgotten, or a bit differs', async () => {
+      const one = checker(1);
+      const [a, b] = [buildEnvelope(channel.writer), buildEnvelope(channel.writer)];
+      for (const bytes of [a, b, a]) await one.checkSubmitted(bytes, Date.now());
+      expect(verified).to.equal(3);
+      const changed = Uint8Array.from(a);
+      changed[changed.length - 1] = (changed[changed.length - 1] as number) ^ 1;
+      expectRefused(await one.checkSubmitted(changed, Date.now()), 'bad_signature');
+    });
+
+    it('does not remember a failure as a success', async () => {
+      const one = checker();
+      const bytes = badSignature();
+      expectRefused(await one.checkSubmitted(bytes, Date.now()), 'bad_signature');
+      expectRefused(await one.checkSubmitted(bytes, Date.now()), 'bad_signature');
+      expectInvalid(await one.checkBatch([bytes]), 0, 'bad_signature');
+      expect(verified).to.equal(3);
+    });
+  });
+
+  describe('checkBatch', () => {
+    it('gives the transactions in order, over several parts', async () => {
+      const envelopes = Array.from({ length: 150 }, () => buildEnvelope(channel.writer));
+      const result = await checker().checkBatch(envelopes);
+      if (result.kind !== 'valid') throw new Error(result.refusal.message);
+      expect(result.transactions.map(({ bytes }) => bytes)).to.deep.equal(envelopes);
+      expect(verified).to.equal(150);
+    });
+
+    it('accepts an empty batch', async () => {
+      const result = await checker().checkBatch([]);
+      expect(result).to.deep.equal({ kind: 'valid', transactions: [] });
+    });
+
+    it('names the first envelope that is not valid, in whatever way', async () => {
+      const good = () => buildEnvelope(channel.writer);
+      for (const index of [0, 1, 31, 32, 63, 64, 99]) {
+        const envelopes = Array.from({ length: 100 }, good);
+        envelopes[index] = badSignature();
+        expectInvalid(await checker().checkBatch(envelopes), index, 'bad_signature');
+        envelopes[index] = buildEnvelope(channel.stranger);
+        expectInvalid(await checker().checkBatch(envelopes), index, 'unknown_writer');
+      }
+      const both = [good(), badSignature(), new Uint8Array()];
+      expectInvalid(await checker().checkBatch(both), 1, 'bad_signature');
+      expectInvalid(await checker().checkBatch(both.reverse()), 0, 'empty_envelope');
+    });
+
+    it('gives the same answer with warm caches as with cold ones', async () => {
+      const envelopes = Array.from({ length: 70 }, () => buildEnvelope(channel.writer));
+      envelopes[66] = badSignature();
+      const warm = checker();
+      for (const bytes of envelopes) await warm.checkSubmitted(bytes, Date.now());
+      const cold = await checker().checkBatch(envelopes);
+      expect(await warm.checkBatch(envelopes)).to.deep.equal(cold);
+      expectInvalid(cold, 66, 'bad_signature');
+    });
+
+    it('does not look at the clock: reports the validity instead', async () => {
+      const { expired, early, writer } = channel;
+      const result = await checker().checkBatch(
+        [expired, early, writer].map((w) => buildEnvelope(w)),
+      );
+      if (result.kind !== 'valid') throw new Error(result.refusal.message);
+      const now = Date.now();
+      const inTime = result.transactions.map((transaction) => isWithinValidity(transaction, now));
+      expect(inTime).to.deep.equal([false, false, true]);
+      const [first] = result.transactions;
+      if (first === undefined) throw new Error('no transaction');
+      expect(isWithinValidity(first, first.notBeforeMs)).to.equal(true);
+      expect(isWithinValidity(first, first.notAfterMs)).to.equal(true);
+      expect(isWithinValidity(first, first.notBeforeMs - 1)).to.equal(false);
+      expect(isWithinValidity(first, first.notAfterMs + 1)).to.equal(false);
+    });
+
+    it('waits when the pool is full instead of calling a batch invalid', async () => {
+      await pool.close();
+      pool = new VerifyPool({ threads: 1, queueMax: 40 });
+      const one = checker();
+      const batches = Array.from({ length: 6 }, () =>
+        Array.from({ length: 50 }, () => buildEnvelope(channel.writer)),
+      );
+      const results = await Promise.all(batches.map((batch) => one.checkBatch(batch)));
+      expect(results.map(({ kind }) => kind)).to.deep.equal(new Array(6).fill('valid'));
+    });
+
+    it('asks again when the verify thread died, and rejects when that fails too', async () => {
+      await pool.close();
+      pool = new VerifyPool({ threads: 1, queueMax: 40, workerFile: DYING_WORKER });
+      const bytes = buildEnvelope(channel.writer, { data: Buffer.from('die') });
+      const error = await checker()
+        .checkBatch([bytes])
+        .then(() => undefined)
+        .catch((reason: unknown) => reason);
+      expect(error).to.be.instanceOf(OrdererError).with.property('code', 'worker_failed');
+    });
+
+    it('rejects when the pool is closed', async () => {
+      await pool.close();
+      const batch = Array.from({ length: 100 }, () => buildEnvelope(channel.writer));
+      const error = await checker()
+        .checkBatch(batch)
+        .catch((reason: unknown) => reason);
+      expect(error).to.be.instanceOf(OrdererError).with.property('code', 'closed');
+    });
+  });
+
+  it('has a sentence and a remedy for every refusal', () => {
+    for (const [code, { what, remedy }] of Object.entries(REFUSAL_SENTENCES)) {
+      expect(what, code).to.match(/^[A-Z].*[^.]$/);
+      expect(remedy, code).to.match(/^[A-Z].*\.$/);
+    }
+    const location = { txId: 'a'.repeat(64), blockNumber: 3, index: 4 };
+    expect(refusal('duplicate_transaction', undefined, { location })).to.deep.include({
+      kind: 'refused',
+      code: 'duplicate_transaction',
+      location,
+    });
+    expect(refusal('not_ready', 'too few replicas', { retryAfterMs: 9 }).message).to.match(
+      /at the moment: too few replicas\. Send/,
+    );
+  });
+});
