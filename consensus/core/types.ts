@@ -59,7 +59,12 @@ export interface Prepare {
 }
 
 export type Message =
-  | { readonly kind: 'prepare'; readonly prepare: Prepare }
+  | {
+      readonly kind: 'prepare';
+      /** The sender lacks a decision and wants the receiver's own PREPARE; an answer never asks. Not signed. */
+      readonly request: boolean;
+      readonly prepare: Prepare;
+    }
   | { readonly kind: 'fetch-batch'; readonly lane: ReplicaIndex; readonly ref: BatchRef }
   | { readonly kind: 'batch'; readonly batch: Batch }
   | { readonly kind: 'fetch-decided'; readonly fromSlot: Slot; readonly toSlot: Slot }
@@ -83,8 +88,13 @@ export type Input =
   /** The payload of a new batch for this replica's own lane; already checked by the orderer. */
   | { readonly kind: 'submit'; readonly payload: Uint8Array }
   | { readonly kind: 'cell'; readonly from: ReplicaIndex; readonly cell: Cell }
-  /** A batch from its owner's lane ring. */
-  | { readonly kind: 'lane-batch'; readonly from: ReplicaIndex; readonly batch: Batch }
+  /** A batch from its owner's lane ring; `frameSha256` (32 bytes) is SHA-256 of the lane frame, if known already. */
+  | {
+      readonly kind: 'lane-batch';
+      readonly from: ReplicaIndex;
+      readonly batch: Batch;
+      readonly frameSha256?: Uint8Array;
+    }
   | { readonly kind: 'message'; readonly from: ReplicaIndex; readonly message: Message }
   /** Something undecodable from a peer; counted, reported once per kind. */
   | { readonly kind: 'malformed'; readonly from: ReplicaIndex; readonly reason: string }
@@ -107,6 +117,24 @@ export type Evidence =
       readonly seq: BatchSeq;
       readonly digests: readonly [Digest32, Digest32];
     }
+  /** Two batches for one seq, one from the owner, one fetched from `source`: one of the two lied. */
+  | {
+      readonly kind: 'lane-conflict';
+      readonly peer: ReplicaIndex;
+      readonly source: ReplicaIndex;
+      readonly seq: BatchSeq;
+      readonly digests: readonly [Digest32, Digest32];
+    }
+  /** The leader proposed a batch in this replica's own lane that this replica never made. */
+  | { readonly kind: 'lane-forgery'; readonly peer: ReplicaIndex; readonly ref: BatchRef }
+  /** A proposal that no correct leader makes. */
+  | {
+      readonly kind: 'bad-proposal';
+      readonly peer: ReplicaIndex;
+      readonly view: View;
+      readonly slot: Slot;
+      readonly reason: string;
+    }
   | {
       readonly kind: 'proposal-equivocation';
       readonly peer: ReplicaIndex;
@@ -117,11 +145,18 @@ export type Evidence =
   | {
       readonly kind: 'vote-equivocation';
       readonly peer: ReplicaIndex;
+      readonly cell: 'vote' | 'commit';
       readonly view: View;
       readonly slot: Slot;
       readonly digests: readonly [Digest24, Digest24];
     }
-  | { readonly kind: 'invalid-batch'; readonly peer: ReplicaIndex; readonly ref: BatchRef }
+  /** `peer` is the lane's owner when the batch came from it, otherwise the leader that proposed it. */
+  | {
+      readonly kind: 'invalid-batch';
+      readonly peer: ReplicaIndex;
+      readonly lane: ReplicaIndex;
+      readonly ref: BatchRef;
+    }
   | { readonly kind: 'invalid-signature'; readonly peer: ReplicaIndex; readonly slot: Slot }
   | { readonly kind: 'malformed'; readonly peer: ReplicaIndex; readonly reason: string };
 
@@ -137,7 +172,8 @@ export type Effect =
   | { readonly kind: 'check-batch'; readonly batch: Batch; readonly ref: BatchRef }
   /**
    * Slot decided and its turn: deliver these batches, in this order. Every slot is delivered exactly once,
-   * in slot order, empty ones too (they may carry `cut`).
+   * in slot order, empty ones too (they may carry `cut`). Every batch was answered by `batch-checked` before
+   * (own ones excepted), but not always with `valid: true`: what is decided is delivered (docs/protocol.md, L3).
    */
   | {
       readonly kind: 'deliver';
@@ -147,7 +183,10 @@ export type Effect =
       readonly batches: readonly { readonly lane: ReplicaIndex; readonly ref: BatchRef }[];
       readonly path: 'fast' | 'slow' | 'fetched';
     }
-  /** The orderer may forget this batch: it was never ordered and never will be. */
+  /**
+   * The orderer may forget this batch: it was never ordered and never will be. When it is of the own lane, the
+   * orderer submits its transactions again (docs/protocol.md, L7).
+   */
   | { readonly kind: 'drop-batch'; readonly lane: ReplicaIndex; readonly ref: BatchRef }
   | { readonly kind: 'evidence'; readonly evidence: Evidence };
 
@@ -193,6 +232,10 @@ export interface CoreLimits {
   /** Executed batches kept for those who fetch. */
   readonly retainedBytesMax: number;
   readonly decidedLogSlotsMax: number;
+  /** Slots asked for in one `fetch-decided`, and answers kept per peer. */
+  readonly fetchSlotsMax: number;
+  /** Batches that this replica is fetching at a time. */
+  readonly wantsMax: number;
   readonly clockSkewMsMax: number;
   /** Bounds of the adaptive wait before a slot goes to the slow path. */
   readonly slowPathAfterMsMin: number;
@@ -200,7 +243,20 @@ export interface CoreLimits {
   /** Consecutive slow commits after which slots start on the slow path, and how often the fast one is probed. */
   readonly slowModeAfterSlots: number;
   readonly fastProbeEverySlots: number;
+  /** Wait for a batch that can still come from its owner before asking others. */
+  readonly fetchAfterMs: number;
   readonly fetchRetryMs: number;
+  /** Requests for one batch after which the replica reports itself `behind`. */
+  readonly fetchAttemptsMax: number;
+  /** How long others may be ahead without this replica moving before it asks for decided slots. */
+  readonly catchUpAfterMs: number;
+  /** Bounds of the back-off with which unacknowledged cells and batches are written again. */
+  readonly repairAfterMsMin: number;
+  readonly repairAfterMsMax: number;
+  /** How long a progress cell that only tells of new batches may wait for a better reason. */
+  readonly progressDelayMs: number;
+  /** Batches for which a lane stays without trust after its owner made others fetch. */
+  readonly laneProbationBatches: number;
   /** The leader makes an idle cut only while fewer blocks than this are uncertified. */
   readonly idleCutBlocksMax: number;
 }
@@ -216,6 +272,10 @@ export interface CoreStatus {
   readonly fastCommits: number;
   readonly slowCommits: number;
   readonly fetchedCommits: number;
+  /** The peers' logs no longer hold what this replica lacks: it needs state transfer. */
+  readonly behind: boolean;
+  /** What was ignored, by reason. */
+  readonly ignored: Readonly<Record<string, number>>;
   readonly peers: readonly {
     readonly peer: ReplicaIndex;
     readonly open: boolean;

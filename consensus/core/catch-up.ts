@@ -1,0 +1,142 @@
+/** Rules C2 to C4: learning decided slots from those who have executed them, and answering others. */
+
+import { decide } from './commit.ts';
+import { findDecided } from './decided-log.ts';
+import { reportMalformed } from './evidence.ts';
+import { mayAnswer } from './fetch.ts';
+import { kthHighest } from './quorum.ts';
+import { claimSlot, countDigest, createTable, findSlot, noteDigest } from './slots.ts';
+import {
+  type CoreState,
+  type DecidedAnswers,
+  forOpenPeers,
+  ignore,
+  type PeerState,
+} from './state.ts';
+import type { Proposal, ReplicaIndex, Slot } from './types.ts';
+
+/** A decided proposal on the wire: its fixed part, and per lane. For the allowance of answers only. */
+const DECIDED_BYTES = 32;
+const DECIDED_BYTES_PER_LANE = 40;
+
+/** C2: slots up to this one are decided, since one of f + 1 replicas that say so is correct. */
+export function decidedTarget(state: CoreState): Slot {
+  const peers = state.replicas - 1;
+  if (peers <= state.faults) return state.executed.slot;
+  const applied = new Float64Array(peers);
+  let count = 0;
+  for (let peer = 0; peer < state.replicas; peer++) {
+    if (peer !== state.self) applied[count++] = (state.peers[peer] as PeerState).appliedSlot;
+  }
+  return kthHighest(applied, state.faults + 1);
+}
+
+/** Asks for decided slots when they are due. */
+export function runCatchUp(state: CoreState): void {
+  const { catchUp, limits } = state;
+  const next = state.executed.slot + 1;
+  const target = decidedTarget(state);
+  if (!needsDecisions(state, target)) {
+    catchUp.stalledSinceMs = Infinity;
+    if (target < next) endCatchUp(state);
+    return;
+  }
+  if (catchUp.stalledSinceMs === Infinity || catchUp.stalledAt !== state.executed.slot) {
+    catchUp.stalledSinceMs = state.timerMs;
+    catchUp.stalledAt = state.executed.slot;
+  }
+  if (state.timerMs < catchUpDueMs(state, target)) return;
+  catchUp.askedTo = Math.min(target, state.executed.slot + limits.fetchSlotsMax);
+  catchUp.nextAskMs = state.timerMs + limits.fetchRetryMs;
+  for (const slot of catchUp.answers.keys()) if (slot < next) catchUp.answers.delete(slot);
+  const message = { kind: 'fetch-decided', fromSlot: next, toSlot: catchUp.askedTo } as const;
+  forOpenPeers(state, (peer, to) => {
+    if (peer.appliedSlot >= next) state.effects.push({ kind: 'send', to, message });
+  });
+}
+
+/** Behind, and not merely waiting for batches of a slot that is known to be decided. */
+function needsDecisions(state: CoreState, target: Slot): boolean {
+  const next = state.executed.slot + 1;
+  return target >= next && findSlot(state.slots, next)?.decided === undefined;
+}
+
+function endCatchUp(state: CoreState): void {
+  const { catchUp } = state;
+  catchUp.askedTo = state.executed.slot;
+  catchUp.nextAskMs = 0;
+  if (catchUp.answers.size > 0) catchUp.answers.clear();
+}
+
+function catchUpDueMs(state: CoreState, target: Slot): number {
+  const { catchUp, limits } = state;
+  const next = state.executed.slot + 1;
+  // In the middle of catching up: the next range at once, the same range only after the retry time.
+  if (catchUp.askedTo >= next) return catchUp.nextAskMs;
+  const outOfReach = target > state.executed.slot + limits.windowSlots;
+  const ongoing = catchUp.answers.size > 0;
+  if (outOfReach || ongoing) return state.timerMs;
+  return catchUp.stalledSinceMs + limits.catchUpAfterMs;
+}
+
+export function nextCatchUpMs(state: CoreState): number {
+  if (state.catchUp.stalledSinceMs === Infinity) return Infinity;
+  return catchUpDueMs(state, decidedTarget(state));
+}
+
+/** C3: a peer's answer. */
+export function onDecided(state: CoreState, from: ReplicaIndex, proposal: Proposal): void {
+  const { slot } = proposal;
+  const { catchUp } = state;
+  if (slot <= state.executed.slot || slot > catchUp.askedTo) {
+    return ignore(state, 'decided slot that was not asked for');
+  }
+  const record = claimSlot(state.slots, slot, state.view);
+  if (record.decided !== undefined) return ignore(state, 'decided slot already known');
+  const answers = answersFor(state, slot);
+  const digest = state.digests.proposal(proposal);
+  const noted = noteDigest(answers.table, from, digest);
+  if (noted === 'same') return ignore(state, 'decided slot answered twice');
+  if (noted === 'different') {
+    return reportMalformed(state, from, 'answered one decided slot in two ways');
+  }
+  if (countDigest(answers.table, digest) > state.faults) {
+    decide(state, record, proposal, digest, 'fetched');
+  }
+}
+
+function answersFor(state: CoreState, slot: Slot): DecidedAnswers {
+  const { answers } = state.catchUp;
+  let found = answers.get(slot);
+  if (found === undefined) {
+    found = { table: createTable(state.replicas) };
+    answers.set(slot, found);
+  }
+  return found;
+}
+
+/** C3, C5: answers a peer that is behind. */
+export function onFetchDecided(
+  state: CoreState,
+  from: ReplicaIndex,
+  fromSlot: Slot,
+  toSlot: Slot,
+): void {
+  const last = Math.min(toSlot, state.executed.slot, fromSlot + state.limits.fetchSlotsMax - 1);
+  const bytes = DECIDED_BYTES + DECIDED_BYTES_PER_LANE * state.replicas;
+  for (let slot = fromSlot; slot <= last; slot++) {
+    const proposal = findDecided(state.decidedLog, slot);
+    if (proposal === undefined) return ignore(state, 'fetch of a slot that the log does not hold');
+    if (!mayAnswer(state, from, bytes)) return;
+    state.effects.push({ kind: 'send', to: from, message: { kind: 'decided', proposal } });
+  }
+}
+
+/** C4: only state transfer can help. */
+export function isBehind(state: CoreState): boolean {
+  const target = decidedTarget(state);
+  if (target - state.limits.decidedLogSlotsMax >= state.executed.slot + 1) return true;
+  return state.wants.some(
+    (want) => want.attempts >= state.limits.fetchAttemptsMax && want.slot <= target,
+  );
+}

@@ -1,0 +1,316 @@
+/** Rules F1 and S1 to S5: from votes to a decision, fast or slow. */
+import { assert } from './assert.ts';
+import { equalBytes } from './bytes.ts';
+import { CoreError } from './errors.ts';
+import { reportEvidence } from './evidence.ts';
+import {
+  countDigest,
+  digestOf,
+  findSlot,
+  hasOtherDigest,
+  noteDigest,
+  type Round,
+  type SlotState,
+} from './slots.ts';
+import { allOpen, type CoreState, forOpenPeers, ignore } from './state.ts';
+import type { Digest24, Prepare, Proposal, ReplicaIndex, Slot } from './types.ts';
+import { recordFor } from './window.ts';
+
+/** The slow path waits this many average commits before it takes over. */
+const SLOW_AFTER_COMMITS = 4;
+/** Weight of the newest sample in the moving average. */
+const SAMPLE_WEIGHT = 1 / 8;
+
+/** F1. Returns true when the slot is decided. */
+export function checkFast(state: CoreState, record: SlotState): boolean {
+  const { round } = record;
+  if (record.decided !== undefined) return true;
+  if (!round.voted || countDigest(round.votes, round.digest) < state.fastQuorum) return false;
+  decide(state, record, round.proposal as Proposal, round.digest, 'fast');
+  return true;
+}
+
+/** A vote of a peer has come in. */
+export function onVoteNoted(state: CoreState, record: SlotState): void {
+  if (checkFast(state, record) || !record.round.voted) return;
+  if (hasOtherDigest(record.round.votes, record.round.digest)) startSlow(state, record);
+}
+
+/** This replica has just voted, and that did not decide: S1. */
+export function onVoted(state: CoreState, record: SlotState): void {
+  const { round } = record;
+  const waits =
+    allOpen(state) &&
+    !startsSlow(state, record.slot) &&
+    !hasOtherDigest(round.votes, round.digest) &&
+    !isAskedFor(state, round);
+  if (!waits) startSlow(state, record);
+}
+
+/** S5. */
+function startsSlow(state: CoreState, slot: Slot): boolean {
+  return state.path.slowMode && slot % state.limits.fastProbeEverySlots !== 0;
+}
+
+/** Has a peer already started the slow path for what this replica voted for? */
+function isAskedFor(state: CoreState, round: Round): boolean {
+  return round.prepares.some(
+    (prepare, signer) =>
+      signer !== state.self && prepare !== undefined && equalBytes(prepare.digest, round.digest),
+  );
+}
+
+export function slowAfterMs(state: CoreState): number {
+  const { slowPathAfterMsMin, slowPathAfterMsMax } = state.limits;
+  const adaptive = SLOW_AFTER_COMMITS * state.path.commitMs;
+  return Math.min(Math.max(adaptive, slowPathAfterMsMin), slowPathAfterMsMax);
+}
+
+/** Starts the slow path where the fast one has had its time, or has become impossible. */
+export function startDueSlowPaths(state: CoreState): void {
+  const dueMs = allOpen(state) ? state.timerMs - slowAfterMs(state) : Infinity;
+  for (let slot = state.executed.slot + 1; slot <= state.lastVoted; slot++) {
+    const record = findSlot(state.slots, slot);
+    if (record === undefined || !waitsForFast(record)) continue;
+    if (record.round.votedAtMs <= dueMs) startSlow(state, record);
+  }
+}
+
+export function nextSlowPathMs(state: CoreState): number {
+  for (let slot = state.executed.slot + 1; slot <= state.lastVoted; slot++) {
+    const record = findSlot(state.slots, slot);
+    // Votes are cast in slot order, so the first one that waits is the first one due.
+    if (record !== undefined && waitsForFast(record)) {
+      return record.round.votedAtMs + slowAfterMs(state);
+    }
+  }
+  return Infinity;
+}
+
+function waitsForFast(record: SlotState): boolean {
+  return record.round.voted && record.decided === undefined && !record.round.slowStarted;
+}
+
+/** S1: broadcasts the own PREPARE, asking for the others'. */
+function startSlow(state: CoreState, record: SlotState): void {
+  if (record.round.slowStarted || record.decided !== undefined) return;
+  record.round.slowStarted = true;
+  const prepare = ownPrepare(state, record);
+  forOpenPeers(state, (_peer, to) => sendPrepare(state, record, prepare, to, true));
+  tryCertify(state, record);
+}
+
+/** Asks again for PREPAREs of undecided slots (R1, R3): one peer's, or all. */
+export function repeatPrepares(state: CoreState, only?: ReplicaIndex): void {
+  for (let slot = state.executed.slot + 1; slot <= state.lastVoted; slot++) {
+    const record = findSlot(state.slots, slot);
+    if (record === undefined || record.decided !== undefined || !record.round.slowStarted) continue;
+    const prepare = ownPrepare(state, record);
+    forOpenPeers(state, (_peer, to) => {
+      if (only === undefined || only === to) sendPrepare(state, record, prepare, to, true);
+    });
+  }
+}
+
+function sendPrepare(
+  state: CoreState,
+  record: SlotState,
+  prepare: Prepare,
+  to: ReplicaIndex,
+  request: boolean,
+): void {
+  record.round.preparedToMs[to] = state.timerMs;
+  state.effects.push({ kind: 'send', to, message: { kind: 'prepare', request, prepare } });
+}
+
+/** Signs once per slot and view, and only what this replica voted for. */
+function ownPrepare(state: CoreState, record: SlotState): Prepare {
+  const { round, slot } = record;
+  assert(round.voted, 'a PREPARE follows the own vote');
+  const known = round.prepares[state.self];
+  if (known !== undefined) return known;
+  const incarnation = state.crypto.incarnation(state.self);
+  assert(incarnation !== undefined, 'this replica knows its own incarnation');
+  const { view } = round;
+  const digest = round.digest.slice();
+  const text = state.digests.prepare(state.self, incarnation, view, slot, digest);
+  const signature = state.crypto.sign(text);
+  const prepare: Prepare = { view, slot, digest, signer: state.self, incarnation, signature };
+  round.prepares[state.self] = prepare;
+  round.prepareStates[state.self] = 'valid';
+  return prepare;
+}
+
+/** A peer's PREPARE: keeps it, and answers by S2 when it asks. */
+export function onPrepare(
+  state: CoreState,
+  from: ReplicaIndex,
+  prepare: Prepare,
+  request: boolean,
+): void {
+  if (prepare.signer !== from) return ignore(state, 'PREPARE signed by another than its sender');
+  const record = recordForPrepare(state, prepare);
+  if (record === undefined) return;
+  const { round } = record;
+  const known = round.prepares[from];
+  if (known === undefined) round.prepares[from] = prepare;
+  else if (!equalBytes(known.digest, prepare.digest)) return ignore(state, 'second PREPARE');
+  if (request) answerPrepare(state, record, from, prepare.digest);
+  tryCertify(state, record);
+}
+
+/** PREPAREs are taken for executed slots as well: their sender may be behind. */
+function recordForPrepare(state: CoreState, prepare: Prepare): SlotState | undefined {
+  const { slot, view } = prepare;
+  if (slot > state.executed.slot) return recordFor(state, view, slot);
+  const record = findSlot(state.slots, slot);
+  if (record === undefined || record.round.view !== view) {
+    ignore(state, 'PREPARE of a slot long past or another view');
+    return undefined;
+  }
+  return record;
+}
+
+/** S2. */
+function answerPrepare(
+  state: CoreState,
+  record: SlotState,
+  from: ReplicaIndex,
+  digest: Digest24,
+): void {
+  const { round } = record;
+  if (!round.voted || !equalBytes(round.digest, digest)) {
+    return ignore(state, 'PREPARE for what this replica did not vote');
+  }
+  if (record.decided === undefined && !round.slowStarted) return startSlow(state, record);
+  const sinceMs = state.timerMs - (round.preparedToMs[from] as number);
+  if (sinceMs < state.limits.fetchRetryMs) return ignore(state, 'PREPARE answered just now');
+  sendPrepare(state, record, ownPrepare(state, record), from, false);
+  if (record.decided !== undefined) writeCommit(state, record);
+}
+
+/** S3: checks signatures once enough PREPAREs are there. */
+function tryCertify(state: CoreState, record: SlotState): void {
+  const { round } = record;
+  if (record.decided !== undefined || !round.voted || hasCommitted(state, round)) return;
+  const signers: ReplicaIndex[] = [];
+  for (let signer = 0; signer < state.replicas; signer++) {
+    const prepare = round.prepares[signer];
+    if (prepare === undefined || round.prepareStates[signer] === 'invalid') continue;
+    if (equalBytes(prepare.digest, round.digest)) signers.push(signer);
+  }
+  if (signers.length < state.quorum) return;
+  let valid = 0;
+  for (const signer of signers) {
+    if (valid < state.quorum && checkPrepare(state, round, signer)) valid++;
+  }
+  if (valid < state.quorum) return;
+  writeCommit(state, record);
+  tryDecideSlow(state, record);
+}
+
+function checkPrepare(state: CoreState, round: Round, signer: ReplicaIndex): boolean {
+  if (round.prepareStates[signer] === 'valid') return true;
+  const prepare = round.prepares[signer] as Prepare;
+  const { incarnation, view, slot, digest, signature } = prepare;
+  const expected = state.crypto.incarnation(signer);
+  const valid =
+    expected !== undefined &&
+    equalBytes(expected, incarnation) &&
+    state.crypto.verify(
+      signer,
+      state.digests.prepare(signer, incarnation, view, slot, digest),
+      signature,
+    );
+  round.prepareStates[signer] = valid ? 'valid' : 'invalid';
+  if (!valid) reportEvidence(state, { kind: 'invalid-signature', peer: signer, slot });
+  return valid;
+}
+
+function hasCommitted(state: CoreState, round: Round): boolean {
+  return round.commits.seen[state.self] === 1;
+}
+
+function writeCommit(state: CoreState, record: SlotState): void {
+  const { round, slot } = record;
+  assert(round.voted, 'a COMMIT follows the own vote');
+  // The cell's place may belong to a later slot by now; whoever is that far behind fetches instead.
+  if (slot + state.limits.windowSlots <= state.lastVoted) return;
+  if (hasCommitted(state, round)) return;
+  noteDigest(round.commits, state.self, round.digest);
+  const digest = round.digest.slice();
+  const { view } = round;
+  state.effects.push({ kind: 'write-cell', cell: { kind: 'commit', view, slot, digest } });
+}
+
+/** A peer's COMMIT cell; `record` is in the window and the current view. */
+export function onCommit(
+  state: CoreState,
+  from: ReplicaIndex,
+  record: SlotState,
+  digest: Digest24,
+): void {
+  const { round, slot } = record;
+  const noted = noteDigest(round.commits, from, digest);
+  if (noted === 'same') return ignore(state, 'commit already known');
+  if (noted === 'new') return tryDecideSlow(state, record);
+  reportEvidence(state, {
+    kind: 'vote-equivocation',
+    peer: from,
+    cell: 'commit',
+    view: round.view,
+    slot,
+    digests: [digestOf(round.commits, from), digest],
+  });
+}
+
+/** S4. Needs the content; a replica that was shown another one learns the decided one by C2. */
+export function tryDecideSlow(state: CoreState, record: SlotState): void {
+  const { round } = record;
+  if (record.decided !== undefined || round.proposal === undefined) return;
+  if (countDigest(round.commits, round.digest) < state.quorum) return;
+  decide(state, record, round.proposal, round.digest, 'slow');
+}
+
+/** The one place where a slot becomes decided. */
+export function decide(
+  state: CoreState,
+  record: SlotState,
+  proposal: Proposal,
+  digest: Digest24,
+  path: SlotState['decidedPath'],
+): void {
+  if (record.decided !== undefined) {
+    if (equalBytes(record.decidedDigest, digest)) return;
+    throw new CoreError('safety_violation', `slot ${record.slot} was decided twice, differently`, {
+      slot: record.slot,
+    });
+  }
+  record.decided = proposal;
+  record.decidedDigest.set(digest);
+  record.decidedPath = path;
+  if (path === 'fetched') state.counters.fetchedCommits++;
+  else notePath(state, record, path);
+}
+
+/** S5. Slow commits while a session is closed say nothing about the fast path. */
+function notePath(state: CoreState, record: SlotState, path: 'fast' | 'slow'): void {
+  const { path: mode, limits } = state;
+  if (path === 'fast') {
+    state.counters.fastCommits++;
+    mode.slowMode = false;
+    mode.slowStreak = 0;
+    sampleCommit(state, record);
+    return;
+  }
+  state.counters.slowCommits++;
+  if (!allOpen(state) || !record.round.voted || startsSlow(state, record.slot)) return;
+  sampleCommit(state, record);
+  mode.slowStreak++;
+  if (mode.slowStreak >= limits.slowModeAfterSlots) mode.slowMode = true;
+}
+
+function sampleCommit(state: CoreState, record: SlotState): void {
+  const sampleMs = state.timerMs - record.round.votedAtMs;
+  state.path.commitMs += (sampleMs - state.path.commitMs) * SAMPLE_WEIGHT;
+}

@@ -1,0 +1,157 @@
+/** V8 and E3: getting batches that a proposal needs; C5: answering those who need ours. */
+import { equalBytes } from './bytes.ts';
+import { findBatch, type LaneState } from './lane-store.ts';
+import { findSlot, hasDigest } from './slots.ts';
+import {
+  type CoreState,
+  currentLeader,
+  ignore,
+  isLeader,
+  type PeerState,
+  type Want,
+} from './state.ts';
+import type { BatchRef, ReplicaIndex, Slot } from './types.ts';
+
+/** Notes that the proposal of `slot` needs this batch. */
+export function wantBatch(state: CoreState, lane: LaneState, ref: BatchRef, slot: Slot): void {
+  const known = findWant(state, lane.lane, ref);
+  if (known !== undefined) {
+    known.slot = slot;
+    return;
+  }
+  if (state.wants.length >= state.limits.wantsMax) return ignore(state, 'too many open fetches');
+  const waitMs = canStillArrive(state, lane, ref) ? state.limits.fetchAfterMs : 0;
+  const nextMs = state.timerMs + waitMs;
+  state.wants.push({ lane: lane.lane, ref, slot, nextMs, attempts: 0, lastAsked: state.self });
+}
+
+/** Rings keep order: once something later has come from the owner, this one will not. */
+function canStillArrive(state: CoreState, lane: LaneState, ref: BatchRef): boolean {
+  return (state.peers[lane.lane] as PeerState).open && lane.ownerSeq < ref.seq;
+}
+
+export function isWanted(state: CoreState, lane: ReplicaIndex, ref: BatchRef): boolean {
+  return findWant(state, lane, ref) !== undefined;
+}
+
+function findWant(state: CoreState, lane: ReplicaIndex, ref: BatchRef): Want | undefined {
+  return state.wants.find(
+    (want) =>
+      want.lane === lane && want.ref.seq === ref.seq && equalBytes(want.ref.digest, ref.digest),
+  );
+}
+
+export function dropWant(state: CoreState, lane: ReplicaIndex, ref: BatchRef): void {
+  const index = state.wants.findIndex(
+    (want) =>
+      want.lane === lane && want.ref.seq === ref.seq && equalBytes(want.ref.digest, ref.digest),
+  );
+  if (index >= 0) state.wants.splice(index, 1);
+}
+
+/** Forgets what no slot to come can need any more. */
+export function dropStaleWants(state: CoreState): void {
+  const { wants } = state;
+  for (let i = wants.length - 1; i >= 0; i--) {
+    const want = wants[i] as Want;
+    const lane = state.lanes[want.lane] as LaneState;
+    if (want.slot <= state.executed.slot || want.ref.seq <= lane.executed.seq) wants.splice(i, 1);
+  }
+}
+
+/** Sends the requests that are due. */
+export function runFetches(state: CoreState): void {
+  for (const want of state.wants) {
+    if (want.nextMs > state.timerMs) continue;
+    want.nextMs = state.timerMs + state.limits.fetchRetryMs;
+    const to = chooseSource(state, want);
+    if (to === undefined) continue;
+    want.attempts++;
+    want.lastAsked = to;
+    const { lane, ref } = want;
+    state.effects.push({ kind: 'send', to, message: { kind: 'fetch-batch', lane, ref } });
+  }
+}
+
+export function nextFetchMs(state: CoreState): number {
+  let nextMs = Infinity;
+  for (const want of state.wants) nextMs = Math.min(nextMs, want.nextMs);
+  return nextMs;
+}
+
+/** The leader first; then in turn those who voted, and every other time anybody, lest all voters lie. */
+function chooseSource(state: CoreState, want: Want): ReplicaIndex | undefined {
+  const leader = currentLeader(state);
+  if (want.attempts === 0 && isOpen(state, leader)) return leader;
+  if (want.attempts % 2 === 1) {
+    const voter = nextPeer(state, want.lastAsked, (peer) => hasVoted(state, want.slot, peer));
+    if (voter !== undefined) return voter;
+  }
+  return nextPeer(state, want.lastAsked, () => true);
+}
+
+function nextPeer(
+  state: CoreState,
+  after: ReplicaIndex,
+  suits: (peer: ReplicaIndex) => boolean,
+): ReplicaIndex | undefined {
+  for (let step = 1; step <= state.replicas; step++) {
+    const peer = (after + step) % state.replicas;
+    if (isOpen(state, peer) && suits(peer)) return peer;
+  }
+  return undefined;
+}
+
+function isOpen(state: CoreState, peer: ReplicaIndex): boolean {
+  return peer !== state.self && (state.peers[peer] as PeerState).open;
+}
+
+function hasVoted(state: CoreState, slot: Slot, peer: ReplicaIndex): boolean {
+  const record = findSlot(state.slots, slot);
+  if (record === undefined) return false;
+  const digest = record.decided === undefined ? record.round.digest : record.decidedDigest;
+  return hasDigest(record.round.votes, peer, digest);
+}
+
+/** A peer asks for a batch by digest. */
+export function onFetchBatch(
+  state: CoreState,
+  from: ReplicaIndex,
+  laneIndex: ReplicaIndex,
+  ref: BatchRef,
+): void {
+  const lane = state.lanes[laneIndex] as LaneState;
+  const held = findBatch(lane, ref);
+  if (held === undefined) return ignore(state, 'fetch of a batch not held');
+  noteFetcher(state, from, lane, ref);
+  if (!mayAnswer(state, from, held.batch.payload.length)) return;
+  state.effects.push({ kind: 'send', to: from, message: { kind: 'batch', batch: held.batch } });
+}
+
+/** P7. One fetcher may be slow or lying; f + 1 mean that the owner did not spread its batch. */
+function noteFetcher(state: CoreState, from: ReplicaIndex, lane: LaneState, ref: BatchRef): void {
+  if (!isLeader(state) || ref.seq <= lane.executed.seq) return;
+  lane.fetchers[from] = 1;
+  let fetchers = 0;
+  for (const fetched of lane.fetchers) fetchers += fetched;
+  if (fetchers <= state.faults) return;
+  lane.probationUntilSeq = lane.tip.seq + state.limits.laneProbationBatches;
+}
+
+/** C5: spends from the peer's allowance of answers. */
+export function mayAnswer(state: CoreState, to: ReplicaIndex, bytes: number): boolean {
+  const peer = state.peers[to] as PeerState;
+  const { fetchRetryMs, fetchSlotsMax, wantsMax, laneBytesHeldMax } = state.limits;
+  if (state.timerMs - peer.answersSinceMs >= fetchRetryMs) {
+    peer.answersSinceMs = state.timerMs;
+    peer.answers = 0;
+    peer.answerBytes = 0;
+  }
+  if (peer.answers >= wantsMax + fetchSlotsMax || peer.answerBytes + bytes > laneBytesHeldMax) {
+    ignore(state, 'fetch beyond the allowance of a peer');
+    return false;
+  }
+  peer.answers++;
+  peer.answerBytes += bytes;
+  return true;
+}

@@ -1,0 +1,136 @@
+/**
+ * One lane's batches, by seq and digest. Bytes are held once; two batches of one seq (a fork) hang together as
+ * siblings, in order of arrival. What may enter is decided in `lanes.ts`.
+ */
+import { equalBytes, ZERO_DIGEST } from './bytes.ts';
+import type { Batch, BatchRef, BatchSeq, ReplicaIndex } from './types.ts';
+
+/** The tip of a lane that has no batch. */
+export const EMPTY_LANE: BatchRef = { seq: 0, digest: ZERO_DIGEST };
+
+export interface HeldBatch {
+  readonly batch: Batch;
+  readonly ref: BatchRef;
+  check: 'pending' | 'valid' | 'invalid';
+  /** It came from the owner itself (own lane: this replica made it). */
+  fromOwner: boolean;
+  executed: boolean;
+  /** Next batch of the same seq. */
+  sibling: HeldBatch | undefined;
+}
+
+export interface LaneState {
+  readonly lane: ReplicaIndex;
+  executed: BatchRef;
+  /** End of the chain of valid batches from `executed` (L4). */
+  tip: BatchRef;
+  readonly batches: Map<BatchSeq, HeldBatch>;
+  /** Held and not executed. */
+  heldBatches: number;
+  heldBytes: number;
+  /** Highest seq that came from the owner: its ring has passed everything below. */
+  ownerSeq: BatchSeq;
+  /** Equivocation, conflict or an invalid batch: without trust for the rest of the run (L5). */
+  faulty: boolean;
+  /** Without trust until a batch beyond this one is executed (P7). */
+  probationUntilSeq: BatchSeq;
+  /** Who has fetched an unexecuted batch of this lane from this replica since the lane last executed. */
+  readonly fetchers: Uint8Array;
+}
+
+export function createLane(lane: ReplicaIndex, replicas: number): LaneState {
+  return {
+    lane,
+    executed: EMPTY_LANE,
+    tip: EMPTY_LANE,
+    batches: new Map(),
+    heldBatches: 0,
+    heldBytes: 0,
+    ownerSeq: 0,
+    faulty: false,
+    probationUntilSeq: 0,
+    fetchers: new Uint8Array(replicas),
+  };
+}
+
+export function isTrusted(lane: LaneState): boolean {
+  return !lane.faulty && lane.executed.seq >= lane.probationUntilSeq;
+}
+
+export function findBatch(lane: LaneState, ref: BatchRef): HeldBatch | undefined {
+  let held = lane.batches.get(ref.seq);
+  while (held !== undefined && !equalBytes(held.ref.digest, ref.digest)) held = held.sibling;
+  return held;
+}
+
+/** Adds behind its siblings, so that the first that came stays first. */
+export function insertBatch(lane: LaneState, added: HeldBatch): void {
+  const first = lane.batches.get(added.ref.seq);
+  if (first === undefined) {
+    lane.batches.set(added.ref.seq, added);
+  } else {
+    let last = first;
+    while (last.sibling !== undefined) last = last.sibling;
+    last.sibling = added;
+  }
+  lane.heldBatches++;
+  lane.heldBytes += added.batch.payload.length;
+}
+
+export function removeBatch(lane: LaneState, removed: HeldBatch): void {
+  const first = lane.batches.get(removed.ref.seq);
+  if (first === removed) {
+    if (removed.sibling === undefined) lane.batches.delete(removed.ref.seq);
+    else lane.batches.set(removed.ref.seq, removed.sibling);
+  } else {
+    let before = first;
+    while (before !== undefined && before.sibling !== removed) before = before.sibling;
+    if (before !== undefined) before.sibling = removed.sibling;
+  }
+  if (!removed.executed) uncount(lane, removed);
+}
+
+export function markExecuted(lane: LaneState, held: HeldBatch): void {
+  held.executed = true;
+  uncount(lane, held);
+}
+
+function uncount(lane: LaneState, held: HeldBatch): void {
+  lane.heldBatches--;
+  lane.heldBytes -= held.batch.payload.length;
+}
+
+/** The valid batch that continues `ref`; the first that came, when the lane forks. */
+export function nextValid(lane: LaneState, ref: BatchRef): HeldBatch | undefined {
+  let held = lane.batches.get(ref.seq + 1);
+  while (held !== undefined) {
+    if (held.check === 'valid' && equalBytes(held.batch.previous, ref.digest)) return held;
+    held = held.sibling;
+  }
+  return undefined;
+}
+
+/**
+ * `chain`: the batches after `base` up to `tip`, newest first. `missing`: the first one on the way back from the
+ * tip that is not held. `fork`: the tip does not continue `base`.
+ */
+export type Walk =
+  | { readonly kind: 'chain'; readonly batches: HeldBatch[] }
+  | { readonly kind: 'missing'; readonly ref: BatchRef }
+  | { readonly kind: 'fork' };
+
+const FORK: Walk = { kind: 'fork' };
+
+export function walkBack(lane: LaneState, base: BatchRef, tip: BatchRef): Walk {
+  const batches: HeldBatch[] = [];
+  let at = tip;
+  while (at.seq > base.seq) {
+    const held = findBatch(lane, at);
+    if (held === undefined) return { kind: 'missing', ref: at };
+    batches.push(held);
+    at = { seq: at.seq - 1, digest: held.batch.previous };
+  }
+  return at.seq === base.seq && equalBytes(at.digest, base.digest)
+    ? { kind: 'chain', batches }
+    : FORK;
+}

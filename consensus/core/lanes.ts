@@ -1,0 +1,230 @@
+/** Rules L1 to L7: how batches enter a lane, are checked, extend its tip, and are forgotten. */
+import { equalBytes } from './bytes.ts';
+import { CoreError } from './errors.ts';
+import { reportEvidence, reportMalformed } from './evidence.ts';
+import { dropWant, isWanted } from './fetch.ts';
+import {
+  findBatch,
+  type HeldBatch,
+  insertBatch,
+  type LaneState,
+  nextValid,
+  removeBatch,
+} from './lane-store.ts';
+import { type CoreState, currentLeader, ignore } from './state.ts';
+import type { Batch, BatchRef, ReplicaIndex } from './types.ts';
+
+/** L1: the payload becomes the next batch of the own lane. */
+export function submitBatch(state: CoreState, payload: Uint8Array): void {
+  const lane = state.lanes[state.self] as LaneState;
+  const { ownBatchesPendingMax, batchBytesMax } = state.limits;
+  if (lane.tip.seq - lane.executed.seq >= ownBatchesPendingMax) {
+    throw new CoreError('invalid_input', 'submit: wait until own batches have been delivered', {
+      ownBatchesPendingMax,
+    });
+  }
+  if (payload.length === 0 || payload.length > batchBytesMax) {
+    throw new CoreError('invalid_input', 'submit: a payload has 1 to batchBytesMax bytes', {
+      bytes: payload.length,
+      batchBytesMax,
+    });
+  }
+  const seq = lane.tip.seq + 1;
+  const batch: Batch = { lane: state.self, seq, previous: lane.tip.digest, payload };
+  const ref: BatchRef = {
+    seq,
+    digest: state.digests.batch(state.self, seq, batch.previous, payload),
+  };
+  insertBatch(lane, {
+    batch,
+    ref,
+    check: 'valid',
+    fromOwner: true,
+    executed: false,
+    sibling: undefined,
+  });
+  lane.ownerSeq = seq;
+  state.effects.push({ kind: 'write-batch', batch, ref });
+  advanceTip(state, lane);
+}
+
+/** L2: a batch from its owner's ring, or sent again by its owner. */
+export function onOwnerBatch(
+  state: CoreState,
+  from: ReplicaIndex,
+  batch: Batch,
+  frameSha256: Uint8Array | undefined,
+): void {
+  if (from === state.self) return ignore(state, 'batch from oneself');
+  if (batch.lane !== from) return ignore(state, 'batch of another lane than the sender owns');
+  const lane = state.lanes[from] as LaneState;
+  if (batch.payload.length > state.limits.batchBytesMax) {
+    return reportMalformed(state, from, 'batch exceeds batchBytesMax');
+  }
+  if (batch.seq <= lane.executed.seq) return ignore(state, 'batch already executed');
+  const { seq, previous, payload } = batch;
+  const digest = state.digests.batch(from, seq, previous, payload, frameSha256);
+  const ref: BatchRef = { seq, digest };
+  const known = findBatch(lane, ref);
+  if (known !== undefined) {
+    known.fromOwner = true;
+    return ignore(state, 'batch already held');
+  }
+  if (!isWanted(state, from, ref) && !hasRoom(state, lane, batch)) {
+    return ignore(state, 'batch beyond what is held of a lane');
+  }
+  lane.ownerSeq = Math.max(lane.ownerSeq, seq);
+  holdBatch(state, lane, { batch, ref, fromOwner: true, source: from });
+}
+
+/** L2: a batch from another than its owner; only what was asked for. */
+export function onFetchedBatch(state: CoreState, from: ReplicaIndex, batch: Batch): void {
+  const lane = state.lanes[batch.lane] as LaneState;
+  const { seq, previous, payload } = batch;
+  if (payload.length > state.limits.batchBytesMax) {
+    return reportMalformed(state, from, 'batch exceeds batchBytesMax');
+  }
+  const wanted = state.wants.some((want) => want.lane === batch.lane && want.ref.seq === seq);
+  if (!wanted) return ignore(state, 'batch that was not asked for');
+  const ref: BatchRef = { seq, digest: state.digests.batch(batch.lane, seq, previous, payload) };
+  if (!isWanted(state, batch.lane, ref)) {
+    return reportMalformed(state, from, 'answered a fetch with another batch');
+  }
+  holdBatch(state, lane, { batch, ref, fromOwner: false, source: from });
+}
+
+function hasRoom(state: CoreState, lane: LaneState, batch: Batch): boolean {
+  const { laneBatchesHeldMax, laneBytesHeldMax } = state.limits;
+  return (
+    batch.seq <= lane.executed.seq + laneBatchesHeldMax &&
+    lane.heldBatches < laneBatchesHeldMax &&
+    lane.heldBytes + batch.payload.length <= laneBytesHeldMax
+  );
+}
+
+function holdBatch(
+  state: CoreState,
+  lane: LaneState,
+  added: { batch: Batch; ref: BatchRef; fromOwner: boolean; source: ReplicaIndex },
+): void {
+  const { batch, ref, fromOwner, source } = added;
+  const other = lane.batches.get(ref.seq);
+  if (other !== undefined) reportFork(state, lane, other, ref, fromOwner, source);
+  insertBatch(lane, {
+    batch,
+    ref,
+    check: 'pending',
+    fromOwner,
+    executed: false,
+    sibling: undefined,
+  });
+  dropWant(state, lane.lane, ref);
+  state.effects.push({ kind: 'check-batch', batch, ref });
+}
+
+/** L5: the lane has two batches for one seq. */
+function reportFork(
+  state: CoreState,
+  lane: LaneState,
+  other: HeldBatch,
+  ref: BatchRef,
+  fromOwner: boolean,
+  source: ReplicaIndex,
+): void {
+  // In the own lane nothing needs to be found out: this replica knows what it made (L7).
+  if (lane.lane === state.self) return;
+  const digests = [other.ref.digest, ref.digest] as const;
+  const peer = lane.lane;
+  if (other.fromOwner && fromOwner) {
+    reportEvidence(state, { kind: 'lane-equivocation', peer, seq: ref.seq, digests });
+  } else if (!lane.faulty) {
+    const liar = source === peer ? currentLeader(state) : source;
+    reportEvidence(state, { kind: 'lane-conflict', peer, source: liar, seq: ref.seq, digests });
+  }
+  lane.faulty = true;
+}
+
+/** L3: the orderer's verdict. */
+export function onBatchChecked(
+  state: CoreState,
+  laneIndex: ReplicaIndex,
+  ref: BatchRef,
+  valid: boolean,
+): void {
+  const lane = state.lanes[laneIndex];
+  const held = lane === undefined ? undefined : findBatch(lane, ref);
+  // The batch may have been dropped while it was being checked.
+  if (lane === undefined || held === undefined) return ignore(state, 'verdict on a batch not held');
+  if (held.check !== 'pending') return ignore(state, 'second verdict on a batch');
+  held.check = valid ? 'valid' : 'invalid';
+  if (valid) return advanceTip(state, lane);
+  const peer = held.fromOwner ? laneIndex : currentLeader(state);
+  if (held.fromOwner) lane.faulty = true;
+  if (peer === state.self) return;
+  reportEvidence(state, { kind: 'invalid-batch', peer, lane: laneIndex, ref });
+}
+
+/** L4. */
+export function advanceTip(state: CoreState, lane: LaneState): void {
+  const before = lane.tip;
+  for (;;) {
+    const next = nextValid(lane, lane.tip);
+    if (next === undefined) break;
+    lane.tip = next.ref;
+  }
+  if (lane.tip === before) return;
+  if (state.progress.heldSinceMs === Infinity) state.progress.heldSinceMs = state.timerMs;
+}
+
+/**
+ * After the lane's executed tip has moved: forgets batches that can never be executed any more, that is those
+ * beside the executed ones and everything that continues them, and finds the held tip again.
+ */
+export function pruneLane(state: CoreState, lane: LaneState, executed: readonly HeldBatch[]): void {
+  for (const { ref } of executed) {
+    dropAll(
+      state,
+      lane,
+      siblingsWhere(lane, ref.seq, (one) => !one.executed),
+    );
+  }
+  let seq = lane.executed.seq + 1;
+  let orphans = siblingsWhere(lane, seq, (one) => {
+    return !equalBytes(one.batch.previous, lane.executed.digest);
+  });
+  while (orphans.length > 0) {
+    dropAll(state, lane, orphans);
+    orphans = childrenOf(lane, ++seq, orphans);
+  }
+  lane.fetchers.fill(0);
+  const tip = findBatch(lane, lane.tip);
+  if (tip === undefined || tip.executed) lane.tip = lane.executed;
+  if (lane.lane === state.self) lane.ownerSeq = lane.tip.seq;
+  advanceTip(state, lane);
+}
+
+function siblingsWhere(
+  lane: LaneState,
+  seq: number,
+  predicate: (held: HeldBatch) => boolean,
+): HeldBatch[] {
+  const found: HeldBatch[] = [];
+  for (let held = lane.batches.get(seq); held !== undefined; held = held.sibling) {
+    if (predicate(held)) found.push(held);
+  }
+  return found;
+}
+
+function childrenOf(lane: LaneState, seq: number, parents: readonly HeldBatch[]): HeldBatch[] {
+  if (parents.length === 0) return [];
+  return siblingsWhere(lane, seq, (child) =>
+    parents.some((parent) => equalBytes(child.batch.previous, parent.ref.digest)),
+  );
+}
+
+function dropAll(state: CoreState, lane: LaneState, batches: readonly HeldBatch[]): void {
+  for (const held of batches) {
+    removeBatch(lane, held);
+    state.effects.push({ kind: 'drop-batch', lane: lane.lane, ref: held.ref });
+  }
+}

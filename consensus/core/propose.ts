@@ -1,0 +1,159 @@
+/** Rules P1 to P7: what the leader proposes, and when. */
+import { equalBytes } from './bytes.ts';
+import { findBatch, isTrusted, type LaneState, walkBack } from './lane-store.ts';
+import { kthHighest } from './quorum.ts';
+import { type CoreState, isLeader, type PeerState } from './state.ts';
+import type { BatchRef, Frontier, Proposal, Slot } from './types.ts';
+import { onProposal } from './vote.ts';
+
+/** Proposes as many slots as there is reason and room for. */
+export function tryPropose(state: CoreState): void {
+  if (!isLeader(state)) return;
+  while (hasRoom(state)) {
+    const proposal = nextProposal(state);
+    if (proposal === undefined) return;
+    propose(state, proposal);
+  }
+}
+
+/** P3 and P4. */
+function hasRoom(state: CoreState): boolean {
+  const { head } = state.leader;
+  const { pipelineSlotsMax, windowSlots } = state.limits;
+  if (head.slot - state.executed.slot >= pipelineSlotsMax) return false;
+  return head.slot < lowSlot(state) + windowSlots;
+}
+
+/** The q-th highest applied slot, the own included. */
+function lowSlot(state: CoreState): Slot {
+  const applied = new Float64Array(state.replicas);
+  for (let replica = 0; replica < state.replicas; replica++) {
+    applied[replica] =
+      replica === state.self ? state.appliedSlot : (state.peers[replica] as PeerState).appliedSlot;
+  }
+  return kthHighest(applied, state.quorum);
+}
+
+/** P1, P2, P6: undefined when there is no reason for a slot. */
+function nextProposal(state: CoreState): Proposal | undefined {
+  const { head } = state.leader;
+  const frontier: BatchRef[] = [];
+  let advanced = false;
+  let moreWaits = false;
+  for (const lane of state.lanes) {
+    const base = head.frontier[lane.lane] as BatchRef;
+    const advance = advanceOf(state, lane, base);
+    frontier.push(advance.to);
+    if (advance.to !== base) advanced = true;
+    if (advance.more) moreWaits = true;
+  }
+  const cut = cutIsDue(state) || (!moreWaits && mayIdleCut(state));
+  if (!advanced && !(cut && state.leader.uncutSinceMs !== undefined)) return undefined;
+  const timeMs = Math.max(Math.floor(state.wallMs), head.timeMs);
+  return { slot: head.slot + 1, timeMs, cut, frontier };
+}
+
+function propose(state: CoreState, proposal: Proposal): void {
+  const { leader } = state;
+  const advanced = !sameFrontier(proposal.frontier, leader.head.frontier);
+  if (proposal.cut) {
+    leader.uncutSinceMs = undefined;
+    leader.cutSlots.push(proposal.slot);
+  } else if (advanced) {
+    leader.uncutSinceMs ??= state.timerMs;
+  }
+  leader.head = proposal;
+  state.effects.push({
+    kind: 'write-cell',
+    cell: { kind: 'proposal', view: state.view, proposal },
+  });
+  onProposal(state, state.self, state.view, proposal);
+}
+
+function sameFrontier(a: Frontier, b: Frontier): boolean {
+  return a.every((tip, lane) => tip === b[lane]);
+}
+
+/** Fewer than `idleCutBlocksMax` blocks are uncertified; cuts on their way count as blocks. */
+function mayIdleCut(state: CoreState): boolean {
+  const cuts = state.leader.cutSlots.length;
+  return state.blocksUncertified + cuts < state.limits.idleCutBlocksMax;
+}
+
+function cutIsDue(state: CoreState): boolean {
+  return state.timerMs >= cutDueMs(state);
+}
+
+function cutDueMs(state: CoreState): number {
+  const since = state.leader.uncutSinceMs;
+  return since === undefined ? Infinity : since + state.options.batchTimeoutMs;
+}
+
+/** When BatchTimeout will ask for a cut; Infinity when it asks for none, or already has and waits for room. */
+export function nextCutMs(state: CoreState): number {
+  const dueMs = cutDueMs(state);
+  return isLeader(state) && dueMs > state.timerMs ? dueMs : Infinity;
+}
+
+/** The own orderer has applied slots up to `appliedSlot`: their cuts are blocks now. */
+export function forgetAppliedCuts(state: CoreState): void {
+  const { leader } = state;
+  while (leader.cutSlots.length > 0 && (leader.cutSlots[0] as Slot) <= state.appliedSlot) {
+    leader.cutSlots.shift();
+  }
+}
+
+/** P2: how far `lane` goes in one slot; `to` is `base` itself when it stays. */
+function advanceOf(
+  state: CoreState,
+  lane: LaneState,
+  base: BatchRef,
+): { to: BatchRef; more: boolean } {
+  const target = isTrusted(lane) ? lane.tip : coveredTip(state, lane, base);
+  if (target.seq <= base.seq) return { to: base, more: false };
+  const walk = walkBack(lane, base, target);
+  // A fork: the chain that was proposed is not the one held now. Its owner's lane rests until that is executed.
+  if (walk.kind !== 'chain') return { to: base, more: false };
+  const { laneAdvanceBatchesMax, laneAdvanceBytesMax } = state.limits;
+  let to = base;
+  let bytes = 0;
+  for (let i = walk.batches.length - 1; i >= 0; i--) {
+    const held = walk.batches[i];
+    if (held === undefined || walk.batches.length - i > laneAdvanceBatchesMax) break;
+    bytes += held.batch.payload.length;
+    if (to !== base && bytes > laneAdvanceBytesMax) break;
+    to = held.ref;
+  }
+  return { to, more: to.seq < target.seq };
+}
+
+/** P1 for a lane without trust: the highest tip of the own chain that q replicas have reported to hold. */
+function coveredTip(state: CoreState, lane: LaneState, base: BatchRef): BatchRef {
+  const covered = new Float64Array(state.replicas);
+  for (let replica = 0; replica < state.replicas; replica++) {
+    covered[replica] =
+      replica === state.self ? lane.tip.seq : coveredBy(state.peers[replica] as PeerState, lane);
+  }
+  const seq = kthHighest(covered, state.quorum);
+  return seq <= base.seq ? base : ancestor(lane, seq);
+}
+
+function coveredBy(peer: PeerState, lane: LaneState): number {
+  const held = peer.held[lane.lane] as BatchRef;
+  const known = peer.coveredSeq[lane.lane] as number;
+  if (held.seq <= known || held.seq > lane.tip.seq || held.seq <= lane.executed.seq) return known;
+  if (!equalBytes(ancestor(lane, held.seq).digest, held.digest)) return known;
+  peer.coveredSeq[lane.lane] = held.seq;
+  return held.seq;
+}
+
+/** The batch of the held chain with this seq; executed < seq <= tip. */
+function ancestor(lane: LaneState, seq: number): BatchRef {
+  let at = lane.tip;
+  while (at.seq > seq) {
+    const held = findBatch(lane, at);
+    if (held === undefined) return lane.executed;
+    at = { seq: at.seq - 1, digest: held.batch.previous };
+  }
+  return at;
+}

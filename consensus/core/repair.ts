@@ -1,0 +1,108 @@
+/** Rules R1 to R3: writing again what may not have arrived. A completed write is not a delivery. */
+import { repeatPrepares } from './commit.ts';
+import { isWaiting } from './execute.ts';
+import type { LaneState } from './lane-store.ts';
+import { type CoreState, forOpenPeers, ignore, type PeerState, type Repair } from './state.ts';
+import type { BatchRef, ReplicaIndex } from './types.ts';
+
+/** R1, and S5 for what changes with a session. */
+export function onSession(state: CoreState, index: ReplicaIndex, open: boolean): void {
+  const peer = state.peers[index];
+  if (peer === undefined || index === state.self) return ignore(state, 'session of no peer');
+  if (peer.open === open) return ignore(state, 'session as it was');
+  peer.open = open;
+  resetRepair(state, peer.repair);
+  // With the peer gone, slots start slow anyway; with it back, one failed attempt is enough to return to that.
+  state.path.slowMode = false;
+  state.path.slowStreak = open ? state.limits.slowModeAfterSlots - 1 : 0;
+  if (!open) return;
+  state.effects.push({ kind: 'rewrite-cells', to: index });
+  sendOwnBatches(state, peer, index);
+  repeatPrepares(state, index);
+}
+
+/** Writes again where nothing has moved for too long. */
+export function runRepairs(state: CoreState): void {
+  forOpenPeers(state, (peer, index) => {
+    if (
+      !isDue(state, peer.repair, lags(state, peer), peer.appliedSlot, heldOfOwn(state, peer).seq)
+    ) {
+      return;
+    }
+    state.effects.push({ kind: 'rewrite-cells', to: index });
+    sendOwnBatches(state, peer, index);
+  });
+  const waiting = isWaiting(state);
+  if (!isDue(state, state.repair, waiting, state.executed.slot, state.appliedSlot)) return;
+  forOpenPeers(state, (_peer, to) => state.effects.push({ kind: 'rewrite-cells', to }));
+  repeatPrepares(state);
+}
+
+export function nextRepairMs(state: CoreState): number {
+  let nextMs = state.repair.atMs;
+  forOpenPeers(state, (peer) => {
+    nextMs = Math.min(nextMs, peer.repair.atMs);
+  });
+  return nextMs;
+}
+
+/** R2: has the peer still to report what this replica has applied, or this replica's newest batch? */
+function lags(state: CoreState, peer: PeerState): boolean {
+  const own = state.lanes[state.self] as LaneState;
+  return peer.appliedSlot < state.appliedSlot || heldOfOwn(state, peer).seq < own.tip.seq;
+}
+
+function heldOfOwn(state: CoreState, peer: PeerState): BatchRef {
+  return peer.held[state.self] as BatchRef;
+}
+
+/**
+ * Steps one back-off: starts it when something begins to be pending, restarts it when one of the watched figures
+ * has moved, ends it when nothing is pending. True when it fires.
+ */
+function isDue(
+  state: CoreState,
+  repair: Repair,
+  pending: boolean,
+  watchedA: number,
+  watchedB: number,
+): boolean {
+  const { repairAfterMsMin, repairAfterMsMax } = state.limits;
+  if (!pending) {
+    repair.atMs = Infinity;
+    repair.backoffMs = repairAfterMsMin;
+    return false;
+  }
+  if (repair.atMs === Infinity || repair.watchedA !== watchedA || repair.watchedB !== watchedB) {
+    repair.watchedA = watchedA;
+    repair.watchedB = watchedB;
+    repair.backoffMs = repairAfterMsMin;
+    repair.atMs = state.timerMs + repairAfterMsMin;
+    return false;
+  }
+  if (state.timerMs < repair.atMs) return false;
+  repair.backoffMs = Math.min(repair.backoffMs * 2, repairAfterMsMax);
+  repair.atMs = state.timerMs + repair.backoffMs;
+  return true;
+}
+
+function resetRepair(state: CoreState, repair: Repair): void {
+  repair.atMs = Infinity;
+  repair.backoffMs = state.limits.repairAfterMsMin;
+}
+
+/** The own batches that are not executed and that the peer has not reported, as far as one slot could name them. */
+function sendOwnBatches(state: CoreState, peer: PeerState, to: ReplicaIndex): void {
+  const lane = state.lanes[state.self] as LaneState;
+  const { laneAdvanceBatchesMax, laneAdvanceBytesMax } = state.limits;
+  const first = Math.max(lane.executed.seq, heldOfOwn(state, peer).seq) + 1;
+  const last = Math.min(lane.tip.seq, first + laneAdvanceBatchesMax - 1);
+  let bytes = 0;
+  for (let seq = first; seq <= last; seq++) {
+    const held = lane.batches.get(seq);
+    if (held === undefined || !held.fromOwner) return;
+    bytes += held.batch.payload.length;
+    if (seq > first && bytes > laneAdvanceBytesMax) return;
+    state.effects.push({ kind: 'send', to, message: { kind: 'batch', batch: held.batch } });
+  }
+}

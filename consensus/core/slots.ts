@@ -1,0 +1,166 @@
+/**
+ * What is known of each slot, in a ring of records that are reused: slots (executed - W, executed + W].
+ * The upper half is the voting window; the lower half is kept to answer those who are a little behind.
+ */
+import { assert } from './assert.ts';
+import { DIGEST24_BYTES, equalAt } from './bytes.ts';
+import type { Digest24, Prepare, Proposal, ReplicaIndex, Slot, View } from './types.ts';
+
+/** One digest per replica: who said what. */
+export interface DigestTable {
+  readonly seen: Uint8Array;
+  readonly digests: Uint8Array;
+}
+
+export type PrepareState = 'unchecked' | 'valid' | 'invalid';
+
+/** A slot in one view. Reset when the record moves to another slot or view. */
+export interface Round {
+  view: View;
+  /** The first content that the leader showed; it never changes within the view. */
+  proposal: Proposal | undefined;
+  /** Digest of `proposal`; meaningless without. */
+  readonly digest: Digest24;
+  /** The leader showed a second content; reported once. */
+  equivocated: boolean;
+  /** Never to be voted for in this view (V9). */
+  refused: boolean;
+  /** This replica voted for `digest`. Implies `proposal !== undefined && !refused`. */
+  voted: boolean;
+  votedAtMs: number;
+  readonly votes: DigestTable;
+  readonly commits: DigestTable;
+  readonly prepares: (Prepare | undefined)[];
+  readonly prepareStates: PrepareState[];
+  /** This replica has broadcast its PREPARE. */
+  slowStarted: boolean;
+  /** When this replica last sent its PREPARE to each peer; -Infinity: never. */
+  readonly preparedToMs: Float64Array;
+}
+
+export interface SlotState {
+  slot: Slot;
+  readonly round: Round;
+  /** The decided content, whatever view and path it came from; once set, it stays. */
+  decided: Proposal | undefined;
+  readonly decidedDigest: Digest24;
+  decidedPath: 'fast' | 'slow' | 'fetched';
+}
+
+export interface SlotRing {
+  readonly replicas: number;
+  readonly records: (SlotState | undefined)[];
+}
+
+export function createSlotRing(replicas: number, windowSlots: number): SlotRing {
+  return { replicas, records: new Array<SlotState | undefined>(2 * windowSlots).fill(undefined) };
+}
+
+export function findSlot(ring: SlotRing, slot: Slot): SlotState | undefined {
+  const record = ring.records[slot % ring.records.length];
+  return record !== undefined && record.slot === slot ? record : undefined;
+}
+
+/** The slot's record, taking the place of the one that lay there. The caller has checked the window. */
+export function claimSlot(ring: SlotRing, slot: Slot, view: View): SlotState {
+  const index = slot % ring.records.length;
+  let record = ring.records[index];
+  if (record === undefined) {
+    record = createRecord(ring.replicas, slot, view);
+    ring.records[index] = record;
+  } else if (record.slot !== slot) {
+    assert(record.slot < slot, 'a slot record never goes back');
+    resetRecord(record, slot, view);
+  }
+  assert(record.round.view === view, 'one round per slot: the current view');
+  return record;
+}
+
+function createRecord(replicas: number, slot: Slot, view: View): SlotState {
+  return {
+    slot,
+    round: {
+      view,
+      proposal: undefined,
+      digest: new Uint8Array(DIGEST24_BYTES),
+      equivocated: false,
+      refused: false,
+      voted: false,
+      votedAtMs: 0,
+      votes: createTable(replicas),
+      commits: createTable(replicas),
+      prepares: new Array<Prepare | undefined>(replicas).fill(undefined),
+      prepareStates: new Array<PrepareState>(replicas).fill('unchecked'),
+      slowStarted: false,
+      preparedToMs: new Float64Array(replicas).fill(-Infinity),
+    },
+    decided: undefined,
+    decidedDigest: new Uint8Array(DIGEST24_BYTES),
+    decidedPath: 'fast',
+  };
+}
+
+function resetRecord(record: SlotState, slot: Slot, view: View): void {
+  const { round } = record;
+  record.slot = slot;
+  record.decided = undefined;
+  round.view = view;
+  round.proposal = undefined;
+  round.equivocated = false;
+  round.refused = false;
+  round.voted = false;
+  round.slowStarted = false;
+  round.votes.seen.fill(0);
+  round.commits.seen.fill(0);
+  round.prepares.fill(undefined);
+  round.prepareStates.fill('unchecked');
+  round.preparedToMs.fill(-Infinity);
+}
+
+export function createTable(replicas: number): DigestTable {
+  return {
+    seen: new Uint8Array(replicas),
+    digests: new Uint8Array(replicas * DIGEST24_BYTES),
+  };
+}
+
+/** Notes what `replica` said. The first word stands: `different` changes nothing. */
+export function noteDigest(
+  table: DigestTable,
+  replica: ReplicaIndex,
+  digest: Digest24,
+): 'new' | 'same' | 'different' {
+  const offset = replica * DIGEST24_BYTES;
+  if (table.seen[replica] === 1) {
+    return equalAt(table.digests, offset, digest) ? 'same' : 'different';
+  }
+  table.seen[replica] = 1;
+  table.digests.set(digest, offset);
+  return 'new';
+}
+
+export function hasDigest(table: DigestTable, replica: ReplicaIndex, digest: Digest24): boolean {
+  return table.seen[replica] === 1 && equalAt(table.digests, replica * DIGEST24_BYTES, digest);
+}
+
+/** A copy of what `replica` said. */
+export function digestOf(table: DigestTable, replica: ReplicaIndex): Digest24 {
+  return table.digests.slice(replica * DIGEST24_BYTES, (replica + 1) * DIGEST24_BYTES);
+}
+
+/** How many said `digest`. */
+export function countDigest(table: DigestTable, digest: Digest24): number {
+  let count = 0;
+  for (let replica = 0; replica < table.seen.length; replica++) {
+    if (hasDigest(table, replica, digest)) count++;
+  }
+  return count;
+}
+
+/** Has anybody said something else than `digest`? */
+export function hasOtherDigest(table: DigestTable, digest: Digest24): boolean {
+  for (let replica = 0; replica < table.seen.length; replica++) {
+    if (table.seen[replica] === 1 && !hasDigest(table, replica, digest)) return true;
+  }
+  return false;
+}

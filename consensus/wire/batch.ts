@@ -1,0 +1,50 @@
+/**
+ * A batch in its owner's lane ring. The lane is the writer's number and is not repeated.
+ *
+ *     0         1        9                41
+ *   +---------+--------+----------------+---------+
+ *   | version | seq    | previous       | payload |
+ *   | u8 = 1  | u64    | digest, 32     | rest    |
+ *   +---------+--------+----------------+---------+
+ *
+ * The batch digest covers SHA-256 of this frame, which the transport computes natively anyway.
+ */
+import type { Batch, BatchSeq, Digest32, ReplicaIndex } from '../core/types.ts';
+import { type Decoded, isZero, malformed, ok, readU64, viewOf, writeU64 } from './bytes.ts';
+
+const VERSION = 1;
+const PREVIOUS_OFFSET = 9;
+export const LANE_FRAME_HEADER_BYTES = 41;
+
+/** The frame's first 41 bytes, for hashing header and payload without joining them. */
+export function laneFrameHeader(seq: BatchSeq, previous: Digest32): Uint8Array {
+  const header = new Uint8Array(LANE_FRAME_HEADER_BYTES);
+  writeHeader(header, seq, previous);
+  return header;
+}
+
+export function encodeLaneBatch(batch: Batch): Uint8Array {
+  const frame = new Uint8Array(LANE_FRAME_HEADER_BYTES + batch.payload.length);
+  writeHeader(frame, batch.seq, batch.previous);
+  frame.set(batch.payload, LANE_FRAME_HEADER_BYTES);
+  return frame;
+}
+
+/** The payload is a view into `frame`, which becomes the batch's to keep. */
+export function decodeLaneBatch(frame: Uint8Array, lane: ReplicaIndex): Decoded<Batch> {
+  if (frame.length <= LANE_FRAME_HEADER_BYTES) return malformed('lane frame too short');
+  if (frame[0] !== VERSION) return malformed('unknown lane frame version');
+  const seq = readU64(viewOf(frame), 1);
+  if (seq === undefined) return malformed('batch sequence exceeds 2^53 - 1');
+  if (seq === 0) return malformed('batch sequence 0');
+  const previous = frame.slice(PREVIOUS_OFFSET, LANE_FRAME_HEADER_BYTES);
+  if (seq === 1 && !isZero(previous)) return malformed('first batch with a predecessor');
+  return ok({ lane, seq, previous, payload: frame.subarray(LANE_FRAME_HEADER_BYTES) });
+}
+
+function writeHeader(frame: Uint8Array, seq: BatchSeq, previous: Digest32): void {
+  if (previous.length !== 32) throw new RangeError('a batch digest has 32 bytes');
+  frame[0] = VERSION;
+  writeU64(viewOf(frame), 1, seq);
+  frame.set(previous, PREVIOUS_OFFSET);
+}

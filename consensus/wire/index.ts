@@ -1,0 +1,22 @@
+/**
+ * Bytes of consensus: total decoders, one encoding per value. Layouts are drawn at the head of each file.
+ * Encoders throw RangeError for values that have no encoding (a bug of the caller).
+ */
+export {
+  decodeLaneBatch,
+  encodeLaneBatch,
+  LANE_FRAME_HEADER_BYTES,
+  laneFrameHeader,
+} from './batch.ts';
+export type { Decoded } from './bytes.ts';
+export {
+  type CellFrame,
+  cellBodyBytes,
+  decodeCell,
+  decodeProposalBody,
+  encodeCell,
+  encodeProposalBody,
+  proposalFlags,
+} from './cells.ts';
+export { decodeEnvelopeList, encodedListBytes, encodeEnvelopeList } from './envelope-list.ts';
+export { decodeMessage, encodeMessage, unwrapApplication, wrapApplication } from './messages.ts';
