@@ -1,9 +1,8 @@
 /**
- * Issuing of X.509 certificates, for `sluice init` and `sluice keygen` only: this file pulls in a certificate
- * library that a running replica has no use for, so nothing on a replica's path may import it.
+ * Issuing of X.509 certificates, for `sluice init` and `sluice keygen`. The certificate library is loaded when the
+ * first one is issued: it takes 13 MB, which a running replica has no use for.
  */
 
-import 'reflect-metadata';
 import {
   createPrivateKey,
   createPublicKey,
@@ -13,7 +12,7 @@ import {
   webcrypto,
 } from 'node:crypto';
 import { isIP } from 'node:net';
-import * as x509 from '@peculiar/x509';
+import type * as X509 from '@peculiar/x509';
 
 export type KeyAlgorithm = 'ed25519' | 'p256';
 
@@ -37,8 +36,15 @@ const LEAF_YEARS = 5;
 const BACKDATE_MS = 5 * 60_000;
 const SERIAL_BYTES = 16;
 
+/** The library needs the metadata polyfill to be there first. */
+async function loadLibrary(): Promise<typeof X509> {
+  await import('reflect-metadata');
+  return import('@peculiar/x509');
+}
+
 /** Self-signed CA for Ed25519 signatures, valid for ten years, that may issue leaf certificates only. */
 export async function createAuthority(subject: SubjectName, nowMs: number): Promise<KeyPair> {
+  const x509 = await loadLibrary();
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const spki = publicKey.export({ type: 'spki', format: 'der' });
   const name = nameOf(subject);
@@ -78,6 +84,7 @@ export async function issueCertificate(
   subject: SubjectName,
   options: IssueOptions,
 ): Promise<KeyPair> {
+  const x509 = await loadLibrary();
   const { privateKey, publicKey } =
     options.algorithm === 'ed25519'
       ? generateKeyPairSync('ed25519')
@@ -102,7 +109,7 @@ export async function issueCertificate(
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
         await x509.SubjectKeyIdentifierExtension.create(spki, false, webCrypto()),
         await x509.AuthorityKeyIdentifierExtension.create(issuerSpki, false, webCrypto()),
-        ...tlsExtensions(options.purpose),
+        ...tlsExtensions(x509, options.purpose),
       ],
     },
     webCrypto(),
@@ -110,7 +117,7 @@ export async function issueCertificate(
   return { certificatePem: pemOf(certificate), keyPem: keyPemOf(privateKey) };
 }
 
-function tlsExtensions(purpose: IssueOptions['purpose']): x509.Extension[] {
+function tlsExtensions(x509: typeof X509, purpose: IssueOptions['purpose']): X509.Extension[] {
   if (purpose === 'identity') return [];
   return [
     new x509.ExtendedKeyUsageExtension([
@@ -143,8 +150,8 @@ function signingAlgorithm(key: KeyObject): { name: string; namedCurve?: string; 
     : { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 }
 
-function nameOf(subject: SubjectName): x509.JsonName {
-  const name: x509.JsonName = [{ O: [subject.organization] }];
+function nameOf(subject: SubjectName): X509.JsonName {
+  const name: X509.JsonName = [{ O: [subject.organization] }];
   if (subject.unit !== undefined) name.push({ OU: [subject.unit] });
   name.push({ CN: [subject.commonName] });
   return name;
@@ -165,7 +172,7 @@ function randomSerial(): string {
   return bytes.toString('hex');
 }
 
-function pemOf(certificate: x509.X509Certificate): string {
+function pemOf(certificate: X509.X509Certificate): string {
   return `${certificate.toString('pem').trim()}\n`;
 }
 

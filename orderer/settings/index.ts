@@ -5,6 +5,6 @@ export {
   type ChannelSettings,
   type NetworkSettings,
   type ReplicaAddress,
-  readNetworkSettings,
+  readNetworkFile,
 } from './network.ts';
-export { type KeyFiles, type ReplicaSettings, readReplicaSettings } from './replica.ts';
+export { type KeyFiles, type ReplicaSettings, readReplicaFile } from './replica.ts';

@@ -39,7 +39,7 @@ export interface ReplicaAddress {
 }
 
 /** Throws SettingsError. */
-export function readNetworkSettings(file: string): NetworkSettings {
+export function readNetworkFile(file: string): NetworkSettings {
   return readYaml(file, (root) => {
     root.integer('version', { min: 1, max: 1 });
     const directory = dirname(resolve(file));

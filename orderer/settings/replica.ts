@@ -30,7 +30,7 @@ export interface ReplicaSettings {
 }
 
 /** Throws SettingsError. */
-export function readReplicaSettings(file: string): ReplicaSettings {
+export function readReplicaFile(file: string): ReplicaSettings {
   return readYaml(file, (root) => {
     root.integer('version', { min: 1, max: 1 });
     const directory = dirname(resolve(file));

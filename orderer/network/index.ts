@@ -1,0 +1,29 @@
+/**
+ * orderer/network: a network on disk: creation, more writers, and everything that a replica loads at start. Where
+ * things are is in `layout.ts`.
+ */
+export {
+  type CreatedNetwork,
+  type CreateNetworkOptions,
+  createNetwork,
+  NETWORK_DEFAULTS,
+} from './create.ts';
+export { NetworkError, type NetworkErrorCode } from './errors.ts';
+export { type IssuedWriter, type IssueWriterOptions, issueWriter, WRITER_ROLES } from './issue.ts';
+export { type LoadedKey, loadKey, loadWriter, type WriterKey } from './key-files.ts';
+export {
+  APPLICATION_MSP,
+  authorityDirectory,
+  NETWORK_FILE,
+  ORDERER_MSP,
+  replicaDirectory,
+  replicaFile,
+  writerDirectory,
+} from './layout.ts';
+export {
+  type LoadedChannel,
+  type LoadedReplica,
+  loadGenesis,
+  loadReplica,
+  replicaFilesOf,
+} from './load.ts';

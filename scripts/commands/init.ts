@@ -1,0 +1,155 @@
+/** `sluice init`: keys, certificates, genesis block and settings of a new network. */
+
+import { relative } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { faultsOf, quorumOf } from '../../ledger/format/index.ts';
+import {
+  CONFIG_LIMITS,
+  formatDuration,
+  parseDuration,
+} from '../../orderer/channel-config/index.ts';
+import {
+  type CreatedNetwork,
+  createNetwork,
+  NETWORK_DEFAULTS,
+  NetworkError,
+} from '../../orderer/network/index.ts';
+
+interface InitOptions {
+  readonly data: string;
+  readonly replicas: number;
+  readonly channel: string;
+  readonly apiHost: string;
+  readonly apiPort: number;
+  readonly linkHost: string;
+  readonly linkPort: number;
+  readonly batchTimeout: number;
+  readonly maxMessageCount: number;
+  readonly waitMode: 'spin' | 'adaptive' | 'block';
+  readonly gateway: boolean;
+}
+
+const EXAMPLES = `
+Writes everything that a network needs into one directory, and nothing when something is in the way:
+
+  network.yaml           where the replicas are; the same for all of them
+  genesis/CHANNEL.block  block 0: consenters, organizations, policies, batch settings (Fabric's format)
+  replica-N/             replica.yaml and the keys of replica N
+  orgs/                  the organizations' CAs and their members' keys: keep these to yourself
+
+Examples:
+  $ sluice init                                four replicas, channel main, in ./data
+  $ sluice init --data /srv/sluice --replicas 7 --channel trade
+  $ sluice init --batch-timeout 500ms --no-gateway
+
+Then: sluice start, or sluice replica --config data/replica-1/replica.yaml for each replica.`;
+
+export function register(program: Command): void {
+  const { batchSize, batchTimeoutMs, ...defaults } = NETWORK_DEFAULTS;
+  program
+    .command('init')
+    .description('create keys, certificates, genesis block and settings of a new network')
+    .option('--data <dir>', 'directory to create; must not exist or be empty', 'data')
+    .option(
+      '--replicas <n>',
+      'number of replicas; 3f+1 of them tolerate f that lie',
+      integer(1, CONFIG_LIMITS.consentersMax),
+      defaults.replicas,
+    )
+    .option('--channel <name>', 'name of the channel', defaults.channel)
+    .option('--api-host <host>', 'address of the HTTP APIs', defaults.apiHost)
+    .option(
+      '--api-port <port>',
+      'API port of replica 1; the others count up (0: any free port at each start)',
+      integer(0, 65_535),
+      defaults.apiPortBase,
+    )
+    .option('--link-host <host>', 'address where replicas reach each other', defaults.linkHost)
+    .option(
+      '--link-port <port>',
+      'link port of replica 1; the others count up',
+      integer(1, 65_535),
+      defaults.linkPortBase,
+    )
+    .addOption(
+      new Option('--batch-timeout <duration>', 'cut a block at the latest after this time')
+        .argParser(duration)
+        .default(batchTimeoutMs, formatDuration(batchTimeoutMs)),
+    )
+    .option(
+      '--max-message-count <n>',
+      'transactions in a block at most',
+      integer(1, CONFIG_LIMITS.maxMessageCountMax),
+      batchSize.maxMessageCount,
+    )
+    .addOption(
+      new Option('--wait-mode <mode>', 'how replicas wait: spin burns a core, block saves it')
+        .choices(['spin', 'adaptive', 'block'])
+        .default('adaptive'),
+    )
+    .option('--no-gateway', 'make no gateway keys: replicas take signed envelopes only')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: InitOptions) => {
+      process.exitCode = await init(options);
+    });
+}
+
+/** Exit code: 0 done, 1 refused with the reason on standard error. */
+async function init(options: InitOptions): Promise<number> {
+  try {
+    const created = await createNetwork({
+      directory: options.data,
+      replicas: options.replicas,
+      channel: options.channel,
+      apiHost: options.apiHost,
+      apiPortBase: options.apiPort,
+      linkHost: options.linkHost,
+      linkPortBase: options.linkPort,
+      batchTimeoutMs: options.batchTimeout,
+      batchSize: { maxMessageCount: options.maxMessageCount },
+      sluice: { waitMode: options.waitMode },
+      gateway: options.gateway,
+      onProgress: ({ done, total, step }) => {
+        process.stderr.write(`[${done}/${total}] ${step}\n`);
+      },
+    });
+    process.stdout.write(summary(created, options.data));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof NetworkError)) throw error;
+    process.stderr.write(`sluice init: ${error.message} (${error.code})\n`);
+    return 1;
+  }
+}
+
+function summary(created: CreatedNetwork, data: string): string {
+  const { replicas, config, user } = created;
+  const n = replicas.length;
+  const [first] = replicas;
+  const here = (path: string): string => relative(process.cwd(), path);
+  return `
+Channel ${config.channel}: ${n} replicas, ${faultsOf(n)} of them may fail or lie, ${quorumOf(n)} certify a block.
+Settings:  ${here(created.networkFile)}
+Genesis:   ${here(created.genesisFile)}
+Writer:    ${here(user.certificateFile)} (${user.mspId})
+
+Next:
+  $ sluice start${data === 'data' ? '' : ` --data ${data}`}
+  $ sluice submit --url ${first?.api ?? ''} 'hello'
+`;
+}
+
+function integer(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`must be ${min}..${max}.`);
+  };
+}
+
+/** Whole milliseconds. */
+function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined && Number.isInteger(ms) && ms >= 1) return ms;
+  throw new InvalidArgumentError('must be a duration like 500ms or 2s.');
+}
