@@ -16,7 +16,7 @@ export interface OrdererLimits {
   /** Signatures waiting or under way in the verify pool, and the bytes of their messages. */
   readonly verifyQueueItemsMax: number;
   readonly verifyQueueBytesMax: number;
-  /** Calls that wait for room in that queue (peers' batches: they are never refused). */
+  /** Calls that wait for room in that queue: peers' batches, two per lane and channel. */
   readonly verifyWaitersMax: number;
   /** One message to a verify thread; a single larger item travels alone. */
   readonly verifyJobItemsMax: number;
@@ -28,7 +28,7 @@ export interface OrdererLimits {
 
   readonly p256KeysCachedMax: number;
   /** Creators whose certificate was judged lately. */
-  readonly identitiesCachedMax: number;
+  readonly writersCachedMax: number;
   /** Envelopes found valid lately, by hash; ~300 bytes each. */
   readonly verifiedEnvelopesCachedMax: number;
 
@@ -64,13 +64,13 @@ export const ORDERER_LIMITS: OrdererLimits = {
   verifyThreadsMax: 64,
   verifyQueueItemsMax: 8192,
   verifyQueueBytesMax: 64 * MIB,
-  verifyWaitersMax: 1024,
+  verifyWaitersMax: 4096,
   verifyJobItemsMax: 32,
   verifyJobBytesMax: 64 * 1024,
   verifyJobsPerThreadMax: 2,
   batchVerifyItemsMax: 64,
   p256KeysCachedMax: 1024,
-  identitiesCachedMax: 4096,
+  writersCachedMax: 4096,
   verifiedEnvelopesCachedMax: 16_384,
   duplicatesInFlightMax: 65_536,
   pendingTransactionsMax: 32_768,

@@ -50,6 +50,8 @@ export class EnvelopeChecker {
   readonly #context: InspectContext;
   readonly #pool: Pick<VerifyPool, 'verify'>;
   readonly #verified: VerifiedCache;
+  /** Of each lane with a batch under check: settles, never rejects, when its newest one is done. */
+  readonly #lanes = new Map<number, Promise<void>>();
 
   constructor(options: EnvelopeCheckerOptions, dependencies: EnvelopeCheckerDependencies) {
     this.#context = options;
@@ -108,10 +110,30 @@ export class EnvelopeChecker {
    * to it. An overloaded replica therefore waits instead of refusing, and a dead verify thread is no verdict.
    * Expiry is decided at execution, from the ordered time (`isWithinValidity`), where all see the same.
    *
-   * Rejects with OrdererError `closed`, `worker_failed` or, when more calls wait than consensus can have batches
-   * open, `overloaded`: no answer can be had.
+   * Rejects with OrdererError `closed` or `worker_failed` when no answer can be had.
+   *
+   * @param lane whose batch it is: batches of one lane are checked one after the other, so that a lane full of them
+   *   takes no more than its share of the pool. How many wait is bounded by consensus (laneBatchesHeldMax).
    */
-  async checkBatch(envelopes: readonly Uint8Array[]): Promise<BatchCheck> {
+  checkBatch(envelopes: readonly Uint8Array[], lane = 0): Promise<BatchCheck> {
+    const before = this.#lanes.get(lane);
+    const result =
+      before === undefined
+        ? this.#checkEnvelopes(envelopes)
+        : before.then(() => this.#checkEnvelopes(envelopes));
+    const done: Promise<void> = result.then(
+      () => this.#leaveLane(lane, done),
+      () => this.#leaveLane(lane, done),
+    );
+    this.#lanes.set(lane, done);
+    return result;
+  }
+
+  #leaveLane(lane: number, done: Promise<void>): void {
+    if (this.#lanes.get(lane) === done) this.#lanes.delete(lane);
+  }
+
+  async #checkEnvelopes(envelopes: readonly Uint8Array[]): Promise<BatchCheck> {
     const transactions: CheckedTransaction[] = [];
     let previous: Promise<BatchCheck> | undefined;
     for (let from = 0; from < envelopes.length; from += BATCH_PART_ITEMS) {

@@ -52,6 +52,13 @@ describe('EnvelopeChecker', () => {
   const badSignature = () =>
     buildEnvelope(channel.writer, { signature: signAs(channel.writer, Buffer.from('other')) });
 
+  /** The same envelope with another, wrong signature. */
+  function changeSignature(bytes: Uint8Array, salt: number): Uint8Array {
+    const copy = Uint8Array.from(bytes);
+    copy[copy.length - 60] = (copy[copy.length - 60] as number) ^ (salt + 1);
+    return copy;
+  }
+
   describe('checkSubmitted', () => {
     it('accepts Ed25519 and P-256 writers', async () => {
       for (const writer of [channel.writer, channel.p256Writer]) {
@@ -233,6 +240,36 @@ describe('EnvelopeChecker', () => {
       );
       const results = await Promise.all(batches.map((batch) => one.checkBatch(batch)));
       expect(results.map(({ kind }) => kind)).to.deep.equal(new Array(6).fill('valid'));
+    });
+
+    it('checks the batches of a lane in turn, and gives another lane its share', async () => {
+      const one = checker();
+      const batch = Array.from({ length: 64 }, () => buildEnvelope(channel.writer));
+      const order: number[] = [];
+      const checkLane = async (lane: number, name: number) => {
+        // Cold for each: the cache of a hundred has forgotten them.
+        const envelopes = batch.map((bytes) => changeSignature(bytes, name));
+        const result = await one.checkBatch([...batch.slice(0, 1), ...envelopes.slice(1)], lane);
+        expect(result.kind).to.equal('invalid');
+        order.push(name);
+      };
+      const flood = Array.from({ length: 10 }, (_, i) => checkLane(1, i));
+      await checkLane(2, 100);
+      expect(order.length).to.be.lessThan(5);
+      await Promise.all(flood);
+      const ofFlood = order.filter((name) => name < 100);
+      expect(ofFlood).to.deep.equal([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    });
+
+    it('goes on with a lane after a batch that had no answer', async () => {
+      await pool.close();
+      pool = new VerifyPool({ threads: 2, queueMax: 40, workerFile: DYING_WORKER });
+      const one = checker();
+      const die = buildEnvelope(channel.writer, { data: Buffer.from('die') });
+      const lost = one.checkBatch([die], 1).catch(() => 'lost');
+      const next = one.checkBatch([buildEnvelope(channel.writer)], 1);
+      expect(await lost).to.equal('lost');
+      expect((await next).kind).to.equal('valid');
     });
 
     it('asks again when the verify thread died, and rejects when that fails too', async () => {
