@@ -1,0 +1,92 @@
+/**
+ * Messages between the main thread and a channel's consensus worker.
+ *
+ * Everything that crosses is plain data or a transferred buffer. The worker answers a busy main thread
+ * with one message per turn of its loop (`WorkerEvents`), never one per event.
+ */
+import type { RegionOffer, SessionKeys, WaitMode } from '../../rdma/contract.ts';
+import type {
+  BatchRef,
+  CoreLimits,
+  CoreStatus,
+  Effect,
+  Evidence,
+  ReplicaIndex,
+  Slot,
+} from '../core/types.ts';
+
+/** Everything the worker needs to build transport and core; structured-cloned at start. */
+export interface WorkerOptions {
+  readonly channel: string;
+  readonly self: ReplicaIndex;
+  readonly replicas: number;
+  /** 32 bytes; see docs/protocol.md. */
+  readonly runId: Uint8Array;
+  readonly firstSlot: Slot;
+  readonly baseTimeMs: number;
+  readonly batchTimeoutMs: number;
+  readonly limits: CoreLimits;
+  readonly waitMode: WaitMode;
+  readonly spinUs: number;
+  /** Ed25519 seed of this replica's consenter key, 32 bytes. */
+  readonly signingSeed: Uint8Array;
+  /** Ed25519 public keys of all consenters, 32 bytes each, by replica index. */
+  readonly consenterKeys: readonly Uint8Array[];
+  /** Decimal u64. */
+  readonly incarnation: string;
+}
+
+/** Transport calls that the bootstrap makes across the thread border. */
+export type TransportCall =
+  | { readonly op: 'offer'; readonly peer: ReplicaIndex; readonly keys: SessionKeys }
+  | { readonly op: 'accept'; readonly peer: ReplicaIndex; readonly offer: RegionOffer }
+  | { readonly op: 'confirm'; readonly peer: ReplicaIndex }
+  | { readonly op: 'close'; readonly peer: ReplicaIndex };
+
+export type ToWorker =
+  | { readonly kind: 'transport'; readonly id: number; readonly call: TransportCall }
+  /** One batch for the own lane: an encoded envelope list whose envelopes have all been checked. */
+  | { readonly kind: 'submit'; readonly payload: Uint8Array }
+  | {
+      readonly kind: 'batch-checked';
+      readonly lane: ReplicaIndex;
+      readonly ref: BatchRef;
+      readonly valid: boolean;
+    }
+  | { readonly kind: 'applied'; readonly slot: Slot; readonly blocksUncertified: number }
+  /** Opaque to consensus; `to` undefined means every open peer. */
+  | {
+      readonly kind: 'application';
+      readonly to: ReplicaIndex | undefined;
+      readonly body: Uint8Array;
+    }
+  | { readonly kind: 'stop' };
+
+export type Delivery = Omit<Extract<Effect, { kind: 'deliver' }>, 'kind'>;
+
+export type WorkerEvent =
+  | { readonly kind: 'ready'; readonly wakeHandle: number }
+  | {
+      readonly kind: 'transport-reply';
+      readonly id: number;
+      readonly offer: RegionOffer | undefined;
+      readonly error: { readonly code: string; readonly message: string } | undefined;
+    }
+  | { readonly kind: 'session'; readonly peer: ReplicaIndex; readonly open: boolean }
+  /** The submitted payload became this batch; answers come in the order of the submits. */
+  | { readonly kind: 'own-batch'; readonly ref: BatchRef }
+  | {
+      readonly kind: 'check-batch';
+      readonly lane: ReplicaIndex;
+      readonly ref: BatchRef;
+      readonly payload: Uint8Array;
+    }
+  | { readonly kind: 'drop-batch'; readonly lane: ReplicaIndex; readonly ref: BatchRef }
+  | { readonly kind: 'deliver'; readonly delivery: Delivery }
+  | { readonly kind: 'application'; readonly from: ReplicaIndex; readonly body: Uint8Array }
+  | { readonly kind: 'evidence'; readonly evidence: Evidence }
+  | { readonly kind: 'status'; readonly status: CoreStatus }
+  /** The last event of a worker that was asked to stop. */
+  | { readonly kind: 'stopped' };
+
+export type WorkerEvents = readonly WorkerEvent[];

@@ -1,0 +1,211 @@
+/**
+ * The main thread's handle on a channel's consensus worker.
+ *
+ * The worker blocks in the transport's wait instead of an event loop, so every message to it is followed
+ * by a native wake-up.
+ */
+import { Worker } from 'node:worker_threads';
+import type { RegionOffer, SessionKeys } from '../../rdma/contract.ts';
+import { wakeTransport } from '../../rdma/index.ts';
+import type { BatchRef, CoreStatus, Evidence, ReplicaIndex, Slot } from '../core/types.ts';
+import { ConsensusError } from './errors.ts';
+import type {
+  Delivery,
+  ToWorker,
+  TransportCall,
+  WorkerEvent,
+  WorkerEvents,
+  WorkerOptions,
+} from './protocol.ts';
+
+/** What the worker tells; called on the main thread, in the order in which it happened. */
+export interface RuntimeHandlers {
+  onSession(peer: ReplicaIndex, open: boolean): void;
+  onOwnBatch(ref: BatchRef): void;
+  onCheckBatch(lane: ReplicaIndex, ref: BatchRef, payload: Uint8Array): void;
+  onDropBatch(lane: ReplicaIndex, ref: BatchRef): void;
+  onDeliver(delivery: Delivery): void;
+  onApplication(from: ReplicaIndex, body: Uint8Array): void;
+  onEvidence(evidence: Evidence): void;
+  /** The worker died; the replica must stop, its state is gone. */
+  onFatal(error: Error): void;
+}
+
+interface PendingCall {
+  resolve(offer: RegionOffer | undefined): void;
+  reject(error: Error): void;
+}
+
+/** Heap of the worker: batches live outside the JavaScript heap, in array buffers. */
+const WORKER_HEAP_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 };
+
+export class ConsensusRuntime {
+  readonly #worker: Worker;
+  readonly #handlers: RuntimeHandlers;
+  readonly #calls = new Map<number, PendingCall>();
+  #nextCallId = 1;
+  #wakeHandle: number | undefined;
+  #status: CoreStatus | undefined;
+  #stopping = false;
+  readonly #exited: Promise<void>;
+  #ready!: { resolve(): void; reject(error: Error): void };
+
+  private constructor(options: WorkerOptions, handlers: RuntimeHandlers) {
+    this.#handlers = handlers;
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: options,
+      name: `consensus-${options.channel}`,
+      resourceLimits: WORKER_HEAP_LIMITS,
+    });
+    this.#worker.on('message', (events: WorkerEvents) => this.#onEvents(events));
+    this.#worker.on('error', (error) => this.#fail(error));
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on('exit', (code) => {
+        if (!this.#stopping) {
+          this.#fail(new ConsensusError('worker_died', `consensus worker ended with code ${code}`));
+        }
+        resolve();
+      });
+    });
+  }
+
+  /** Resolves when the worker's loop runs and its transport accepts calls. */
+  static async start(options: WorkerOptions, handlers: RuntimeHandlers): Promise<ConsensusRuntime> {
+    const runtime = new ConsensusRuntime(options, handlers);
+    await new Promise<void>((resolve, reject) => {
+      runtime.#ready = { resolve, reject };
+    });
+    return runtime;
+  }
+
+  /** Newest status that the worker reported; undefined before the first. */
+  get status(): CoreStatus | undefined {
+    return this.#status;
+  }
+
+  /** Queues one own batch; `onOwnBatch` answers in order. The buffer is transferred. */
+  submit(payload: Uint8Array): void {
+    this.#post({ kind: 'submit', payload }, [payload.buffer as ArrayBuffer]);
+  }
+
+  batchChecked(lane: ReplicaIndex, ref: BatchRef, valid: boolean): void {
+    this.#post({ kind: 'batch-checked', lane, ref, valid });
+  }
+
+  applied(slot: Slot, blocksUncertified: number): void {
+    this.#post({ kind: 'applied', slot, blocksUncertified });
+  }
+
+  /** Opaque message over the two-sided channel; to every open peer when `to` is undefined. */
+  sendApplication(body: Uint8Array, to?: ReplicaIndex): void {
+    this.#post({ kind: 'application', to, body });
+  }
+
+  async offer(peer: ReplicaIndex, keys: SessionKeys): Promise<RegionOffer> {
+    const offer = await this.#call({ op: 'offer', peer, keys });
+    if (offer === undefined) {
+      throw new ConsensusError('worker_protocol', 'the worker answered an offer call without one');
+    }
+    return offer;
+  }
+
+  async accept(peer: ReplicaIndex, offer: RegionOffer): Promise<void> {
+    await this.#call({ op: 'accept', peer, offer });
+  }
+
+  async confirm(peer: ReplicaIndex): Promise<void> {
+    await this.#call({ op: 'confirm', peer });
+  }
+
+  async close(peer: ReplicaIndex): Promise<void> {
+    await this.#call({ op: 'close', peer });
+  }
+
+  /** Stops the loop, closes all sessions and ends the worker. Idempotent. */
+  async stop(): Promise<void> {
+    if (!this.#stopping) {
+      this.#stopping = true;
+      this.#post({ kind: 'stop' });
+    }
+    await this.#exited;
+    this.#rejectCalls(new ConsensusError('stopped', 'the consensus worker has stopped'));
+  }
+
+  #call(call: TransportCall): Promise<RegionOffer | undefined> {
+    if (this.#stopping) {
+      return Promise.reject(new ConsensusError('stopped', 'the consensus worker has stopped'));
+    }
+    const id = this.#nextCallId++;
+    return new Promise((resolve, reject) => {
+      this.#calls.set(id, { resolve, reject });
+      this.#post({ kind: 'transport', id, call });
+    });
+  }
+
+  #post(message: ToWorker, transfer: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfer);
+    if (this.#wakeHandle !== undefined) wakeTransport(this.#wakeHandle);
+  }
+
+  #onEvents(events: WorkerEvents): void {
+    for (const event of events) this.#onEvent(event);
+  }
+
+  #onEvent(event: WorkerEvent): void {
+    const handlers = this.#handlers;
+    switch (event.kind) {
+      case 'ready':
+        this.#wakeHandle = event.wakeHandle;
+        return this.#ready.resolve();
+      case 'transport-reply':
+        return this.#settle(event);
+      case 'session':
+        return handlers.onSession(event.peer, event.open);
+      case 'own-batch':
+        return handlers.onOwnBatch(event.ref);
+      case 'check-batch':
+        return handlers.onCheckBatch(event.lane, event.ref, event.payload);
+      case 'drop-batch':
+        return handlers.onDropBatch(event.lane, event.ref);
+      case 'deliver':
+        return handlers.onDeliver(event.delivery);
+      case 'application':
+        return handlers.onApplication(event.from, event.body);
+      case 'evidence':
+        return handlers.onEvidence(event.evidence);
+      case 'status':
+        this.#status = event.status;
+        return;
+      case 'stopped':
+        return;
+      default: {
+        const unreachable: never = event;
+        throw new ConsensusError('worker_protocol', `unknown event ${JSON.stringify(unreachable)}`);
+      }
+    }
+  }
+
+  #settle(reply: Extract<WorkerEvent, { kind: 'transport-reply' }>): void {
+    const call = this.#calls.get(reply.id);
+    this.#calls.delete(reply.id);
+    if (call === undefined) return;
+    if (reply.error === undefined) call.resolve(reply.offer);
+    else
+      call.reject(new ConsensusError('transport', `${reply.error.code}: ${reply.error.message}`));
+  }
+
+  #fail(error: unknown): void {
+    const cause = error instanceof Error ? error : new Error(String(error));
+    this.#rejectCalls(cause);
+    this.#ready?.reject(cause);
+    if (!this.#stopping) {
+      this.#stopping = true;
+      this.#handlers.onFatal(cause);
+    }
+  }
+
+  #rejectCalls(error: Error): void {
+    for (const call of this.#calls.values()) call.reject(error);
+    this.#calls.clear();
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * A whole replica without its HTTP API: ledgers, links, verify pool and one orderer per channel. Implements
+ * `OrderingService`.
+ */
+import { hash, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { ed25519KeyPair, signEd25519 } from '../consensus/runtime/ed25519.ts';
+import type { Sha256 } from '../ledger/format/index.ts';
+import { Ledger } from '../ledger/store/index.ts';
+import { bootstrapChannel } from '../rdma/bootstrap.ts';
+import { PeerLinks } from '../rdma/links/links.ts';
+import { LINK_TOPICS } from '../rdma/links/topics.ts';
+import { ChannelOrderer } from './channel.ts';
+import { consenterKeys } from './channel-config/index.ts';
+import { coreLimitsOf } from './core-limits.ts';
+import { createWriterJudge, EnvelopeChecker } from './envelope/index.ts';
+import { createGateway } from './gateway.ts';
+import { checkOrdererLimits, ORDERER_LIMITS, type OrdererLimits } from './limits.ts';
+import type { Log } from './log.ts';
+import { IdentityResolver } from './msp/index.ts';
+import type { LoadedChannel, LoadedReplica } from './network/index.ts';
+import type { ChannelService, OrderingService } from './service.ts';
+import { VerifyPool } from './signature/index.ts';
+import { decodeStartFrame, encodeStartFrame } from './startup/frame.ts';
+import { version } from './version.ts';
+
+/** Topic of the start-up exchange on the links. */
+const START_TOPIC = LINK_TOPICS.ordererFirst;
+/** How long all n replicas are waited for before a quorum is enough to begin a run. */
+const START_GRACE_MS = 5_000;
+/** Time for which the consensus thread polls before it blocks, in wait mode `adaptive`. */
+const SPIN_US = 20;
+/** A start-up frame carries at least one block of any size that the channel allows. */
+const LINK_FRAME_SLACK_BYTES = 4 * 1024 * 1024;
+
+const sha256: Sha256 = (bytes) => hash('sha256', bytes, 'buffer');
+
+export interface ReplicaDependencies {
+  readonly log: Log;
+  /** A channel cannot go on; the replica should be stopped. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export class Replica implements OrderingService {
+  readonly version = version;
+  readonly replica: number;
+  readonly #loaded: LoadedReplica;
+  readonly #log: Log;
+  readonly #onFatal: ReplicaDependencies['onFatal'];
+  readonly #pool: VerifyPool;
+  readonly #links: PeerLinks;
+  readonly #incarnation = randomBytes(8).readBigUInt64LE().toString();
+  readonly #channels = new Map<string, ChannelOrderer>();
+  readonly #limits: OrdererLimits;
+
+  private constructor(loaded: LoadedReplica, dependencies: ReplicaDependencies) {
+    this.#loaded = loaded;
+    this.#log = dependencies.log;
+    this.#onFatal = dependencies.onFatal;
+    this.replica = loaded.number;
+    const { pendingTransactionsMax, writersCachedMax } = loaded.network.limits;
+    this.#limits = {
+      ...ORDERER_LIMITS,
+      ...(pendingTransactionsMax === undefined ? {} : { pendingTransactionsMax }),
+      ...(writersCachedMax === undefined ? {} : { writersCachedMax }),
+    };
+    // First what may throw, then what holds threads.
+    this.#links = this.#createLinks();
+    this.#pool = new VerifyPool({
+      threads: loaded.settings.verifyThreads,
+      queueMax: ORDERER_LIMITS.verifyQueueItemsMax,
+    });
+  }
+
+  /** Opens the ledgers and begins to meet the other replicas; returns before it can order. */
+  static async start(loaded: LoadedReplica, dependencies: ReplicaDependencies): Promise<Replica> {
+    const replica = new Replica(loaded, dependencies);
+    try {
+      for (const warning of loaded.warnings) dependencies.log.warn({}, warning);
+      for (const channel of loaded.channels) await replica.#openChannel(channel);
+      await replica.#links.listen();
+      for (const channel of replica.#channels.values()) await channel.begin();
+      replica.#links.dial();
+      return replica;
+    } catch (error) {
+      await replica.stop();
+      throw error;
+    }
+  }
+
+  channels(): readonly string[] {
+    return [...this.#channels.keys()];
+  }
+
+  channel(name: string): ChannelService | undefined {
+    return this.#channels.get(name);
+  }
+
+  /** Stops ordering, stores what is decided, closes everything. Idempotent. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#channels.values()].map((channel) => channel.stop()));
+    await this.#links.close();
+    await this.#pool.close();
+  }
+
+  #createLinks(): PeerLinks {
+    const { channels, tls, number } = this.#loaded;
+    const first = channels[0];
+    const own = first?.config.consenters[first.self];
+    if (first === undefined || own === undefined) {
+      throw new Error(`replica ${number} has no channel: name one in network.yaml`);
+    }
+    const largest = Math.max(...channels.map(({ config }) => config.batchSize.absoluteMaxBytes));
+    return new PeerLinks(
+      {
+        self: first.self,
+        listenHost: own.host,
+        listenPort: own.port,
+        peers: first.config.consenters.flatMap((consenter, index) =>
+          index === first.self ? [] : [{ index, ...consenter }],
+        ),
+        tlsCertPem: tls.certificatePem,
+        tlsKeyPem: tls.keyPem,
+        caPem: tls.rootsPem,
+        incarnation: this.#incarnation,
+        networkId: hash('sha256', Buffer.concat(channels.map(({ genesisBlock }) => genesisBlock))),
+        limits: {
+          frameBytesMax: largest + LINK_FRAME_SLACK_BYTES,
+          outputBytesMax: 2 * (largest + LINK_FRAME_SLACK_BYTES),
+        },
+      },
+      {
+        log: this.#log,
+        handlers: {
+          onUp: (peer, info) => {
+            this.#log.info({ peer }, 'link up');
+            for (const channel of this.#channels.values()) channel.onLinkUp(peer, info);
+          },
+          onDown: (peer, reason) => {
+            this.#log.info({ peer, reason }, 'link down');
+            for (const channel of this.#channels.values()) channel.onLinkDown(peer);
+          },
+          onFrame: (peer, topic, body) => this.#onFrame(peer, topic, body),
+        },
+      },
+    );
+  }
+
+  #onFrame(peer: number, topic: number, body: Uint8Array): void {
+    if (topic === LINK_TOPICS.bootstrap) {
+      const name = bootstrapChannel(body);
+      if (name !== undefined) this.#channels.get(name)?.onBootstrapFrame(peer, body);
+      return;
+    }
+    if (topic !== START_TOPIC) return;
+    const frame = decodeStartFrame(body);
+    if (frame !== undefined) this.#channels.get(frame.channel)?.onStartFrame(peer, frame.body);
+  }
+
+  async #openChannel(loaded: LoadedChannel): Promise<void> {
+    const { config, name } = loaded;
+    checkOrdererLimits(this.#limits, config.batchSize);
+    const ledger = await Ledger.open(
+      {
+        directory: join(this.#loaded.settings.dataDirectory, name),
+        channel: name,
+        genesisBlock: loaded.genesisBlock,
+      },
+      { sha256 },
+    );
+    const resolver = new IdentityResolver(config, {
+      cacheEntriesMax: this.#limits.writersCachedMax,
+    });
+    const checker = new EnvelopeChecker(
+      {
+        channel: name,
+        absoluteMaxBytes: config.batchSize.absoluteMaxBytes,
+        judgeWriter: createWriterJudge(resolver),
+      },
+      { pool: this.#pool },
+    );
+    const { gateway } = this.#loaded;
+    const channel = new ChannelOrderer(this.#channelOptions(loaded), {
+      ledger,
+      sha256,
+      pool: this.#pool,
+      checker,
+      gateway:
+        gateway === undefined
+          ? undefined
+          : createGateway({
+              channel: name,
+              mspId: gateway.mspId,
+              certificatePem: gateway.certificatePem,
+              privateKeyPem: gateway.keyPem,
+            }),
+      log: this.#log,
+      sendStart: (peer, body) => {
+        this.#links.send(peer, START_TOPIC, encodeStartFrame(name, body));
+      },
+      sendBootstrap: (peer, body) => this.#links.send(peer, LINK_TOPICS.bootstrap, body),
+      dropLink: (peer, reason) => this.#links.disconnect(peer, reason),
+      onFatal: this.#onFatal,
+    });
+    this.#channels.set(name, channel);
+  }
+
+  #channelOptions(loaded: LoadedChannel): ConstructorParameters<typeof ChannelOrderer>[0] {
+    const { config, sluice, name, self, waitMode } = loaded;
+    const seed = seedOf(this.#loaded);
+    const { secretKey } = ed25519KeyPair(seed);
+    return {
+      channel: name,
+      self,
+      consenters: consenterKeys(config),
+      batchSize: config.batchSize,
+      batchTimeoutMs: config.batchTimeoutMs,
+      limits: coreLimitsOf(sluice, config.batchSize),
+      lane: {
+        batchBytesMax: sluice.batchBytesMax,
+        batchTransactionsMax: this.#limits.laneBatchTransactionsMax,
+        batchesUnwrittenMax: this.#limits.laneBatchesUnwrittenMax,
+        batchesUndeliveredMax: this.#limits.laneBatchesUndeliveredMax,
+        queueTransactionsMax: this.#limits.laneQueueTransactionsMax,
+        queueBytesMax: this.#limits.laneQueueBytesMax,
+      },
+      pendingTransactionsMax: this.#limits.pendingTransactionsMax,
+      waitMode,
+      spinUs: SPIN_US,
+      incarnation: this.#incarnation,
+      signingSeed: seed,
+      sign: (message) => signEd25519(secretKey, message),
+      genesisTimeMs: config.createdAtMs,
+      startGraceMs: START_GRACE_MS,
+    };
+  }
+}
+
+/** 32-byte seed of the identity key; `loadReplica` has checked that it is Ed25519. */
+function seedOf(loaded: LoadedReplica): Uint8Array {
+  const { d } = loaded.identity.privateKey.export({ format: 'jwk' });
+  return new Uint8Array(Buffer.from(d ?? '', 'base64url'));
+}

@@ -1,0 +1,384 @@
+/**
+ * One run of one channel: from the block at which the replicas agreed to begin until the process stops.
+ * Wires consensus (worker), lane, delivery and certification; knows nothing of HTTP.
+ */
+import { createHash } from 'node:crypto';
+import type { BatchRef, CoreLimits, CoreStatus } from '../consensus/core/index.ts';
+import type { Delivery } from '../consensus/runtime/protocol.ts';
+import { ConsensusRuntime } from '../consensus/runtime/runtime.ts';
+import { decodeEnvelopeList } from '../consensus/wire/index.ts';
+import {
+  type BlockHeader,
+  type ConsenterKey,
+  decodeCertificate,
+  decodeOrdererBlockMetadata,
+  parseEnvelope,
+  type Sha256,
+} from '../ledger/format/index.ts';
+import type { Ledger } from '../ledger/store/index.ts';
+import type { WaitMode } from '../rdma/contract.ts';
+import { BatchBook } from './batch-book.ts';
+import { BlockBuilder } from './chain/block-builder.ts';
+import { Certifier } from './chain/certifier.ts';
+import { decodeConsenterMetadata } from './chain/consenter-metadata.ts';
+import { DeliverySequencer, type StoredBlock } from './chain/sequencer.ts';
+import { BlockCutter } from './cutter/index.ts';
+import { Deduplicator } from './dedupe/index.ts';
+import type { CheckedTransaction, EnvelopeChecker } from './envelope/index.ts';
+import { LaneFeeder, type LaneFeederOptions } from './lane-feeder.ts';
+import type { Log } from './log.ts';
+import type { VerifyPool } from './signature/index.ts';
+
+/**
+ * Slots of a run start at a multiple of this above the newest block's slot: far beyond anything that the
+ * last run may have voted on after that block, so a signature of one run never speaks of another's slot.
+ */
+const RUN_SLOT_STRIDE = 2 ** 20;
+/** A block without its quorum for this long makes the replica ask the others for their signatures. */
+const SIGNATURE_RETRY_MS = 250;
+
+export interface RunOptions {
+  readonly channel: string;
+  readonly self: number;
+  readonly consenters: readonly ConsenterKey[];
+  readonly batchSize: {
+    readonly maxMessageCount: number;
+    readonly absoluteMaxBytes: number;
+    readonly preferredMaxBytes: number;
+  };
+  readonly batchTimeoutMs: number;
+  readonly limits: CoreLimits;
+  readonly lane: LaneFeederOptions;
+  readonly waitMode: WaitMode;
+  readonly spinUs: number;
+  readonly incarnation: string;
+  /** Ed25519 seed of the consenter key. */
+  readonly signingSeed: Uint8Array;
+  /** Signs with the consenter key, on this thread. */
+  readonly sign: (message: Uint8Array) => Uint8Array;
+}
+
+export interface RunDependencies {
+  readonly ledger: Ledger;
+  readonly sha256: Sha256;
+  readonly pool: VerifyPool;
+  readonly checker: EnvelopeChecker;
+  readonly log: Log;
+  /** The block and its certificate are in the ledger. In block order. */
+  readonly onCertified: (block: StoredBlock, signaturesMetadata: Uint8Array) => void;
+  readonly onDropped: (transaction: CheckedTransaction, why: 'expired' | 'duplicate') => void;
+  readonly onFatal: (error: Error) => void;
+}
+
+/** Slot and time that a run starts from, read from the newest block. */
+export interface RunBase {
+  readonly runId: Uint8Array;
+  readonly firstSlot: number;
+  readonly baseTimeMs: number;
+}
+
+/** Rules in docs/protocol.md, "Start". Throws when the tip is not a block that Sluice wrote. */
+export async function readRunBase(
+  channel: string,
+  ledger: Ledger,
+  genesisTimeMs: number,
+): Promise<RunBase> {
+  const tip = ledger.tip();
+  const runId = createHash('sha256')
+    .update('sluice/run/1')
+    .update(channel)
+    .update('\0')
+    .update(BigInt(tip.number).toString())
+    .update('\0')
+    .update(tip.hash)
+    .digest();
+  if (tip.number === 0) return { runId, firstSlot: 1, baseTimeMs: genesisTimeMs };
+  const block = await ledger.storedBlock(tip.number);
+  const certificate = decodeCertificate(block?.metadata[0] ?? new Uint8Array());
+  const value =
+    certificate.kind === 'ok' ? decodeOrdererBlockMetadata(certificate.value.value) : certificate;
+  const consensus =
+    value.kind === 'ok' ? decodeConsenterMetadata(value.value.consenterMetadata) : value;
+  if (consensus.kind === 'malformed') {
+    throw new Error(
+      `block ${tip.number} of channel ${channel} does not say where its run stood: ${consensus.reason}`,
+    );
+  }
+  const { slot, timeMs } = consensus.value;
+  const firstSlot = (Math.floor(slot / RUN_SLOT_STRIDE) + 1) * RUN_SLOT_STRIDE;
+  return { runId, firstSlot, baseTimeMs: timeMs };
+}
+
+export class Run {
+  readonly #options: RunOptions;
+  readonly #dependencies: RunDependencies;
+  readonly #book = new BatchBook();
+  readonly #feeder: LaneFeeder;
+  readonly #sequencer: DeliverySequencer;
+  readonly #certifier: Certifier;
+  /** Stored here and not certified yet, by number. */
+  readonly #uncertified = new Map<number, StoredBlock>();
+  /** Certificates in the ledger whose turn has not come: certificates complete in any order. */
+  readonly #attached = new Map<number, { stored: StoredBlock; metadata: Uint8Array }>();
+  #nextAnnounced: number;
+  #runtime!: ConsensusRuntime;
+  #storing = 0;
+  #appliedSlot: number;
+  #executedSlot: number;
+  #path: 'fast' | 'slow' = 'fast';
+  #retryTimer: NodeJS.Timeout | undefined;
+  #attaching: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  private constructor(
+    options: RunOptions,
+    base: RunBase,
+    tip: { header: BlockHeader; hash: Uint8Array },
+    dependencies: RunDependencies,
+  ) {
+    this.#options = options;
+    this.#dependencies = dependencies;
+    this.#appliedSlot = base.firstSlot - 1;
+    this.#executedSlot = base.firstSlot - 1;
+    this.#nextAnnounced = dependencies.ledger.certifiedHeight();
+    this.#feeder = new LaneFeeder(options.lane, {
+      submit: (payload) => this.#runtime.submit(payload),
+      onBatch: (ref, transactions) => this.#book.put(options.self, ref, transactions),
+    });
+    this.#certifier = this.#createCertifier(tip.header.number + 1);
+    this.#sequencer = this.#createSequencer(tip);
+  }
+
+  static async start(
+    options: RunOptions,
+    base: RunBase,
+    dependencies: RunDependencies,
+  ): Promise<Run> {
+    const { ledger } = dependencies;
+    const { hash, ...header } = ledger.tip();
+    const run = new Run(options, base, { header, hash }, dependencies);
+    run.#runtime = await ConsensusRuntime.start(
+      {
+        channel: options.channel,
+        self: options.self,
+        replicas: options.consenters.length,
+        runId: base.runId,
+        firstSlot: base.firstSlot,
+        baseTimeMs: base.baseTimeMs,
+        batchTimeoutMs: options.batchTimeoutMs,
+        limits: options.limits,
+        waitMode: options.waitMode,
+        spinUs: options.spinUs,
+        signingSeed: options.signingSeed,
+        consenterKeys: options.consenters.map(({ publicKey }) => publicKey),
+        incarnation: options.incarnation,
+      },
+      {
+        onSession: (peer, open) => run.#onSession(peer, open),
+        onOwnBatch: (ref) => run.#feeder.written(ref),
+        onCheckBatch: (lane, ref, payload) => void run.#checkBatch(lane, ref, payload),
+        onDropBatch: (lane, ref) => run.#dropBatch(lane, ref),
+        onDeliver: (delivery) => run.#onDeliver(delivery),
+        onApplication: (from, body) => run.#certifier.onMessage(from, body),
+        onEvidence: (evidence) => dependencies.log.warn({ evidence }, 'a replica misbehaved'),
+        onFatal: dependencies.onFatal,
+      },
+    );
+    await run.#resumeUncertified();
+    return run;
+  }
+
+  /** Transport calls for the session bootstrap. */
+  get runtime(): ConsensusRuntime {
+    return this.#runtime;
+  }
+
+  get status(): CoreStatus | undefined {
+    return this.#runtime.status;
+  }
+
+  get executedSlot(): number {
+    return this.#executedSlot;
+  }
+
+  /** Path of the last commit. */
+  get path(): 'fast' | 'slow' {
+    return this.#path;
+  }
+
+  hasRoom(bytes: number): boolean {
+    return this.#feeder.hasRoom(bytes);
+  }
+
+  submit(transaction: CheckedTransaction): void {
+    this.#feeder.push(transaction);
+  }
+
+  /** Stops consensus, then waits for what is decided already to be stored. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#retryTimer);
+    await this.#runtime.stop();
+    await this.#sequencer.drained();
+    await this.#attaching;
+  }
+
+  #createCertifier(storedHeight: number): Certifier {
+    const { self, consenters, sign } = this.#options;
+    const { pool, log } = this.#dependencies;
+    return new Certifier({ self, consenters, sign }, storedHeight, {
+      pool,
+      send: (body, to) => {
+        if (!this.#stopped) this.#runtime.sendApplication(body, to);
+      },
+      onCertified: (number, metadata) => this.#onCertified(number, metadata),
+      onFault: (peer, reason) => log.warn({ peer, reason }, 'bad block signature'),
+    });
+  }
+
+  #createSequencer(tip: { header: BlockHeader; hash: Uint8Array }): DeliverySequencer {
+    const { ledger, sha256, onDropped, onFatal } = this.#dependencies;
+    return new DeliverySequencer({
+      cutter: new BlockCutter(this.#options.batchSize),
+      deduplicator: new Deduplicator(
+        {},
+        { hasTransactions: (txIds) => ledger.hasTransactions(txIds) },
+      ),
+      builder: new BlockBuilder(tip, sha256),
+      store: async (blocks) => {
+        this.#storing += blocks.length;
+        await ledger.appendBlocks(blocks.map(({ block, txIds }) => ({ block, txIds: [...txIds] })));
+        this.#storing -= blocks.length;
+      },
+      onStored: (blocks) => this.#onStored(blocks),
+      onApplied: (slot) => {
+        this.#appliedSlot = slot;
+        this.#reportApplied();
+      },
+      onDropped,
+      onFatal,
+    });
+  }
+
+  /** Blocks of the last run that have no certificate yet: this run's replicas sign them again. */
+  async #resumeUncertified(): Promise<void> {
+    const { ledger } = this.#dependencies;
+    const blocks: StoredBlock[] = [];
+    for (let number = ledger.certifiedHeight(); number < ledger.storedHeight(); number++) {
+      const block = await ledger.storedBlock(number);
+      const header = await ledger.header(number);
+      if (block === undefined || header === undefined) throw new Error(`no block ${number}`);
+      blocks.push({ block, headerHash: header.hash, txIds: block.data.map(txIdOf) });
+    }
+    if (blocks.length > 0) this.#onStored(blocks);
+  }
+
+  #onSession(peer: number, open: boolean): void {
+    this.#dependencies.log.info({ peer, open }, open ? 'session open' : 'session closed');
+    if (open) this.#certifier.requestMissing(peer);
+  }
+
+  async #checkBatch(lane: number, ref: BatchRef, payload: Uint8Array): Promise<void> {
+    const list = decodeEnvelopeList(payload);
+    if (list.kind === 'malformed') {
+      this.#dependencies.log.warn({ lane, reason: list.reason }, 'malformed batch');
+      return this.#runtime.batchChecked(lane, ref, false);
+    }
+    try {
+      const checked = await this.#dependencies.checker.checkBatch(list.value, lane);
+      if (this.#stopped) return;
+      if (checked.kind === 'valid') this.#book.put(lane, ref, checked.transactions);
+      else this.#dependencies.log.warn({ lane, refusal: checked.refusal }, 'invalid batch');
+      this.#runtime.batchChecked(lane, ref, checked.kind === 'valid');
+    } catch (error) {
+      // A full or closing pool says nothing about the batch, and a wrong answer would be lasting.
+      if (!this.#stopped) this.#dependencies.onFatal(asError(error));
+    }
+  }
+
+  /** A batch of the own lane that will never be ordered goes into a new one (docs/protocol.md, L7). */
+  #dropBatch(lane: number, ref: BatchRef): void {
+    const transactions = this.#book.take(lane, ref);
+    if (lane !== this.#options.self) return;
+    this.#feeder.settled();
+    for (const transaction of transactions ?? []) this.#feeder.push(transaction);
+  }
+
+  #onDeliver(delivery: Delivery): void {
+    this.#executedSlot = delivery.slot;
+    this.#path = delivery.path === 'fast' ? 'fast' : 'slow';
+    const transactions: CheckedTransaction[] = [];
+    for (const { lane, ref } of delivery.batches) {
+      const batch = this.#book.take(lane, ref);
+      if (batch === undefined) {
+        return this.#dependencies.onFatal(
+          new Error(
+            `consensus delivered batch ${ref.seq} of lane ${lane} that was never checked here`,
+          ),
+        );
+      }
+      transactions.push(...batch);
+      if (lane === this.#options.self) this.#feeder.settled();
+    }
+    const { slot, timeMs, cut } = delivery;
+    this.#sequencer.push({ slot, timeMs, cut, transactions });
+  }
+
+  #onStored(blocks: readonly StoredBlock[]): void {
+    for (const stored of blocks) {
+      this.#uncertified.set(stored.block.header.number, stored);
+      this.#certifier.onStored(stored);
+    }
+    this.#armRetry();
+  }
+
+  #onCertified(number: number, metadata: Uint8Array): void {
+    const stored = this.#uncertified.get(number);
+    this.#uncertified.delete(number);
+    if (stored === undefined) throw new Error(`block ${number} was certified before it was stored`);
+    const attached = this.#dependencies.ledger.attachCertificate(number, metadata);
+    this.#attaching = Promise.all([this.#attaching, attached]).then(
+      () => {
+        this.#attached.set(number, { stored, metadata });
+        this.#announce();
+        this.#reportApplied();
+      },
+      (error: unknown) => this.#dependencies.onFatal(asError(error)),
+    );
+  }
+
+  #announce(): void {
+    for (
+      let next = this.#attached.get(this.#nextAnnounced);
+      next !== undefined;
+      next = this.#attached.get(this.#nextAnnounced)
+    ) {
+      this.#attached.delete(this.#nextAnnounced++);
+      this.#dependencies.onCertified(next.stored, next.metadata);
+    }
+  }
+
+  #reportApplied(): void {
+    if (this.#stopped) return;
+    this.#runtime.applied(this.#appliedSlot, this.#uncertified.size + this.#storing);
+  }
+
+  #armRetry(): void {
+    if (this.#retryTimer !== undefined || this.#uncertified.size === 0 || this.#stopped) return;
+    const oldest = this.#uncertified.keys().next().value;
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      if (oldest !== undefined && this.#uncertified.has(oldest)) this.#certifier.requestMissing();
+      this.#armRetry();
+    }, SIGNATURE_RETRY_MS);
+  }
+}
+
+function txIdOf(envelope: Uint8Array): string | undefined {
+  const parsed = parseEnvelope(envelope);
+  return parsed.kind === 'ok' ? parsed.value.channelHeader.txId : undefined;
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

@@ -1,0 +1,69 @@
+/** `sluice replica`: one replica as this process. */
+import { once } from 'node:events';
+import type { Command } from 'commander';
+import { pino } from 'pino';
+import { startApi } from '../../api/index.ts';
+import { loadReplica } from '../../orderer/network/index.ts';
+import { Replica } from '../../orderer/replica.ts';
+
+interface ReplicaOptions {
+  readonly config: string;
+  readonly supervised: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command('replica')
+    .description('run one replica of a network in this process')
+    .requiredOption('--config <file>', "the replica's replica.yaml")
+    .option('--supervised', 'stop when the parent process goes away (used by sluice start)', false)
+    .addHelpText(
+      'after',
+      `
+The log goes to standard output, one JSON object a line. SIGTERM or SIGINT stops the replica cleanly.
+Exit codes: 0 stopped on request, 1 stopped by an error, 2 could not start.
+
+Example:
+  $ sluice replica --config data/replica-1/replica.yaml`,
+    )
+    .action(async (options: ReplicaOptions) => {
+      process.exitCode = await runReplica(options);
+    });
+}
+
+async function runReplica(options: ReplicaOptions): Promise<number> {
+  const stopRequested = watchStop(options.supervised);
+  const loaded = loadReplica(options.config);
+  const log = pino({
+    level: loaded.settings.log.level,
+    base: { replica: loaded.settings.number },
+  });
+  const failure = new AbortController();
+  const failed = once(failure.signal, 'abort');
+  const replica = await Replica.start(loaded, { log, onFatal: () => failure.abort() });
+  const { host, port } = loaded.settings.api;
+  const { connectionsMax, waitersMax, deliverStreamsMax } = loaded.network.limits;
+  const limits = {
+    ...(connectionsMax === undefined ? {} : { connectionsMax }),
+    ...(waitersMax === undefined ? {} : { waitersMax }),
+    ...(deliverStreamsMax === undefined ? {} : { deliverStreamsMax }),
+  };
+  const api = await startApi({ host, port, limits }, { service: replica, log });
+  log.info({ url: api.url }, 'api listening');
+  await Promise.race([stopRequested, failed]);
+  log.info({ failed: failure.signal.aborted }, 'stopping');
+  await api.close();
+  await replica.stop();
+  log.info({}, 'stopped');
+  // Whatever a library still holds open must not keep a stopped replica alive.
+  setImmediate(() => process.exit());
+  return failure.signal.aborted ? 1 : 0;
+}
+
+/** Resolves on the first request to stop. */
+function watchStop(supervised: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
+    if (supervised) process.on('disconnect', () => resolve());
+  });
+}

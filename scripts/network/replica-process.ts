@@ -1,0 +1,73 @@
+/**
+ * A replica as a child process of `sluice start` (and of the tests): spawned with the flags that keep it
+ * small, stopped by signal, and stopped by itself when its supervisor dies.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** A replica's garbage is young and its state lives outside the heap: a small heap keeps it resident-small. */
+export const REPLICA_NODE_FLAGS = ['--max-old-space-size=192', '--max-semi-space-size=2'];
+const STOP_TIMEOUT_MS = 10_000;
+
+export interface ReplicaProcessOptions {
+  readonly number: number;
+  /** Path of its replica.yaml. */
+  readonly configPath: string;
+  /** Its output is appended here. */
+  readonly logPath: string;
+  readonly onExit?: (code: number | null, signal: NodeJS.Signals | null) => void;
+}
+
+export class ReplicaProcess {
+  readonly number: number;
+  readonly logPath: string;
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<void>;
+  #running = true;
+
+  constructor(options: ReplicaProcessOptions) {
+    this.number = options.number;
+    this.logPath = options.logPath;
+    const sluice = fileURLToPath(new URL('../sluice.js', import.meta.url));
+    const log = openSync(options.logPath, 'a', 0o600);
+    this.#child = spawn(
+      process.execPath,
+      [...REPLICA_NODE_FLAGS, sluice, 'replica', '--config', options.configPath, '--supervised'],
+      { stdio: ['ignore', log, log, 'ipc'] },
+    );
+    closeSync(log);
+    this.#exited = new Promise((resolve) => {
+      this.#child.once('exit', (code, signal) => {
+        this.#running = false;
+        options.onExit?.(code, signal);
+        resolve();
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    if (this.#running) this.#child.kill(signal);
+  }
+
+  /** Asks it to stop; kills it when it does not within ten seconds. */
+  async stop(): Promise<void> {
+    if (!this.#running) return;
+    this.kill('SIGTERM');
+    const timer = setTimeout(() => this.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  get exited(): Promise<void> {
+    return this.#exited;
+  }
+}

@@ -1,0 +1,137 @@
+/** Four real replica processes: order, agree, survive the loss of one, stop and continue. */
+import { createHash } from 'node:crypto';
+import { expect } from 'chai';
+import { decodeBlock, headerHash } from '../../ledger/format/index.ts';
+import { TestNetwork } from '../support/network.ts';
+
+const sha256 = (bytes: Uint8Array): Uint8Array =>
+  new Uint8Array(createHash('sha256').update(bytes).digest());
+
+interface Info {
+  readonly height: number;
+  readonly tipHash: string;
+  readonly path: string;
+}
+
+interface ReceiptBody {
+  readonly txId: string;
+  readonly blockNumber: number;
+  readonly index: number;
+}
+
+async function submitText(url: string, text: string): Promise<ReceiptBody> {
+  const answer = await fetch(`${url}/v1/channels/main/transactions?wait=commit&timeoutMs=20000`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ data: text }),
+  });
+  const body = await answer.text();
+  if (answer.status !== 200) throw new Error(`${url} answered ${answer.status}: ${body}`);
+  return JSON.parse(body) as ReceiptBody;
+}
+
+async function info(url: string): Promise<Info> {
+  return (await (await fetch(`${url}/v1/channels/main`)).json()) as Info;
+}
+
+async function blockHash(url: string, number: number): Promise<string> {
+  const answer = await fetch(`${url}/v1/channels/main/blocks/${number}`, {
+    headers: { accept: 'application/x-protobuf' },
+  });
+  const decoded = decodeBlock(new Uint8Array(await answer.arrayBuffer()));
+  if (decoded.kind === 'malformed') throw new Error(decoded.reason);
+  return Buffer.from(headerHash(decoded.value.header, sha256)).toString('hex');
+}
+
+/** Waits until all replicas have this many certified blocks. */
+async function heightReached(urls: readonly string[], height: number): Promise<void> {
+  const endMs = Date.now() + 20_000;
+  while (Date.now() < endMs) {
+    const infos = await Promise.all(urls.map(info));
+    if (infos.every((one) => one.height >= height)) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`not all replicas reached height ${height}`);
+}
+
+async function expectSameChain(urls: readonly string[], height: number): Promise<void> {
+  await heightReached(urls, height);
+  for (let number = 0; number < height; number++) {
+    const hashes = new Set(await Promise.all(urls.map((url) => blockHash(url, number))));
+    expect(hashes.size, `block ${number}`).to.equal(1);
+  }
+}
+
+describe('a network of four replicas', function () {
+  this.timeout(120_000);
+  let network: TestNetwork;
+
+  before(async () => {
+    network = await TestNetwork.create();
+    await network.start();
+  });
+
+  after(async () => {
+    await network.destroy();
+  });
+
+  it('orders what any replica is given, and all four have the same chain', async () => {
+    const receipts = await Promise.all(
+      network.urls.flatMap((url, i) => [submitText(url, `a${i}`), submitText(url, `b${i}`)]),
+    );
+    expect(new Set(receipts.map(({ txId }) => txId)).size).to.equal(receipts.length);
+    const height = 1 + Math.max(...receipts.map(({ blockNumber }) => blockNumber));
+    await expectSameChain(network.urls, height);
+  });
+
+  it('puts a lone transaction into a block without waiting for BatchTimeout', async () => {
+    const startedMs = performance.now();
+    await submitText(network.urls[2] ?? '', 'alone');
+    // BatchTimeout is two seconds; what is asserted is that nobody waited for it, not a speed.
+    expect(performance.now() - startedMs).to.be.below(1_500);
+  });
+
+  it('goes on with three replicas when one is killed, on the slow path', async () => {
+    network.process(3).kill('SIGKILL');
+    await network.process(3).exited;
+    const alive = network.urls.filter((_, index) => index !== 2);
+    const receipts: ReceiptBody[] = [];
+    for (let i = 0; i < 10; i++) receipts.push(await submitText(alive[i % 3] ?? '', `three ${i}`));
+    expect((await info(alive[0] ?? '')).path).to.equal('slow');
+    const height = 1 + Math.max(...receipts.map(({ blockNumber }) => blockNumber));
+    await expectSameChain(alive, height);
+  });
+
+  it('lets the killed replica follow the chain after its restart', async () => {
+    network.spawn(3);
+    const { height } = await info(network.urls[0] ?? '');
+    await waitFor(async () => (await info(network.urls[2] ?? '')).height >= height);
+    const health = await fetch(`${network.urls[2]}/healthz`);
+    expect(health.status).to.equal(503);
+    await expectSameChain(network.urls, height);
+  });
+
+  it('continues the same chain after all have stopped', async () => {
+    const before = await info(network.urls[0] ?? '');
+    await network.stop();
+    await network.start();
+    const receipt = await submitText(network.urls[1] ?? '', 'after the restart');
+    expect(receipt.blockNumber).to.be.at.least(before.height);
+    expect(await blockHash(network.urls[3] ?? '', before.height - 1)).to.equal(before.tipHash);
+    await expectSameChain(network.urls, receipt.blockNumber + 1);
+    expect((await info(network.urls[0] ?? '')).path).to.equal('fast');
+  });
+});
+
+async function waitFor(condition: () => Promise<boolean>): Promise<void> {
+  const endMs = Date.now() + 20_000;
+  while (Date.now() < endMs) {
+    try {
+      if (await condition()) return;
+    } catch {
+      // The replica does not listen yet.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('the condition did not come true in 20 s');
+}

@@ -1,0 +1,24 @@
+/** What the kernel says about a process (Linux /proc). */
+import { readFileSync } from 'node:fs';
+
+const CLOCK_TICKS_PER_SECOND = 100;
+
+/** Resident memory now and at its peak, bytes. */
+export function residentBytes(pid: number): { now: number; peak: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return { now: kilobytes(status, 'VmRSS'), peak: kilobytes(status, 'VmHWM') };
+}
+
+/** CPU time used so far by all threads, seconds. */
+export function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The command name may hold spaces; the fields after it do not.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
+}
+
+function kilobytes(status: string, name: string): number {
+  const match = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status);
+  if (match === null) throw new Error(`no ${name} in /proc status`);
+  return Number(match[1]) * 1024;
+}
