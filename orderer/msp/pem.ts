@@ -2,8 +2,6 @@
 
 import type { Decoded } from '../../ledger/format/index.ts';
 
-const LINE_CHARACTERS = 64;
-
 /** DER bytes inside one PEM block. RFC 7468 section 3, without headers or explanatory text. */
 export function decodePem(pem: string, label: 'CERTIFICATE' | 'X509 CRL'): Decoded<Uint8Array> {
   const begin = `-----BEGIN ${label}-----`;
@@ -19,18 +17,6 @@ export function decodePem(pem: string, label: 'CERTIFICATE' | 'X509 CRL'): Decod
   const der = new Uint8Array(binary.length);
   for (let at = 0; at < binary.length; at++) der[at] = binary.charCodeAt(at);
   return { kind: 'ok', value: der };
-}
-
-export function encodePem(der: Uint8Array, label: 'CERTIFICATE' | 'X509 CRL'): string {
-  let binary = '';
-  for (const byte of der) binary += String.fromCharCode(byte);
-  const base64 = btoa(binary);
-  const lines = [`-----BEGIN ${label}-----`];
-  for (let at = 0; at < base64.length; at += LINE_CHARACTERS) {
-    lines.push(base64.slice(at, at + LINE_CHARACTERS));
-  }
-  lines.push(`-----END ${label}-----`, '');
-  return lines.join('\n');
 }
 
 function malformed(reason: string): { kind: 'malformed'; reason: string } {
