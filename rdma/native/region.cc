@@ -1,12 +1,15 @@
 #include "region.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "error.h"
@@ -19,20 +22,7 @@ namespace {
 constexpr char kNamePrefix[] = "/sluice-";
 constexpr size_t kNameRandomBytes = 16;
 constexpr mode_t kMode = 0600;
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
+constexpr char kSharedMemoryPath[] = "/dev/shm";  // where shm_open(3) of Linux puts its objects
 
 std::string RandomName() {
   uint8_t random[kNameRandomBytes];
@@ -66,30 +56,60 @@ uint8_t* MapShared(int fd, size_t bytes, const char* code) {
 
 }  // namespace
 
+void FileDescriptor::Close() {
+  if (fd_ >= 0) close(std::exchange(fd_, -1));
+}
+
 Region Region::Create(const Geometry& geometry, const LayoutDigest& digest) {
-  const std::string name = RandomName();
-  const FileDescriptor fd(shm_open(name.c_str(), O_CREAT | O_EXCL | O_RDWR, kMode));
-  if (fd.get() < 0) throw TransportError::System("region_create_failed", "shm_open", errno);
-  // From here on the destructor of `region` removes the name if anything fails.
-  Region region(name, nullptr, geometry.regionBytes, true);
-  // The process's umask may have taken bits away that the peer will insist on.
-  if (fchmod(fd.get(), kMode) != 0) {
-    throw TransportError::System("region_create_failed", "fchmod", errno);
-  }
+  Region region = CreateLocked(geometry.regionBytes);
+  const int fd = region.lock_.get();
   int error;
   do {
-    error = posix_fallocate(fd.get(), 0, static_cast<off_t>(geometry.regionBytes));
+    error = posix_fallocate(fd, 0, static_cast<off_t>(geometry.regionBytes));
   } while (error == EINTR);
   if (error != 0) {
     throw TransportError::System("region_create_failed",
                                  "reserving shared memory (see `df /dev/shm`)", error);
   }
-  region.base_ = MapShared(fd.get(), geometry.regionBytes, "region_create_failed");
+  region.base_ = MapShared(fd, geometry.regionBytes, "region_create_failed");
   std::memcpy(region.base_ + layout::kHeaderMagic, layout::kMagic, 8);
   Store<uint32_t>(region.base_ + layout::kHeaderVersion, layout::kVersion);
   Store<uint64_t>(region.base_ + layout::kHeaderRegionBytes, geometry.regionBytes);
   std::memcpy(region.base_ + layout::kHeaderDigest, digest.data(), digest.size());
   return region;
+}
+
+// An empty object, locked. Another process may take it for abandoned before it is locked: then its name is
+// gone afterwards, and another one is made.
+Region Region::CreateLocked(size_t bytes) {
+  for (;;) {
+    const std::string name = RandomName();
+    FileDescriptor fd(shm_open(name.c_str(), O_CREAT | O_EXCL | O_RDWR, kMode));
+    if (fd.get() < 0) throw TransportError::System("region_create_failed", "shm_open", errno);
+    // From here on the destructor of `region` removes the name if anything fails.
+    Region region(name, nullptr, bytes, true, std::move(fd));
+    struct stat status;
+    // The process's umask may have taken bits away that the peer will insist on.
+    if (flock(region.lock_.get(), LOCK_SH) != 0 || fchmod(region.lock_.get(), kMode) != 0 ||
+        fstat(region.lock_.get(), &status) != 0) {
+      throw TransportError::System("region_create_failed", "flock, fchmod or fstat", errno);
+    }
+    if (status.st_nlink > 0) return region;
+    region.linked_ = false;
+  }
+}
+
+void Region::RemoveAbandoned() {
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(kSharedMemoryPath), closedir);
+  if (!directory) return;
+  while (const dirent* entry = readdir(directory.get())) {
+    const std::string name = std::string("/") + entry->d_name;
+    if (!IsName(name)) continue;
+    const FileDescriptor fd(shm_open(name.c_str(), O_RDWR, 0));
+    struct stat status;
+    if (fd.get() < 0 || fstat(fd.get(), &status) != 0 || status.st_uid != geteuid()) continue;
+    if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) shm_unlink(name.c_str());
+  }
 }
 
 Region Region::Map(const std::string& name, const Geometry& geometry, const LayoutDigest& digest) {
@@ -105,7 +125,7 @@ Region Region::Map(const std::string& name, const Geometry& geometry, const Layo
     Mismatch(name, "another size");
   }
   uint8_t* base = MapShared(fd.get(), geometry.regionBytes, "map_failed");
-  Region region(name, base, geometry.regionBytes, false);
+  Region region(name, base, geometry.regionBytes, false, FileDescriptor());
   if (std::memcmp(base + layout::kHeaderMagic, layout::kMagic, 8) != 0 ||
       Load<uint32_t>(base + layout::kHeaderVersion) != layout::kVersion ||
       Load<uint64_t>(base + layout::kHeaderRegionBytes) != geometry.regionBytes ||
@@ -126,7 +146,8 @@ Region::Region(Region&& other) noexcept
     : name_(std::move(other.name_)),
       base_(std::exchange(other.base_, nullptr)),
       bytes_(other.bytes_),
-      linked_(std::exchange(other.linked_, false)) {}
+      linked_(std::exchange(other.linked_, false)),
+      lock_(std::move(other.lock_)) {}
 
 Region::~Region() {
   Unlink();
@@ -137,6 +158,7 @@ void Region::Unlink() {
   if (!linked_) return;
   linked_ = false;
   shm_unlink(name_.c_str());
+  lock_.Close();
 }
 
 }  // namespace sluice

@@ -5,12 +5,26 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "layout.h"
 
 namespace sluice {
 
 using LayoutDigest = std::array<uint8_t, layout::kHeaderDigestBytes>;
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FileDescriptor& operator=(FileDescriptor&&) = delete;
+  ~FileDescriptor() { Close(); }
+  void Close();
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
 
 class Region {
  public:
@@ -23,6 +37,10 @@ class Region {
   static Region Map(const std::string& name, const Geometry& geometry, const LayoutDigest& digest);
 
   static bool IsName(const std::string& name);
+
+  // Removes the names that processes of this user left when they were killed between offer and confirm.
+  // Regions of live processes are locked and stay.
+  static void RemoveAbandoned();
 
   Region(Region&& other) noexcept;
   Region& operator=(Region&&) = delete;
@@ -37,13 +55,21 @@ class Region {
   const std::string& name() const { return name_; }
 
  private:
-  Region(std::string name, uint8_t* base, size_t bytes, bool linked)
-      : name_(std::move(name)), base_(base), bytes_(bytes), linked_(linked) {}
+  static Region CreateLocked(size_t bytes);
+
+  Region(std::string name, uint8_t* base, size_t bytes, bool linked, FileDescriptor lock)
+      : name_(std::move(name)),
+        base_(base),
+        bytes_(bytes),
+        linked_(linked),
+        lock_(std::move(lock)) {}
 
   std::string name_;
   uint8_t* base_;
   size_t bytes_;
   bool linked_;  // true: this process created the name and has not removed it yet
+  // Open and locked as long as the name is there, so that others can tell it from an abandoned one.
+  FileDescriptor lock_;
 };
 
 }  // namespace sluice

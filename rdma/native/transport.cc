@@ -42,7 +42,9 @@ Transport::Transport(const TransportOptions& options)
       totals_(options.replicas),
       wakeWord_(std::make_shared<WakeWord>()),
       wakeHandle_(WakeRegistry::Add(wakeWord_)),
-      blocker_(options.futexWaitv) {}
+      blocker_(options.futexWaitv) {
+  Region::RemoveAbandoned();
+}
 
 Transport::~Transport() { WakeRegistry::Remove(wakeHandle_); }
 

@@ -59,6 +59,30 @@ describe('region names', () => {
   });
 });
 
+describe('names that a killed process left', () => {
+  it('are removed by the next transport that opens; names of live processes stay', async () => {
+    const living = open(0, 2);
+    const { name } = living.offer(1, sessionKeys(0, 1)[0]);
+    const script = `
+      import { open, sessionKeys } from ${JSON.stringify(new URL('./support/pair.js', import.meta.url).href)};
+      const transport = open(0, 2);
+      const { name } = transport.offer(1, sessionKeys(0, 1)[0]);
+      process.stdout.write(name, () => process.kill(process.pid, 'SIGKILL'));`;
+    const killed = await promisify(execFile)(process.execPath, [
+      '--input-type=module',
+      '--eval',
+      script,
+    ]).catch((error: { signal: string; stdout: string }) => error);
+    expect(killed).to.include({ signal: 'SIGKILL' });
+    expect(killed.stdout).to.match(/^\/sluice-/);
+    // Another test run may have opened a transport meanwhile, so the name may be gone already.
+    open(0, 2).destroy();
+    expect(isLinked(killed.stdout)).to.equal(false);
+    expect(isLinked(name)).to.equal(true);
+    living.destroy();
+  });
+});
+
 describe('life of a transport', function () {
   this.timeout(20_000);
 

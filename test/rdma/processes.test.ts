@@ -41,6 +41,29 @@ describe('two processes', function () {
     expect(hash(inbox.messages[0]?.payload ?? Buffer.alloc(0))).to.equal(hash(payload));
   });
 
+  it('never take for forged or lost what the other is writing at that moment', () => {
+    const writes = 100_000;
+    const inbox = new Inbox();
+    let view = 0;
+    peer.child.send({ kind: 'hammer', writes });
+    const deadline = Date.now() + 10_000;
+    while (view < writes && Date.now() < deadline) {
+      transport.poll(ALL, inbox);
+      for (const cell of inbox.cells.splice(0)) {
+        expect(cell.view).to.be.greaterThan(view);
+        view = cell.view;
+        expect(cell.body.every((byte) => byte === (view & 0xff))).to.equal(true);
+      }
+      for (const { payload } of inbox.lanes.splice(0)) {
+        expect(payload.every((byte) => byte === payload[0])).to.equal(true);
+      }
+    }
+    expect(view).to.equal(writes);
+    expect(inbox.faults).to.deep.equal([]);
+    expect(transport.counters(1)).to.include({ badCells: 0, badFrames: 0 });
+    expect(transport.counters(1).framesRead).to.be.greaterThan(10);
+  });
+
   it('wake each other out of a blocking wait', () => {
     // The peer blocks for up to 2 ms at a time: an answer within 1 s from 100 rounds means it was woken.
     const start = performance.now();

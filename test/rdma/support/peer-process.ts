@@ -3,7 +3,7 @@
  * a message. Told what to do over IPC by support/peer.ts.
  */
 
-import { openShmTransport, type RegionOffer } from '../../../rdma/index.ts';
+import { type InboxHandler, openShmTransport, type RegionOffer } from '../../../rdma/index.ts';
 import { type CommandToPeer, PEER_OPTIONS, type ReportOfPeer } from './peer.ts';
 
 const transport = openShmTransport({ ...PEER_OPTIONS, self: 1, waitMode: 'block' });
@@ -11,6 +11,15 @@ const transport = openShmTransport({ ...PEER_OPTIONS, self: 1, waitMode: 'block'
 function report(message: ReportOfPeer): void {
   process.send?.(message);
 }
+
+const IGNORE: InboxHandler = {
+  onCell() {},
+  onLane() {},
+  onMessage() {},
+  onFault(_peer, fault) {
+    report({ kind: 'fault', fault });
+  },
+};
 
 function serve(): void {
   transport.wait(2000);
@@ -23,13 +32,21 @@ function serve(): void {
       onLane(peer, payload) {
         transport.send(peer, payload);
       },
-      onMessage() {},
-      onFault(_peer, fault) {
-        report({ kind: 'fault', fault });
-      },
+      onMessage: IGNORE.onMessage,
+      onFault: IGNORE.onFault,
     },
   );
   setImmediate(serve);
+}
+
+function hammer(writes: number): void {
+  const body = Buffer.alloc(24);
+  for (let view = 1; view <= writes; view++) {
+    body.fill(view & 0xff);
+    transport.writeCell({ kind: 'vote', slot: 3, view, flags: 0, body });
+    if (view % 8 === 0) transport.writeLane(Buffer.alloc(view % 3000, view & 0xff));
+    if (view % 64 === 0) transport.poll({ fromSlot: 0, toSlot: 0 }, IGNORE);
+  }
 }
 
 process.on('message', (command: CommandToPeer) => {
@@ -47,6 +64,9 @@ process.on('message', (command: CommandToPeer) => {
     case 'confirm':
       transport.confirm(0);
       report({ kind: 'open', state: transport.sessionState(0) });
+      break;
+    case 'hammer':
+      hammer(command.writes);
       break;
   }
 });

@@ -21,7 +21,9 @@ export type CommandToPeer =
       readonly keys: SessionKeys;
       readonly pairSecret: string;
     }
-  | { readonly kind: 'confirm' };
+  | { readonly kind: 'confirm' }
+  /** Rewrite the same vote cell this many times, each view once, among lane payloads. */
+  | { readonly kind: 'hammer'; readonly writes: number };
 
 export type ReportOfPeer =
   | { readonly kind: 'mapped'; readonly offer: RegionOffer }
