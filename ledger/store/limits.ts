@@ -21,8 +21,10 @@ export const STORE_LIMITS = {
   lookupIdsMax: 65_536,
   /** Size of a block file that the folder reader accepts, bytes. */
   blockFileBytesMax: 256 * 1024 * 1024,
-  /** Largest LevelDB log that the check before opening reads, bytes. */
-  logBytesMax: 512 * 1024 * 1024,
+  /** Largest LevelDB file that the check before opening reads, bytes. */
+  scanFileBytesMax: 512 * 1024 * 1024,
+  /** Newest table files that opening a replica's ledger checks, bytes; an audit checks all. */
+  openTableCheckBytesMax: 128 * 1024 * 1024,
 } as const;
 
 if (STORE_LIMITS.openCheckBytes < 2 * STORE_LIMITS.writeBufferBytesMax) {

@@ -8,27 +8,27 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { crc32c, unmaskCrc } from './crc32c.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { blockNumberOf, KIND } from './records.ts';
 
 const BLOCK_BYTES = 32_768;
 const HEADER_BYTES = 7;
-const CRC_MASK_DELTA = 0xa282ead8;
 /** A page that a power cut kept from being written reads as zeros. */
 const SECTOR_BYTES = 512;
 
+/** Bytes that were complete and have changed. */
+export interface ChangedBytes {
+  kind: 'changed';
+  file: string;
+  offset: number;
+  /** What does not fit, with the blocks concerned when they can still be told. */
+  reason: string;
+}
+
 export type LogFinding =
   /** A crash cut the last write off: normal after kill -9 or a power cut; LevelDB ignores these bytes. */
-  | { kind: 'torn'; file: string; offset: number; bytes: number }
-  /** Bytes of a record that was complete have changed. */
-  | {
-      kind: 'changed';
-      file: string;
-      offset: number;
-      reason: string;
-      /** The last block whose record starts before the end of the damage, when it can still be told. */
-      blockNumber: number | undefined;
-    };
+  { kind: 'torn'; file: string; offset: number; bytes: number } | ChangedBytes;
 
 /** Scans every log file of a LevelDB folder, oldest first. A missing folder has no findings. */
 export async function scanLogs(directory: string): Promise<LogFinding[]> {
@@ -40,9 +40,9 @@ export async function scanLogs(directory: string): Promise<LogFinding[]> {
       (found) => found.size,
       () => 0,
     );
-    if (size > STORE_LIMITS.logBytesMax) {
+    if (size > STORE_LIMITS.scanFileBytesMax) {
       const reason = `the file has ${size} bytes`;
-      findings.push({ kind: 'changed', file: name, offset: 0, reason, blockNumber: undefined });
+      findings.push({ kind: 'changed', file: name, offset: 0, reason });
       continue;
     }
     const bytes = await readFile(path).catch(() => new Uint8Array(0));
@@ -83,10 +83,8 @@ function recordEnd(bytes: Uint8Array, view: DataView, position: number): number 
   if (end - position > BLOCK_BYTES - (position % BLOCK_BYTES))
     return 'the record crosses its block';
   if (end > bytes.length) return 'the record is cut off';
-  const stored = (view.getUint32(position, true) - CRC_MASK_DELTA) >>> 0;
-  const unmasked = ((stored >>> 17) | (stored << 15)) >>> 0;
-  if (crc32c(bytes, position + 6, end) !== unmasked)
-    return 'the record does not match its checksum';
+  const stored = unmaskCrc(view.getUint32(position, true));
+  if (crc32c(bytes, position + 6, end) !== stored) return 'the record does not match its checksum';
   return end;
 }
 
@@ -119,7 +117,8 @@ function classify(
 function changed(bytes: Uint8Array, file: string, offset: number, reason: string): LogFinding {
   const blockEnd = (Math.floor(offset / BLOCK_BYTES) + 1) * BLOCK_BYTES;
   const blockNumber = lastBlockBefore(bytes, Math.min(blockEnd, bytes.length));
-  return { kind: 'changed', file, offset, reason, blockNumber };
+  const where = blockNumber === undefined ? '' : ` (at block ${blockNumber})`;
+  return { kind: 'changed', file, offset, reason: `${reason}${where}` };
 }
 
 /**
@@ -141,27 +140,4 @@ function endsInZeros(bytes: Uint8Array, offset: number): boolean {
   while (start > offset && bytes[start - 1] === 0) start -= 1;
   if (start === offset) return true;
   return Math.ceil(start / SECTOR_BYTES) * SECTOR_BYTES < bytes.length;
-}
-
-const CRC32C_TABLE: Uint32Array = makeTable();
-
-function makeTable(): Uint32Array {
-  const table = new Uint32Array(256);
-  for (let byte = 0; byte < 256; byte += 1) {
-    let value = byte;
-    for (let bit = 0; bit < 8; bit += 1) {
-      value = value & 1 ? (value >>> 1) ^ 0x82f63b78 : value >>> 1;
-    }
-    table[byte] = value;
-  }
-  return table;
-}
-
-/** CRC-32C (Castagnoli; RFC 3720 appendix B.4) of bytes[start, end). */
-export function crc32c(bytes: Uint8Array, start: number, end: number): number {
-  let value = 0xffff_ffff;
-  for (let index = start; index < end; index += 1) {
-    value = (CRC32C_TABLE[(value ^ (bytes[index] ?? 0)) & 0xff] ?? 0) ^ (value >>> 8);
-  }
-  return (value ^ 0xffff_ffff) >>> 0;
 }

@@ -47,6 +47,7 @@ import {
   transactionKey,
   unseal,
 } from './records.ts';
+import { scanTables } from './table-scan.ts';
 
 /** A header and its hash, which is the next block's `previousHash`. */
 export type HashedHeader = BlockHeader & { hash: Uint8Array };
@@ -108,7 +109,7 @@ export async function openStore(options: LedgerOptions, sha256: Sha256): Promise
   const release = claimFolder(location);
   let database: Database | undefined;
   try {
-    const tornLogs = await requireSoundLogs(location);
+    const tornLogs = await requireSoundFiles(location);
     const cleanStop = await readCleanStop(options.directory);
     const isNew = await isNewFolder(location, cleanStop !== undefined);
     database = await openDatabase(location, { createIfMissing: isNew });
@@ -162,14 +163,16 @@ async function prepareFolder(directory: string): Promise<string> {
   return realpath(location);
 }
 
-async function requireSoundLogs(location: string): Promise<LogFinding[]> {
-  const findings = await scanLogs(location);
-  for (const finding of findings) {
+/** Logs and the newest tables are as LevelDB wrote them. Returns the ends of logs that a crash cut off. */
+async function requireSoundFiles(location: string): Promise<LogFinding[]> {
+  const logs = await scanLogs(location);
+  const tables = await scanTables(location, STORE_LIMITS.openTableCheckBytesMax);
+  for (const finding of [...logs, ...tables]) {
     if (finding.kind !== 'changed') continue;
-    const { file, offset, reason, blockNumber } = finding;
-    throw corrupt(`${join(location, file)}, byte ${offset}: ${reason}`, { blockNumber, offset });
+    const { file, offset, reason } = finding;
+    throw corrupt(`${join(location, file)}, byte ${offset}: ${reason}`, { file, offset });
   }
-  return findings;
+  return logs;
 }
 
 /** LevelDB would create a new database over the remains of one whose CURRENT file is gone. */

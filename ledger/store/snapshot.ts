@@ -1,24 +1,27 @@
 /**
  * A stopped replica's ledger, opened for reading without changing a byte of it. LevelDB has no read-only mode (opening
  * turns the log into tables), so it is given a temporary folder in which the log and the manifest are copies, and the
- * tables, which LevelDB never changes, are symbolic links. The lock file is linked, too: while the replica runs, opening
- * fails with `ledger_locked`, and a replica cannot start during the audit.
+ * tables, which LevelDB never changes, are symbolic links.
+ *
+ * The folder's lock is taken through an empty database whose lock file is a link to the real one: while the replica
+ * runs, opening fails with `ledger_locked`, and a replica cannot start during the audit.
  *
  * Nothing here trusts the stored checksums: the auditor gets the bytes as they are, and what is wrong as sentences.
  */
-import { copyFile, mkdtemp, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
+import { access, copyFile, mkdir, mkdtemp, readdir, realpath, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LedgerError } from '../errors.ts';
 import { joinBlock } from '../format/index.ts';
 import { describeHeights, readCleanStop } from './clean-stop.ts';
 import { type Database, openDatabase, readError } from './database.ts';
-import { scanLogs } from './log-scan.ts';
+import { type ChangedBytes, scanLogs } from './log-scan.ts';
 import { claimFolder, DATABASE_FOLDER } from './opening.ts';
 import {
   blockKey,
   blockNumberOf,
   CERTIFIED_KEY,
+  corrupt,
   decodeCertified,
   decodeFormat,
   decodeLocation,
@@ -32,6 +35,7 @@ import {
   type TransactionLocation,
   transactionKey,
 } from './records.ts';
+import { scanTables } from './table-scan.ts';
 
 const EMPTY = new Uint8Array(0);
 
@@ -66,35 +70,29 @@ export class LedgerSnapshot {
     const source = join(options.directory, DATABASE_FOLDER);
     await requireLedger(source);
     const release = claimFolder(await realpath(source));
-    const copy = await mkdtemp(join(tmpdir(), 'sluice-audit-'));
-    let database: Database | undefined;
+    const temporary = await mkdtemp(join(tmpdir(), 'sluice-audit-'));
+    const databases: Database[] = [];
     const cleanUp = async (): Promise<void> => {
-      await database?.close().catch(() => undefined);
-      await rm(copy, { recursive: true, force: true });
+      for (const database of databases) await database.close().catch(() => undefined);
+      await rm(temporary, { recursive: true, force: true });
       release();
     };
     try {
-      const before = await listing(source);
-      const findings = await scanLogs(source);
+      // Before anything is read, and held to the end: nobody writes meanwhile.
+      databases.push(await lockFolder(source, join(temporary, 'lock')));
+      const logs = await scanLogs(source);
+      // LevelDB may end the process over a damaged table, so it does not get to see one.
+      requireSoundTables(source, await scanTables(source, Number.MAX_SAFE_INTEGER));
+      const copy = join(temporary, 'copy');
       await imitate(source, copy);
-      database = await openDatabase(copy, { createIfMissing: false });
-      // From here on the lock is ours; a replica that wrote while the files were copied is gone again or was too late.
-      if ((await listing(source)) !== before) {
-        throw new LedgerError('ledger_locked', `${source} is in use: stop the replica first`, {
-          location: source,
-        });
-      }
+      const database = await openDatabase(copy, { createIfMissing: false });
+      databases.push(database);
       const faults: string[] = [];
       const notes: string[] = [];
-      for (const finding of findings) {
+      for (const finding of logs) {
         const place = `${finding.file}, byte ${finding.offset}`;
-        if (finding.kind === 'torn') {
-          notes.push(`${place}: a crash cut the last write off, ${finding.bytes} bytes ignored`);
-        } else {
-          const where =
-            finding.blockNumber === undefined ? '' : ` (at block ${finding.blockNumber})`;
-          faults.push(`${place}: ${finding.reason}${where}`);
-        }
+        if (finding.kind === 'changed') faults.push(`${place}: ${finding.reason}`);
+        else notes.push(`${place}: a crash cut off the last write, ${finding.bytes} bytes ignored`);
       }
       const head = await readHead(database, faults);
       await compareCleanStop(options.directory, head, faults);
@@ -134,7 +132,12 @@ export class LedgerSnapshot {
       const part = header.content === undefined ? header : data;
       return { kind: 'missing', number, fault: part.fault ?? `block ${number} is missing` };
     }
-    const fault = header.fault ?? data.fault ?? certificate.fault;
+    const lost = certificate.content === undefined && number < this.certifiedHeight;
+    const fault =
+      header.fault ??
+      data.fault ??
+      certificate.fault ??
+      (lost ? 'its certificate is missing' : undefined);
     return {
       kind: 'block',
       number,
@@ -170,6 +173,15 @@ interface Head {
   tipHash: Uint8Array;
 }
 
+function requireSoundTables(source: string, findings: readonly ChangedBytes[]): void {
+  if (findings.length === 0) return;
+  const places = findings.slice(0, 5).map(({ file, offset, reason }) => {
+    return `${file}, byte ${offset}: ${reason}`;
+  });
+  const more = findings.length > 5 ? `, and ${findings.length - 5} more` : '';
+  throw corrupt(`${source}: ${places.join('; ')}${more}`, { location: source });
+}
+
 async function requireLedger(source: string): Promise<void> {
   const names = await readdir(source).catch(() => []);
   if (names.length > 0) return;
@@ -180,27 +192,31 @@ async function requireLedger(source: string): Promise<void> {
   );
 }
 
-/** Names and sizes, without the tables' contents: changes whenever a replica writes. */
-async function listing(source: string): Promise<string> {
-  const names = (await readdir(source)).sort();
-  const sizes = await Promise.all(
-    names.map(async (name) => {
-      const size = await stat(join(source, name)).then(
-        (found) => found.size,
-        () => -1,
-      );
-      return `${name} ${size}`;
-    }),
-  );
-  return sizes.join('\n');
+async function lockFolder(source: string, folder: string): Promise<Database> {
+  await mkdir(folder);
+  const lock = join(await realpath(source), 'LOCK');
+  // A copied folder may lack the file; nobody can run in there without creating it.
+  if (await access(lock).then(always, never)) await symlink(lock, join(folder, 'LOCK'));
+  try {
+    return await openDatabase(folder, { createIfMissing: true });
+  } catch (error) {
+    if (!(error instanceof LedgerError) || error.code !== 'ledger_locked') throw error;
+    throw new LedgerError('ledger_locked', `${source} is in use: stop its replica first`, {
+      location: source,
+    });
+  }
 }
 
+const always = (): boolean => true;
+const never = (): boolean => false;
+
 async function imitate(source: string, copy: string): Promise<void> {
+  await mkdir(copy);
   const absolute = await realpath(source);
   for (const name of await readdir(absolute)) {
     const from = join(absolute, name);
     const to = join(copy, name);
-    if (/\.(ldb|sst)$/.test(name) || name === 'LOCK') await symlink(from, to);
+    if (/\.(ldb|sst)$/.test(name)) await symlink(from, to);
     else if (/\.log$|^MANIFEST-|^CURRENT$/.test(name)) await copyFile(from, to);
   }
 }

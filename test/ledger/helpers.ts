@@ -1,5 +1,5 @@
 /** Chains for the ledger's tests: built from scratch, or the vectors that Fabric wrote. */
-import { createHash, createPublicKey, verify } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -205,14 +205,20 @@ function rawP256(pem: string): Uint8Array {
   ]);
 }
 
-/** OpenSSL's verification; keys are converted on each call. */
+const nodeKeys = new WeakMap<ConsenterKey, KeyObject>();
+
+/** OpenSSL's verification. */
 export const verifyWithNode: VerifySignature = (key, message, signature) => {
-  const x = Buffer.from(key.publicKey.subarray(1, 33)).toString('base64url');
-  const y = Buffer.from(key.publicKey.subarray(33)).toString('base64url');
-  const jwk =
-    key.algorithm === 'p256'
-      ? { kty: 'EC', crv: 'P-256', x, y }
-      : { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(key.publicKey).toString('base64url') };
-  const publicKey = createPublicKey({ key: jwk, format: 'jwk' });
+  let publicKey = nodeKeys.get(key);
+  if (publicKey === undefined) {
+    const coordinate = (from: number, to: number): string =>
+      Buffer.from(key.publicKey.subarray(from, to)).toString('base64url');
+    const jwk =
+      key.algorithm === 'p256'
+        ? { kty: 'EC', crv: 'P-256', x: coordinate(1, 33), y: coordinate(33, 65) }
+        : { kty: 'OKP', crv: 'Ed25519', x: coordinate(0, 32) };
+    publicKey = createPublicKey({ key: jwk, format: 'jwk' });
+    nodeKeys.set(key, publicKey);
+  }
   return verify(key.algorithm === 'p256' ? 'sha256' : null, message, publicKey, signature);
 };

@@ -1,0 +1,196 @@
+/**
+ * Checks LevelDB's table files before LevelDB reads them. LevelDB does not verify a table's checksums unless it is told
+ * to, which the binding cannot; what it then makes of damaged bytes is a wrong answer, or the end of the process.
+ *
+ * Table format (LevelDB doc/table_format.md): blocks, each followed by type u8 (0 plain, 1 Snappy) and masked CRC-32C
+ * u32; the last 48 bytes are the handles of meta index and index (varint offset, varint size), padding, and a magic.
+ * The index maps a key at or above the last key of each data block to the block's handle.
+ */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32c, unmaskCrc } from './crc32c.ts';
+import { STORE_LIMITS } from './limits.ts';
+import type { ChangedBytes } from './log-scan.ts';
+import { KIND } from './records.ts';
+import { snappyDecompress } from './snappy.ts';
+
+const FOOTER_BYTES = 48;
+const TRAILER_BYTES = 5;
+/** LevelDB appends sequence number and type to each key. */
+const KEY_SUFFIX_BYTES = 8;
+const MAGIC = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
+
+interface Handle {
+  offset: number;
+  size: number;
+}
+
+interface IndexEntry {
+  /** Our key, at or above the last one of the block. */
+  key: Uint8Array;
+  handle: Handle;
+}
+
+/**
+ * Scans the table files of a LevelDB folder, newest first, until `bytesMax` bytes have been read; one finding a damaged
+ * block.
+ */
+export async function scanTables(directory: string, bytesMax: number): Promise<ChangedBytes[]> {
+  const names = (await readdir(directory).catch(() => []))
+    .filter((name) => /^\d+\.(ldb|sst)$/.test(name))
+    .sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10));
+  const findings: ChangedBytes[] = [];
+  let read = 0;
+  for (const name of names) {
+    const path = join(directory, name);
+    const found = await stat(path).catch(() => undefined);
+    // A replica that runs may have removed it; whether one runs is for LevelDB's lock to say.
+    if (found === undefined) continue;
+    if (found.size > STORE_LIMITS.scanFileBytesMax) {
+      findings.push({ kind: 'changed', file: name, offset: 0, reason: `${found.size} bytes` });
+      continue;
+    }
+    read += found.size;
+    if (read > bytesMax) break;
+    const bytes = await readFile(path).catch(() => undefined);
+    if (bytes !== undefined) findings.push(...scanTable(bytes, name));
+  }
+  return findings;
+}
+
+export function scanTable(bytes: Uint8Array, file: string): ChangedBytes[] {
+  const changed = (offset: number, reason: string): ChangedBytes => ({
+    kind: 'changed',
+    file,
+    offset,
+    reason,
+  });
+  const footer = bytes.length - FOOTER_BYTES;
+  const magicAt = bytes.length - MAGIC.length;
+  if (footer < 0 || MAGIC.some((byte, index) => bytes[magicAt + index] !== byte)) {
+    return [changed(Math.max(0, footer), 'the table has no footer')];
+  }
+  const metaIndex = readHandle(bytes, footer);
+  const index = metaIndex === undefined ? undefined : readHandle(bytes, metaIndex.end);
+  if (metaIndex === undefined || index === undefined) {
+    return [changed(footer, 'the footer names no index')];
+  }
+  const content = readBlock(bytes, index.handle);
+  const entries = content === undefined ? undefined : readIndex(content);
+  if (entries === undefined) return [changed(footer, 'the index is damaged')];
+  const findings: ChangedBytes[] = [];
+  if (readBlock(bytes, metaIndex.handle) === undefined) {
+    findings.push(changed(metaIndex.handle.offset, 'the meta index is damaged'));
+  }
+  const dataEnd = entries.at(-1);
+  if (dataEnd !== undefined) {
+    // Between the data and the meta index lies the filter, which decides which keys are looked for at all.
+    const from = dataEnd.handle.offset + dataEnd.handle.size + TRAILER_BYTES;
+    const size = metaIndex.handle.offset - from - TRAILER_BYTES;
+    if (size >= 0 && !isIntact(bytes, { offset: from, size })) {
+      findings.push(changed(from, 'the filter is damaged'));
+    }
+  }
+  for (const [position, { key, handle }] of entries.entries()) {
+    if (isIntact(bytes, handle)) continue;
+    const blocks = describeKeys(entries[position - 1]?.key, key);
+    findings.push(changed(handle.offset, `a table block does not match its checksum${blocks}`));
+  }
+  return findings;
+}
+
+/** Which of our blocks lie between two keys of the index: ` (data of blocks 3 to 7)`. */
+function describeKeys(after: Uint8Array | undefined, upTo: Uint8Array): string {
+  const names: Record<number, string> = {
+    [KIND.HEADER]: 'headers',
+    [KIND.DATA]: 'data',
+    [KIND.SIGNATURES]: 'certificates',
+  };
+  const last = names[upTo[0] ?? 0];
+  const first = after === undefined ? undefined : names[after[0] ?? 0];
+  const from = first === undefined || after === undefined ? undefined : numberIn(after) + 1;
+  if (last !== undefined && upTo.length === 9) {
+    const start = first === last && from !== undefined ? `${from} to ` : 'up to ';
+    return ` (${last} of blocks ${start}${numberIn(upTo)})`;
+  }
+  if (first !== undefined) return ` (${first} of blocks from ${from} on)`;
+  return after === undefined ? '' : ' (transaction index)';
+}
+
+function numberIn(key: Uint8Array): number {
+  let number = 0;
+  for (let index = 1; index < 9; index += 1) number = number * 256 + (key[index] ?? 0);
+  return number;
+}
+
+function isIntact(bytes: Uint8Array, { offset, size }: Handle): boolean {
+  const end = offset + size;
+  if (end + TRAILER_BYTES > bytes.length) return false;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return crc32c(bytes, offset, end + 1) === unmaskCrc(view.getUint32(end + 1, true));
+}
+
+/** Content of an intact block, decompressed. */
+function readBlock(bytes: Uint8Array, handle: Handle): Uint8Array | undefined {
+  if (!isIntact(bytes, handle)) return undefined;
+  const content = bytes.subarray(handle.offset, handle.offset + handle.size);
+  const type = bytes[handle.offset + handle.size];
+  if (type === 0) return content;
+  return type === 1 ? snappyDecompress(content, STORE_LIMITS.scanFileBytesMax) : undefined;
+}
+
+/** Entries of an index block: shared, unshared and value lengths, key suffix, value; then the restart array. */
+function readIndex(content: Uint8Array): IndexEntry[] | undefined {
+  if (content.length < 4) return undefined;
+  const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
+  const end = content.length - 4 - 4 * view.getUint32(content.length - 4, true);
+  const entries: IndexEntry[] = [];
+  let previous = new Uint8Array(0);
+  let position = 0;
+  while (position < end) {
+    const shared = readVarint(content, position);
+    const unshared = shared === undefined ? undefined : readVarint(content, shared.end);
+    const value = unshared === undefined ? undefined : readVarint(content, unshared.end);
+    if (shared === undefined || unshared === undefined || value === undefined) return undefined;
+    const keyEnd = value.end + unshared.value;
+    if (shared.value > previous.length || keyEnd > end) return undefined;
+    const key = new Uint8Array(shared.value + unshared.value);
+    key.set(previous.subarray(0, shared.value));
+    key.set(content.subarray(value.end, keyEnd), shared.value);
+    const found = readHandle(content, keyEnd);
+    position = keyEnd + value.value;
+    if (found === undefined || found.end !== position || key.length < KEY_SUFFIX_BYTES) {
+      return undefined;
+    }
+    entries.push({
+      key: key.subarray(0, key.length - KEY_SUFFIX_BYTES),
+      handle: found.handle,
+    });
+    previous = key;
+  }
+  return position === end ? entries : undefined;
+}
+
+function readHandle(
+  bytes: Uint8Array,
+  position: number,
+): { handle: Handle; end: number } | undefined {
+  const offset = readVarint(bytes, position);
+  const size = offset === undefined ? undefined : readVarint(bytes, offset.end);
+  if (offset === undefined || size === undefined) return undefined;
+  return { handle: { offset: offset.value, size: size.value }, end: size.end };
+}
+
+function readVarint(
+  bytes: Uint8Array,
+  position: number,
+): { value: number; end: number } | undefined {
+  let value = 0;
+  for (let index = 0; index < 7; index += 1) {
+    const byte = bytes[position + index];
+    if (byte === undefined) return undefined;
+    value += (byte & 0x7f) * 2 ** (7 * index);
+    if (byte < 0x80) return { value, end: position + index + 1 };
+  }
+  return undefined;
+}
