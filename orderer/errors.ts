@@ -1,6 +1,7 @@
 /**
- * What can go wrong in the orderer's transaction path. Two kinds: a `Refusal` is data, the answer to an envelope that
- * may not be ordered; an `OrdererError` is thrown, for a misuse or a failure of this replica.
+ * What can go wrong in the orderer's transaction path. Two kinds: a `Refusal` is data, the answer
+ * to an envelope that may not be ordered; an `OrdererError` is thrown, for a misuse or a failure of
+ * this replica.
  */
 import type { Refusal, RefusalCode } from './service.ts';
 
@@ -50,8 +51,7 @@ export const REFUSAL_SENTENCES: Readonly<Record<RefusalCode, RefusalSentence>> =
   },
   not_canonical: {
     what: 'The envelope does not re-marshal to the same bytes',
-    remedy:
-      'Serialize each layer with a standard protobuf library: fields in order, once, no unknown ones.',
+    remedy: 'Serialize each layer with a protobuf library: fields in order, once, no unknown ones.',
   },
   unsupported_type: {
     what: 'Envelopes of this type are not ordered',
@@ -79,8 +79,7 @@ export const REFUSAL_SENTENCES: Readonly<Record<RefusalCode, RefusalSentence>> =
   },
   bad_signature: {
     what: "The signature does not match the payload and the creator's key",
-    remedy:
-      'Sign the payload bytes with the key of the certificate: Ed25519, or ECDSA P-256 over SHA-256 with low S.',
+    remedy: 'Sign the payload with the key of the certificate: Ed25519, or ECDSA P-256 with low S.',
   },
   policy_denied: {
     what: "The creator may not write: the channel's Writers policy is not satisfied",

@@ -1,6 +1,6 @@
 /**
- * The gateway writer: wraps plain data as a signed envelope with an identity that the replica holds, so that curl
- * can submit. It speaks for whoever may call the API: off unless configured.
+ * The gateway writer: wraps plain data as a signed envelope with an identity that the replica
+ * holds, so that curl can submit. It speaks for whoever may call the API: off unless configured.
  */
 import { createPrivateKey, hash, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import { ed25519KeyPair, signEd25519 } from '../consensus/runtime/ed25519.ts';
@@ -32,7 +32,9 @@ export interface GatewayDependencies {
 const NONCE_BYTES = 24;
 const EMPTY = new Uint8Array();
 
-/** Throws OrdererError `bad_gateway_identity` when certificate and key are unusable or not a pair. */
+/**
+ * Throws OrdererError `bad_gateway_identity` when certificate and key are unusable or not a pair.
+ */
 export function createGateway(
   options: GatewayOptions,
   dependencies: GatewayDependencies = {},

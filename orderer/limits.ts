@@ -1,7 +1,7 @@
 /**
- * Bounds of the orderer's transaction path: every queue and cache of `signature/`, `envelope/`, `dedupe/` and of
- * submission. The channel's own sizes (BatchSize) come from its configuration and are held against these by
- * `checkOrdererLimits`, once, before a channel starts.
+ * Bounds of the orderer's transaction path: every queue and cache of `signature/`, `envelope/`,
+ * `dedupe/` and of submission. The channel's own sizes (BatchSize) come from its configuration and
+ * are held against these by `checkOrdererLimits`, once, before a channel starts.
  */
 import { OrdererError } from './errors.ts';
 
@@ -23,7 +23,10 @@ export interface OrdererLimits {
   readonly verifyJobBytesMax: number;
   /** Messages posted to one thread: the second hides the way there and back. */
   readonly verifyJobsPerThreadMax: number;
-  /** Signatures of one peer's batch in the queue at once, so that a large batch leaves room for others. */
+  /**
+   * Signatures of one peer's batch in the queue at once, so that a large batch leaves room for
+   * others.
+   */
   readonly batchVerifyItemsMax: number;
 
   readonly p256KeysCachedMax: number;
@@ -85,8 +88,8 @@ export const ORDERER_LIMITS: OrdererLimits = {
 };
 
 /**
- * Framing of `common.Envelope` around payload and signature: two tags and two lengths of at most five bytes. Fabric
- * counts an envelope without it (orderer/common/msgprocessor/sizefilter.go).
+ * Framing of `common.Envelope` around payload and signature: two tags and two lengths of at most
+ * five bytes. Fabric counts an envelope without it (orderer/common/msgprocessor/sizefilter.go).
  */
 export const ENVELOPE_FRAMING_BYTES_MAX = 12;
 
@@ -124,7 +127,8 @@ export function checkOrdererLimits(limits: OrdererLimits, channel?: ChannelSizes
   ensureAtMost('PreferredMaxBytes', preferredMaxBytes, 'AbsoluteMaxBytes', absoluteMaxBytes);
   ensureAtMost('an envelope', envelopeBytesMax, 'verifyQueueBytesMax', verifyQueueBytesMax);
   ensureAtMost('an envelope', envelopeBytesMax, 'laneQueueBytesMax', laneQueueBytesMax);
-  // Uncut transactions are in flight too: were they to fill the window alone, nothing more could come to cut them.
+  // Uncut transactions are in flight too: were they to fill the window alone, nothing more could
+  // come to cut them.
   ensureAtMost(
     'twice MaxMessageCount',
     2 * maxMessageCount,

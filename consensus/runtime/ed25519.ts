@@ -6,14 +6,15 @@
  *  1. A is 32 bytes and the signature is 64,
  *  2. S < L (RFC 8032 section 5.1.7, step 1),
  *  3. A and R are canonical encodings of points on the curve (section 5.1.3),
- *  4. neither A nor R is one of the eight points of small order (the RFC is silent; with such a key one
- *     signature fits many messages),
- *  5. [S]B = R + [k]A without a cofactor (the RFC allows both equations; it must be the same one everywhere).
+ *  4. neither A nor R is one of the eight points of small order (the RFC is silent; with such a
+ *     key one signature fits many messages),
+ *  5. [S]B = R + [k]A without a cofactor (the RFC allows both equations; it must be the same one
+ *     everywhere).
  * Keys and commitments with a small-order component are accepted when equation 5 holds.
  *
- * libsodium has changed its equation between releases (newer ones multiply by the cofactor), and two replicas
- * that judge one signature differently stall each other. So loading this module probes the library with
- * published vectors and throws if it follows another rule.
+ * libsodium has changed its equation between releases (newer ones multiply by the cofactor), and
+ * two replicas that judge one signature differently stall each other. So loading this module probes
+ * the library with published vectors and throws if it follows another rule.
  */
 import sodium from 'sodium-native';
 
@@ -23,7 +24,8 @@ export const ED25519_SECRET_KEY_BYTES = 64;
 export const ED25519_SIGNATURE_BYTES = 64;
 
 /**
- * Checks an Ed25519 signature under the rule above. Total: wrong lengths are `false`, nothing throws.
+ * Checks an Ed25519 signature under the rule above. Total: wrong lengths are `false`, nothing
+ * throws.
  *
  * @param publicKey32 32 bytes
  * @param signature64 64 bytes
@@ -33,7 +35,8 @@ export function verifyEd25519Strict(
   message: Uint8Array,
   signature64: Uint8Array,
 ): boolean {
-  // libsodium's binding throws on a short key and ignores what follows the 64th byte of a long signature.
+  // libsodium's binding throws on a short key and ignores what follows the 64th byte of a long
+  // signature.
   if (publicKey32.length !== ED25519_PUBLIC_KEY_BYTES) return false;
   if (signature64.length !== ED25519_SIGNATURE_BYTES) return false;
   return sodium.crypto_sign_verify_detached(signature64, message, publicKey32);
@@ -46,7 +49,10 @@ export interface Ed25519KeyPair {
   readonly secretKey: Uint8Array;
 }
 
-/** Key pair of a 32-byte seed (RFC 8032 section 5.1.5). Throws RangeError when the seed has another length. */
+/**
+ * Key pair of a 32-byte seed (RFC 8032 section 5.1.5). Throws RangeError when the seed has another
+ * length.
+ */
 export function ed25519KeyPair(seed: Uint8Array): Ed25519KeyPair {
   if (seed.length !== ED25519_SEED_BYTES) {
     throw new RangeError(`an Ed25519 seed has ${ED25519_SEED_BYTES} bytes, got ${seed.length}`);
@@ -60,8 +66,8 @@ export function ed25519KeyPair(seed: Uint8Array): Ed25519KeyPair {
 /**
  * Signs `message`. Deterministic (RFC 8032 section 5.1.6).
  *
- * @param seedOrKey 32-byte seed, or 64-byte secret key from `ed25519KeyPair`. The key saves deriving the public
- *   half on each call, which costs as much as the signature.
+ * @param seedOrKey 32-byte seed, or 64-byte secret key from `ed25519KeyPair`. The key saves
+ *   deriving the public half on each call, which costs as much as the signature.
  * @returns 64 bytes
  */
 export function signEd25519(seedOrKey: Uint8Array, message: Uint8Array): Uint8Array {
@@ -81,8 +87,9 @@ interface Probe {
 }
 
 /**
- * From Chalkias, Garillot, Nikolaenko: "Taming the many EdDSAs" (2020), table 6(c): cases 0, 2, 3, 4 and 6. The
- * test runs all twelve; these are the ones on which libraries in use are known to differ.
+ * From Chalkias, Garillot, Nikolaenko: "Taming the many EdDSAs" (2020), table 6(c): cases 0, 2, 3,
+ * 4 and 6. The test runs all twelve; these are the ones on which libraries in use are known to
+ * differ.
  */
 const PROBES: readonly Probe[] = [
   {

@@ -1,10 +1,11 @@
 /**
- * The one acceptance rule for Ed25519, second implementation: @noble only, no Node, for the client library, the
- * browser and the auditor. The first is `consensus/runtime/ed25519.ts` on libsodium, where the rule is spelled
- * out; tests hold the two to the same answer.
+ * The one acceptance rule for Ed25519, second implementation: @noble only, no Node, for the client
+ * library, the browser and the auditor. The first is `consensus/runtime/ed25519.ts` on libsodium,
+ * where the rule is spelled out; tests hold the two to the same answer.
  *
- * @noble's own `verify(..., { zip215: false })` is not that rule: it multiplies by the cofactor and takes an R of
- * small order, so somebody who holds a key could make signatures that the replicas refuse and it accepts.
+ * @noble's own `verify(..., { zip215: false })` is not that rule: it multiplies by the cofactor and
+ * takes an R of small order, so somebody who holds a key could make signatures that the replicas
+ * refuse and it accepts.
  */
 import { Point } from '@noble/ed25519';
 import { sha512 } from '@noble/hashes/sha2.js';
@@ -20,7 +21,9 @@ function littleEndian(bytes: Uint8Array): bigint {
   return value;
 }
 
-/** RFC 8032 section 5.1.3: canonical encodings of points on the curve only; and not of small order. */
+/**
+ * RFC 8032 section 5.1.3: canonical encodings of points on the curve only; and not of small order.
+ */
 function decodePoint(bytes: Uint8Array): Point | undefined {
   try {
     const point = Point.fromBytes(bytes, false);

@@ -1,6 +1,7 @@
 /**
- * Signature checks for those who audit a chain: the client library, the browser, `scripts/verify`. @noble only, so
- * that what the replicas accepted on libsodium and OpenSSL is judged by code that shares nothing with them.
+ * Signature checks for those who audit a chain: the client library, the browser, `scripts/verify`.
+ * @noble only, so that what the replicas accepted on libsodium and OpenSSL is judged by code that
+ * shares nothing with them.
  */
 import { verifyEd25519Noble } from './ed25519-noble.ts';
 import { verifyP256Noble } from './p256-noble.ts';
@@ -26,6 +27,7 @@ export function verifySignatureNoble(
     case 'p256':
       return verifyP256Noble(key.publicKey, message, signature);
     default:
+      key.algorithm satisfies never;
       return false;
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The one acceptance rule for ECDSA over P-256 with SHA-256, second implementation: @noble only, no Node. The
- * first is `orderer/signature/p256.ts` on OpenSSL, where the rule is spelled out; tests hold the two to the same
- * answer.
+ * The one acceptance rule for ECDSA over P-256 with SHA-256, second implementation: @noble only, no
+ * Node. The first is `orderer/signature/p256.ts` on OpenSSL, where the rule is spelled out; tests
+ * hold the two to the same answer.
  */
 import { p256 } from '@noble/curves/nist.js';
 

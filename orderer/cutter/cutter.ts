@@ -1,13 +1,16 @@
 /**
- * Fabric's block cutter (orderer/common/blockcutter), rule for rule, without its clock: what becomes a block is a
- * function of the messages and their order. When to cut by time is decided by the ordered stream.
+ * Fabric's block cutter (orderer/common/blockcutter), rule for rule, without its clock: what
+ * becomes a block is a function of the messages and their order. When to cut by time is decided by
+ * the ordered stream.
  */
 import { OrdererError } from '../errors.ts';
 
 export interface BlockCutterOptions {
   /** A block with this many messages is cut at once. */
   readonly maxMessageCount: number;
-  /** A block is cut before it would exceed this; a single larger message gets a block of its own. */
+  /**
+   * A block is cut before it would exceed this; a single larger message gets a block of its own.
+   */
   readonly preferredMaxBytes: number;
 }
 

@@ -1,20 +1,22 @@
 /**
- * Exact de-duplication by tx_id at execution: a transaction is fresh when no earlier one of the ordered stream, since
- * the genesis block, had its id.
+ * Exact de-duplication by tx_id at execution: a transaction is fresh when no earlier one of the
+ * ordered stream, since the genesis block, had its id.
  *
- * Why all replicas agree: "earlier in the stream" is the union of what the ledger holds and what is ordered and not
- * stored yet. How that union is split depends on each replica's disk; the union does not. The split is watched at
- * both edges: an id enters the in-flight set before `filter` returns it as fresh, and leaves it by `stored`, after
- * the ledger can find it; `filter` looks at the in-flight set first and at the ledger after, so an id that moves
- * over in between is seen in one of the two.
+ * Why all replicas agree: "earlier in the stream" is the union of what the ledger holds and what is
+ * ordered and not stored yet. How that union is split depends on each replica's disk; the union
+ * does not. The split is watched at both edges: an id enters the in-flight set before `filter`
+ * returns it as fresh, and leaves it by `stored`, after the ledger can find it; `filter` looks at
+ * the in-flight set first and at the ledger after, so an id that moves over in between is seen in
+ * one of the two.
  */
 import { OrdererError } from '../errors.ts';
 import { ORDERER_LIMITS } from '../limits.ts';
 
 export interface DeduplicatorOptions {
   /**
-   * Ids in flight from which on `filter` waits for `stored`. May be exceeded by the size of one call. Must be more
-   * than a block may hold: transactions that wait to be cut are in flight too, and cannot be waited for.
+   * Ids in flight from which on `filter` waits for `stored`. May be exceeded by the size of one
+   * call. Must be more than a block may hold: transactions that wait to be cut are in flight too,
+   * and cannot be waited for.
    */
   readonly inFlightMax?: number;
 }
@@ -49,15 +51,17 @@ export class Deduplicator {
     return this.#inFlight.size;
   }
 
-  /** Ordered here and not stored yet: for answering "is it a duplicate?" at submission, as a hint. */
+  /**
+   * Ordered here and not stored yet: for answering "is it a duplicate?" at submission, as a hint.
+   */
   isInFlight(txId: string): boolean {
     return this.#inFlight.has(txId);
   }
 
   /**
-   * Splits the next transactions of the ordered stream; order is kept. Waits while too many are in flight. One call at
-   * a time, in stream order: throws OrdererError `misuse` otherwise. Passes on what the ledger's look-up throws;
-   * nothing has entered the in-flight set then.
+   * Splits the next transactions of the ordered stream; order is kept. Waits while too many are in
+   * flight. One call at a time, in stream order: throws OrdererError `misuse` otherwise. Passes on
+   * what the ledger's look-up throws; nothing has entered the in-flight set then.
    */
   async filter<T extends { readonly txId: string }>(
     transactions: readonly T[],

@@ -1,6 +1,7 @@
 /**
- * The whole check of an envelope: `inspect.ts`, then the signature on the verify pool. For what a client hands to
- * this replica, `checkSubmitted` (or its two halves); for what another replica has spread, `checkBatch`.
+ * The whole check of an envelope: `inspect.ts`, then the signature on the verify pool. For what a
+ * client hands to this replica, `checkSubmitted` (or its two halves); for what another replica has
+ * spread, `checkBatch`.
  */
 import { OrdererError, refusal } from '../errors.ts';
 import { ORDERER_LIMITS } from '../limits.ts';
@@ -43,7 +44,10 @@ export interface EnvelopeCheckerDependencies {
 /** Bytes, judged up to the signature, the clock left aside. */
 type Judged = Omit<InspectedSubmission, 'kind' | 'txId'> | Refusal;
 
-/** Two parts of a batch are in the queue at a time: the pool has work while this thread reads the next one. */
+/**
+ * Two parts of a batch are in the queue at a time: the pool has work while this thread reads the
+ * next one.
+ */
 const BATCH_PART_ITEMS = Math.max(1, Math.floor(ORDERER_LIMITS.batchVerifyItemsMax / 2));
 
 export class EnvelopeChecker {
@@ -68,9 +72,9 @@ export class EnvelopeChecker {
   }
 
   /**
-   * The synchronous half for one client's envelope: everything but the signature. The certificate's validity is held
-   * against `nowMs`, this replica's clock, to answer the client at once; what counts in the end is the ordered
-   * time. Total: nothing throws, whatever the bytes are.
+   * The synchronous half for one client's envelope: everything but the signature. The certificate's
+   * validity is held against `nowMs`, this replica's clock, to answer the client at once; what
+   * counts in the end is the ordered time. Total: nothing throws, whatever the bytes are.
    */
   inspectSubmitted(bytes: Uint8Array, nowMs: number): InspectedSubmission | Refusal {
     const judged = this.#judge(bytes);
@@ -81,8 +85,8 @@ export class EnvelopeChecker {
   }
 
   /**
-   * The asynchronous half: the signature. Refuses with `overloaded` when too many signatures wait, and with
-   * `shutting_down` when the pool is closed.
+   * The asynchronous half: the signature. Refuses with `overloaded` when too many signatures wait,
+   * and with `shutting_down` when the pool is closed.
    */
   async verifyInspected(inspected: InspectedSubmission): Promise<SubmittedCheck> {
     const { unverified, verify, cacheKey } = inspected;
@@ -104,16 +108,18 @@ export class EnvelopeChecker {
   /**
    * Checks every envelope of a peer's batch.
    *
-   * The answer is a function of the bytes and the channel's configuration alone: no clock, and caches that only
-   * save time. All correct replicas must give the same answer, whenever they come to look and whatever they saw
-   * before: a batch that some hold for valid and others do not would stall its lane, and the slots that refer
-   * to it. An overloaded replica therefore waits instead of refusing, and a dead verify thread is no verdict.
-   * Expiry is decided at execution, from the ordered time (`isWithinValidity`), where all see the same.
+   * The answer is a function of the bytes and the channel's configuration alone: no clock, and
+   * caches that only save time. All correct replicas must give the same answer, whenever they come
+   * to look and whatever they saw before: a batch that some hold for valid and others do not would
+   * stall its lane, and the slots that refer to it. An overloaded replica therefore waits instead
+   * of refusing, and a dead verify thread is no verdict. Expiry is decided at execution, from the
+   * ordered time (`isWithinValidity`), where all see the same.
    *
    * Rejects with OrdererError `closed` or `worker_failed` when no answer can be had.
    *
-   * @param lane whose batch it is: batches of one lane are checked one after the other, so that a lane full of them
-   *   takes no more than its share of the pool. How many wait is bounded by consensus (laneBatchesHeldMax).
+   * @param lane whose batch it is: batches of one lane are checked one after the other, so that a
+   *   lane full of them takes no more than its share of the pool. How many wait is bounded by
+   *   consensus (laneBatchesHeldMax).
    */
   checkBatch(envelopes: readonly Uint8Array[], lane = 0): Promise<BatchCheck> {
     const before = this.#lanes.get(lane);
@@ -169,7 +175,8 @@ export class EnvelopeChecker {
       items.push(judged.verify);
       open.push({ position, cacheKey: judged.cacheKey });
     }
-    // Those before a refused one are verified all the same: the first that is not valid is to be named.
+    // Those before a refused one are verified all the same: the first that is not valid is to be
+    // named.
     const verdicts = await this.#verifyPart(items);
     for (const [i, { position, cacheKey }] of open.entries()) {
       if (verdicts[i] !== true) {

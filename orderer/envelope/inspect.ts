@@ -3,8 +3,9 @@
  * orderer (orderer/common/msgprocessor) with the transaction id, which Fabric leaves to the peers
  * (core/common/validation), because de-duplication here rests on it.
  *
- * A pure function of the bytes and the channel's configuration: it reads no clock. Whether the writer's certificate
- * was valid at the time of ordering is decided later, from the ordered time (see `check.ts`).
+ * A pure function of the bytes and the channel's configuration: it reads no clock. Whether the
+ * writer's certificate was valid at the time of ordering is decided later, from the ordered time
+ * (see `check.ts`).
  */
 import { hash } from 'node:crypto';
 import { HEADER_TYPES, type ParsedEnvelope, parseEnvelope } from '../../ledger/format/index.ts';
@@ -43,7 +44,9 @@ export function inspectLength(bytes: Uint8Array, absoluteMaxBytes: number): Refu
   return undefined;
 }
 
-/** Reads and judges an envelope up to its signature. Total: nothing throws, whatever the bytes are. */
+/**
+ * Reads and judges an envelope up to its signature. Total: nothing throws, whatever the bytes are.
+ */
 export function inspectEnvelope(bytes: Uint8Array, context: InspectContext): Inspected | Refusal {
   const badLength = inspectLength(bytes, context.absoluteMaxBytes);
   if (badLength !== undefined) return badLength;

@@ -8,7 +8,9 @@ export interface CheckedTransaction {
   readonly txIdBytes: Uint8Array;
   /** Payload and signature: what block limits count (Fabric: blockcutter messageSizeBytes). */
   readonly sizeBytes: number;
-  /** The writer's certificate is valid from and until, both included: held against the ordered time. */
+  /**
+   * The writer's certificate is valid from and until, both included: held against the ordered time.
+   */
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
 }

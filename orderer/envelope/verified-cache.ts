@@ -1,9 +1,11 @@
 /**
- * Envelopes found valid lately, by SHA-256 of all their bytes. A client may submit one envelope to several
- * replicas, so that it comes back in other replicas' batches: the second check costs a hash then, not a signature.
+ * Envelopes found valid lately, by SHA-256 of all their bytes. A client may submit one envelope to
+ * several replicas, so that it comes back in other replicas' batches: the second check costs a hash
+ * then, not a signature.
  *
- * Holds positive answers of the check without clock only, and those never change while the channel's configuration
- * does not; so the cache changes how long an answer takes, never the answer. One cache belongs to one configuration.
+ * Holds positive answers of the check without clock only, and those never change while the
+ * channel's configuration does not; so the cache changes how long an answer takes, never the
+ * answer. One cache belongs to one configuration.
  */
 import { hash } from 'node:crypto';
 import type { CheckedTransaction } from './transaction.ts';

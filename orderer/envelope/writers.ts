@@ -1,6 +1,7 @@
 /**
- * May the creator of an envelope write to the channel? Asks membership (orderer/msp) with the clock left aside: the
- * answer for the same bytes never changes then, which `EnvelopeChecker.checkBatch` depends on.
+ * May the creator of an envelope write to the channel? Asks membership (orderer/msp) with the clock
+ * left aside: the answer for the same bytes never changes then, which `EnvelopeChecker.checkBatch`
+ * depends on.
  */
 import type { RefusalCode } from '../service.ts';
 import type { VerifyKey } from '../signature/index.ts';
@@ -10,7 +11,9 @@ export type WriterJudgement =
       readonly kind: 'writer';
       readonly mspId: string;
       readonly key: VerifyKey;
-      /** The Writers policy is satisfied by this identity alone: an envelope carries one signature. */
+      /**
+       * The Writers policy is satisfied by this identity alone: an envelope carries one signature.
+       */
       readonly mayWrite: boolean;
       readonly notBeforeMs: number;
       readonly notAfterMs: number;

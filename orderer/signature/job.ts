@@ -1,6 +1,6 @@
 /**
- * What travels between the pool and a verify thread: one buffer, transferred there and back, never an object per
- * signature. Little-endian.
+ * What travels between the pool and a verify thread: one buffer, transferred there and back, never
+ * an object per signature. Little-endian.
  *
  *   0       4                    4 + count
  *   +-------+--------------------+--------+--------+-----

@@ -1,10 +1,11 @@
 /**
- * ECDSA over P-256 with SHA-256 on OpenSSL, the way Fabric's writers sign (Fabric: bccsp/sw/ecdsa.go).
+ * ECDSA over P-256 with SHA-256 on OpenSSL, the way Fabric's writers sign (Fabric:
+ * bccsp/sw/ecdsa.go).
  *
- * The rule: the key is 65 bytes, an uncompressed point on the curve; the signature is
- * `SEQUENCE { r INTEGER, s INTEGER }` in DER with the shortest lengths and integers and nothing after it;
- * 1 <= r < n, 1 <= s <= n/2 (the other half would let anybody turn one valid signature into a second); and the
- * equation holds. The second implementation is `ledger/signature/p256-noble.ts`.
+ * The rule: the key is 65 bytes, an uncompressed point on the curve; the signature is, in DER,
+ * `SEQUENCE { r INTEGER, s INTEGER }` with the shortest lengths and integers and nothing after it;
+ * 1 <= r < n and 1 <= s <= n/2 (the other half would let anybody turn one valid signature into a
+ * second); and the equation holds. The second implementation is `ledger/signature/p256-noble.ts`.
  */
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { ORDERER_LIMITS } from '../limits.ts';
@@ -48,7 +49,7 @@ function readScalar(der: Uint8Array, offset: number): { value: Buffer; end: numb
 }
 
 /** True when the bytes are a signature as the rule wants it; says nothing about the equation. */
-export function isStrictSignature(der: Uint8Array): boolean {
+function isStrictSignature(der: Uint8Array): boolean {
   if (der.length > P256_SIGNATURE_BYTES_MAX || der[0] !== TAG_SEQUENCE) return false;
   if (der[1] !== der.length - 2) return false;
   const r = readScalar(der, 2);
@@ -59,7 +60,10 @@ export function isStrictSignature(der: Uint8Array): boolean {
   return !s.value.equals(ZERO) && Buffer.compare(s.value, HALF_ORDER) <= 0;
 }
 
-/** Parsed keys, oldest use first; undefined stands for bytes that are no key. Changes speed, never an answer. */
+/**
+ * Parsed keys, oldest use first; undefined stands for bytes that are no key. Changes speed, never
+ * an answer.
+ */
 const keys = new Map<string, KeyObject | undefined>();
 
 function keyObject(publicKey: Uint8Array): KeyObject | undefined {

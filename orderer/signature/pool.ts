@@ -1,9 +1,10 @@
 /**
- * Checks signatures on worker threads, so that 50 microseconds each never stand between a client and the event loop.
+ * Checks signatures on worker threads, so that 50 microseconds each never stand between a client
+ * and the event loop.
  *
- * Strictly first come, first served: items are dispatched in the order in which `verify` was called, and the
- * promises settle in that order too, whichever thread is faster. A caller with many items keeps the queue fair
- * by handing them in by parts (`envelope/check.ts` does).
+ * Strictly first come, first served: items are dispatched in the order in which `verify` was
+ * called, and the promises settle in that order too, whichever thread is faster. A caller with many
+ * items keeps the queue fair by handing them in by parts (`envelope/check.ts` does).
  */
 import { Worker } from 'node:worker_threads';
 import { OrdererError } from '../errors.ts';
@@ -101,12 +102,12 @@ export class VerifyPool {
   }
 
   /**
-   * Checks the signatures; verdicts in the order of the items. The caller must not change the bytes before the
-   * promise settles.
+   * Checks the signatures; verdicts in the order of the items. The caller must not change the bytes
+   * before the promise settles.
    *
-   * Rejects with OrdererError: `overloaded` when the queue is full (with `whenFull: 'wait'` it waits for room
-   * instead, and rejects only when too many wait), `closed`, or `worker_failed` when the thread died that had a
-   * part of the items. A rejection says nothing about any signature.
+   * Rejects with OrdererError: `overloaded` when the queue is full (with `whenFull: 'wait'` it
+   * waits for room instead, and rejects only when too many wait), `closed`, or `worker_failed` when
+   * the thread died that had a part of the items. A rejection says nothing about any signature.
    */
   verify(
     items: readonly VerifyItem[],
@@ -202,7 +203,10 @@ export class VerifyPool {
     this.#settleFront();
   }
 
-  /** The next items in order, as many as fit one job; settles on the way those whose lengths are wrong. */
+  /**
+   * The next items in order, as many as fit one job; settles on the way those whose lengths are
+   * wrong.
+   */
   #takeEntries(): JobEntry[] {
     const entries: JobEntry[] = [];
     let bytes = JOB_OVERHEAD_BYTES;

@@ -1,7 +1,7 @@
 /**
- * The one acceptance rule for signatures, server side. Every replica, client and auditor must give the same
- * answer on the same bytes: see `consensus/runtime/ed25519.ts`, `p256.ts`, and `ledger/signature/` for the
- * second implementation.
+ * The one acceptance rule for signatures, server side. Every replica, client and auditor must give
+ * the same answer on the same bytes: see `consensus/runtime/ed25519.ts`, `p256.ts`, and
+ * `ledger/signature/` for the second implementation.
  */
 import {
   ED25519_PUBLIC_KEY_BYTES,
@@ -22,7 +22,10 @@ export interface VerifyItem {
   readonly signature: Uint8Array;
 }
 
-/** Checks one signature, on the calling thread (~50 us Ed25519, ~100 us P-256). Total: nothing throws. */
+/**
+ * Checks one signature, on the calling thread (~50 us Ed25519, ~100 us P-256). Total: nothing
+ * throws.
+ */
 export function verifySignature(
   key: VerifyKey,
   message: Uint8Array,
@@ -34,6 +37,7 @@ export function verifySignature(
     case 'p256':
       return verifyP256(key.bytes, message, signature);
     default:
+      key.algorithm satisfies never;
       return false;
   }
 }
@@ -51,6 +55,7 @@ export function hasPlausibleLengths(key: VerifyKey, signature: Uint8Array): bool
         key.bytes.length === P256_PUBLIC_KEY_BYTES && signature.length <= P256_SIGNATURE_BYTES_MAX
       );
     default:
+      key.algorithm satisfies never;
       return false;
   }
 }

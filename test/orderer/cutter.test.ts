@@ -19,8 +19,8 @@ function run(cutter: BlockCutter<Message>, stream: readonly Message[]): number[]
 }
 
 /**
- * The rules written down another way: first decide for each message alone whether a block ends before or after it, then
- * split the stream there.
+ * The rules written down another way: first decide for each message alone whether a block ends
+ * before or after it, then split the stream there.
  */
 function model(
   stream: readonly Message[],

@@ -136,7 +136,7 @@ describe('EnvelopeChecker', () => {
     it('overloaded: when the verify thread died, for nothing is known of the signature', async () => {
       await pool.close();
       pool = new VerifyPool({ threads: 1, queueMax: 10, workerFile: DYING_WORKER });
-      const bytes = buildEnvelope(channel.writer, { data: Buffer.from('die') });
+      const bytes = buildEnvelope(channel.writer, { data: Buffer.from('please die') });
       expectRefused(await checker().checkSubmitted(bytes, Date.now()), 'overloaded');
     });
 
@@ -265,7 +265,7 @@ describe('EnvelopeChecker', () => {
       await pool.close();
       pool = new VerifyPool({ threads: 2, queueMax: 40, workerFile: DYING_WORKER });
       const one = checker();
-      const die = buildEnvelope(channel.writer, { data: Buffer.from('die') });
+      const die = buildEnvelope(channel.writer, { data: Buffer.from('please die') });
       const lost = one.checkBatch([die], 1).catch(() => 'lost');
       const next = one.checkBatch([buildEnvelope(channel.writer)], 1);
       expect(await lost).to.equal('lost');
@@ -275,7 +275,7 @@ describe('EnvelopeChecker', () => {
     it('asks again when the verify thread died, and rejects when that fails too', async () => {
       await pool.close();
       pool = new VerifyPool({ threads: 1, queueMax: 40, workerFile: DYING_WORKER });
-      const bytes = buildEnvelope(channel.writer, { data: Buffer.from('die') });
+      const bytes = buildEnvelope(channel.writer, { data: Buffer.from('please die') });
       const error = await checker()
         .checkBatch([bytes])
         .then(() => undefined)

@@ -88,7 +88,8 @@ describe('inspectEnvelope', () => {
       if (result.kind === 'refused') {
         expect(result.code, `${length} bytes`).to.equal('malformed_envelope');
       } else {
-        // Cut right after the payload: an envelope without signature is well-formed, and refused for that later.
+        // Cut right after the payload: an envelope without signature is well-formed, and refused
+        // for that later.
         expect(result.verify.signature, `${length} bytes`).to.have.length(0);
         unsigned++;
       }

@@ -7,7 +7,9 @@ import { verifySignature } from '../../orderer/signature/index.ts';
 
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
-/** The verdict of OpenSSL behind the strict reader, after making sure that @noble gives the same. */
+/**
+ * The verdict of OpenSSL behind the strict reader, after making sure that @noble gives the same.
+ */
 function agreed(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   const server = verifySignature({ algorithm: 'p256', bytes: publicKey }, message, signature);
   const auditor = verifySignatureNoble({ algorithm: 'p256', publicKey }, message, signature);

@@ -153,7 +153,7 @@ describe('VerifyPool', () => {
   it('rejects what a dead thread had, starts it again once, and then gives up', async () => {
     const pool = open({ workerFile: DYING_WORKER, queueMax: 10_000 });
     expect(await pool.verify([item('ok')])).to.deep.equal([true]);
-    const lost = rejection(pool.verify([item('die')]));
+    const lost = rejection(pool.verify([item('please die')]));
     // Behind it, with parts in the dead thread's hands and parts that no thread had yet.
     const behind = Array.from({ length: 200 }, (_, i) => pool.verify([item(`behind ${i}`)]));
     const error = await lost;
@@ -165,7 +165,7 @@ describe('VerifyPool', () => {
     for (const result of kept) expect(result).to.have.deep.property('value', [true]);
     expect(pool.stats()).to.include({ threads: 1, restarts: 1, itemsQueued: 0 });
     expect(await pool.verify([item('again')])).to.deep.equal([true]);
-    expect((await rejection(pool.verify([item('die')]))).code).to.equal('worker_failed');
+    expect((await rejection(pool.verify([item('please die')]))).code).to.equal('worker_failed');
     expect(pool.stats().threads).to.equal(0);
     expect((await rejection(pool.verify([item('none left')]))).message).to.include(
       'every verify thread',
@@ -174,8 +174,10 @@ describe('VerifyPool', () => {
 
   it('rejects everything, waiting calls too, when the last thread dies', async () => {
     const pool = open({ workerFile: DYING_WORKER, queueMax: 1 });
-    expect((await rejection(pool.verify([item('die')]))).code).to.equal('worker_failed');
-    const calls = ['die', 'b', 'c'].map((text) => pool.verify([item(text)], { whenFull: 'wait' }));
+    expect((await rejection(pool.verify([item('please die')]))).code).to.equal('worker_failed');
+    const calls = ['please die', 'b', 'c'].map((text) =>
+      pool.verify([item(text)], { whenFull: 'wait' }),
+    );
     const results = await Promise.allSettled(calls);
     expect(results.map(({ status }) => status)).to.deep.equal(['rejected', 'rejected', 'rejected']);
     expect(pool.stats()).to.include({ itemsQueued: 0, callsWaiting: 0 });
