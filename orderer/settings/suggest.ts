@@ -21,16 +21,21 @@ function simplified(word: string): string {
   return word.toLowerCase().replace(/[_-]/g, '');
 }
 
-/** Levenshtein distance. */
+/** Insertions, deletions, changes and swaps of neighbors (optimal string alignment). */
 function editDistance(left: string, right: string): number {
-  let row = Array.from({ length: right.length + 1 }, (_, index) => index);
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: right.length + 1 }, (_, index) => index);
   for (let at = 0; at < left.length; at++) {
-    const next = [at + 1];
+    const row = [at + 1];
     for (let to = 0; to < right.length; to++) {
-      const change = (row[to] ?? 0) + (left[at] === right[to] ? 0 : 1);
-      next.push(Math.min(change, (row[to + 1] ?? 0) + 1, (next[to] ?? 0) + 1));
+      const change = (last[to] ?? 0) + (left[at] === right[to] ? 0 : 1);
+      let best = Math.min(change, (last[to + 1] ?? 0) + 1, (row[to] ?? 0) + 1);
+      const swapped = at > 0 && to > 0 && left[at] === right[to - 1] && left[at - 1] === right[to];
+      if (swapped) best = Math.min(best, (beforeLast[to - 1] ?? 0) + 1);
+      row.push(best);
     }
-    row = next;
+    beforeLast = last;
+    last = row;
   }
-  return row[right.length] ?? 0;
+  return last[right.length] ?? 0;
 }
