@@ -72,7 +72,8 @@ function checkUrls(urls: readonly string[]): string[] {
 }
 
 function rootOf(trust: Trust): TrustRoot {
-  if (!(trust instanceof Uint8Array)) return trust;
+  // Not `instanceof`: the bytes may come from another realm (a frame, a worker's vm).
+  if ('consenters' in trust) return trust;
   const root = readTrustRoot(trust);
   if (root.kind === 'malformed') throw new ClientError('malformed_genesis', root.reason);
   return root.value;

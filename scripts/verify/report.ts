@@ -62,8 +62,8 @@ function verdictLine(report: VerifyReport): string {
   }
 }
 
-/** The whole report, one line each. Findings are left out when they were printed as they came. */
-export function formatReport(report: VerifyReport, findingsPrinted: boolean): string[] {
+/** The whole report, one line each. */
+export function formatReport(report: VerifyReport): string[] {
   const { blocks, transactions, signatures, elapsedMs, threads, findings } = report;
   const lines = [...trustLines(report), ...sourceLines(report)];
   const seconds = (elapsedMs / 1000).toFixed(1);
@@ -73,7 +73,7 @@ export function formatReport(report: VerifyReport, findingsPrinted: boolean): st
       `(${formatRate(blocks, elapsedMs)} blocks/s, ${formatRate(signatures, elapsedMs)} signatures/s, ${threads} threads)`,
   );
   for (const what of report.notChecked) lines.push(`not checked: ${what}`);
-  if (!findingsPrinted) lines.push(...findings.map(formatFinding));
+  lines.push(...findings.map(formatFinding));
   if (report.findingsDropped > 0) lines.push(`and ${report.findingsDropped} more findings`);
   if (report.firstDifference !== undefined) {
     lines.push(`the first block where sources differ is ${report.firstDifference.block}`);

@@ -1,0 +1,279 @@
+/** `sluice submit`: signs a transaction, hands it to the replicas and checks the receipt. */
+import { performance } from 'node:perf_hooks';
+import { type Command, Option } from 'commander';
+import {
+  buildEnvelope,
+  ClientError,
+  type SluiceClient,
+  type SubmitResult,
+  transactionIdOf,
+} from '../../api/client/index.ts';
+import { toBase64 } from '../../api/client/pem.ts';
+import { encodeBlockHeader } from '../../ledger/format/index.ts';
+import {
+  addConnectOptions,
+  CommandError,
+  type ConnectOptions,
+  connect,
+  EXIT,
+  exitWithUsageCode,
+  explain,
+  positiveNumber,
+  readInput,
+  readWriter,
+} from './connect.ts';
+import { printable } from './printing.ts';
+
+interface SubmitOptions extends ConnectOptions {
+  readonly file?: string;
+  readonly raw?: string;
+  readonly writer?: string;
+  readonly msp?: string;
+  readonly wait: 'commit' | 'queued';
+  readonly timeout: number;
+  readonly replicas: number;
+  readonly proof?: 'block' | 'certificate';
+  readonly count: number;
+  readonly concurrency: number;
+  readonly json?: boolean;
+}
+
+const HELP = `
+The transaction is an ENDORSER_TRANSACTION envelope, signed here with the writer's key; no replica sees the key. The receipt is
+checked here, too: a quorum of the consenters named in the genesis block must have signed the block, and the block must
+hold the transaction. A replica that is down or busy is passed over; submitting twice cannot order twice.
+
+Examples:
+  $ sluice submit 'hello'                            the user and the network that sluice start made in ./data
+  $ echo '{"move": 3}' | sluice submit -             data from standard input
+  $ sluice submit --file order.bin --json            any bytes; the receipt as JSON
+  $ sluice submit 'hi' --writer data/orgs/Org1MSP/users/alice
+  $ sluice submit 'hi' --url http://127.0.0.1:7052 --genesis data/genesis/main.block
+  $ sluice submit 'load' --count 1000 --concurrency 32   a thousand transactions, one summary
+  $ sluice submit --raw envelope.pb                  an envelope that was signed elsewhere
+
+Exit code: 0 ordered (with --wait queued: taken), 1 refused, or the receipt does not hold, 2 could not (usage, no replica, deadline).`;
+
+/** Transactions in one --count run. */
+const COUNT_MAX = 1_000_000;
+const CONCURRENCY_MAX = 1024;
+
+export function register(program: Command): void {
+  const command = program
+    .command('submit')
+    .description('sign a transaction, have it ordered, check the receipt')
+    .argument('[data]', 'data of the transaction as text; - reads standard input');
+  exitWithUsageCode(addConnectOptions(command))
+    .option('--file <file>', 'data from a file')
+    .option('--raw <file>', 'a serialized common.Envelope, ready and signed ("-": standard input)')
+    .option('--writer <dir>', 'folder with cert.pem and key.pem (default: Org1MSP/user of --data)')
+    .option('--msp <id>', "the writer's organization (default: from the folder's path)")
+    .addOption(
+      new Option('--wait <for>', 'commit: a certified block; queued: one replica has it')
+        .choices(['commit', 'queued'])
+        .default('commit'),
+    )
+    .option('--timeout <ms>', 'give up after this time', positiveNumber, 30_000)
+    .option('--replicas <k>', 'hand it to k replicas at once', positiveNumber, 1)
+    .addOption(
+      new Option(
+        '--proof <how>',
+        'block: look for the transaction in the block; certificate: believe the replica on that (default: block, for --count certificate)',
+      ).choices(['block', 'certificate']),
+    )
+    .option('--count <n>', 'submit n transactions with the same data', positiveNumber, 1)
+    .option('--concurrency <n>', 'with --count: how many at a time', positiveNumber, 16)
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', HELP)
+    .action(async (data: string | undefined, options: SubmitOptions) => {
+      process.exitCode = await submit(data, options);
+    });
+}
+
+/** Runs the command; answers the exit code. */
+async function submit(data: string | undefined, options: SubmitOptions): Promise<number> {
+  try {
+    checkCounts(options);
+    const client = connect(options);
+    const makeEnvelope = envelopeMaker(data, options, client.channel);
+    return options.count === 1
+      ? await submitOne(client, makeEnvelope(), options)
+      : await submitMany(client, makeEnvelope, options);
+  } catch (error) {
+    const { message, code, exitCode } = explain(error);
+    if (options.json === true) print(JSON.stringify({ status: 'failed', code, message }));
+    else process.stderr.write(`sluice submit: ${printable(message)} (${printable(code)})\n`);
+    return exitCode;
+  }
+}
+
+function checkCounts({ count, concurrency, raw }: SubmitOptions): void {
+  if (count > COUNT_MAX) throw new CommandError(`--count is at most ${COUNT_MAX}`);
+  if (concurrency > CONCURRENCY_MAX) {
+    throw new CommandError(`--concurrency is at most ${CONCURRENCY_MAX}`);
+  }
+  if (raw !== undefined && count > 1) {
+    throw new CommandError('--raw is one envelope, which is ordered once: leave out --count');
+  }
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Path of standard input for readFileSync. */
+const STDIN_FD = '/dev/stdin';
+
+function readSource(path: string, what: string): Uint8Array {
+  return readInput(path === '-' ? STDIN_FD : path, what);
+}
+
+function readData(data: string | undefined, options: SubmitOptions): Uint8Array {
+  if (data !== undefined && options.file !== undefined) {
+    throw new CommandError('give the data once: as argument or with --file');
+  }
+  if (options.file !== undefined) return readSource(options.file, 'the data');
+  if (data === '-') return readSource('-', 'standard input');
+  if (data !== undefined) return new TextEncoder().encode(data);
+  throw new CommandError('what shall be submitted? give the data, -, --file FILE or --raw FILE');
+}
+
+function envelopeMaker(
+  data: string | undefined,
+  options: SubmitOptions,
+  channel: string,
+): () => Uint8Array {
+  if (options.raw !== undefined) {
+    if (data !== undefined || options.file !== undefined) {
+      throw new CommandError('--raw is the whole envelope: give no data beside it');
+    }
+    const envelope = readSource(options.raw, 'the envelope');
+    return () => envelope;
+  }
+  const bytes = readData(data, options);
+  const writer = readWriter(options);
+  return () => buildEnvelope({ channel, data: bytes, writer }).envelope;
+}
+
+function describe(result: SubmitResult, client: SluiceClient, elapsedMs: number): string[] {
+  const time = `${elapsedMs.toFixed(1)} ms`;
+  if (result.kind === 'queued') {
+    return [`queued at ${result.url} (${time}), not ordered yet`, `  transaction  ${result.txId}`];
+  }
+  const { receipt } = result;
+  const signers = receipt.signers.join(', ');
+  const shown =
+    receipt.proof === 'block' ? 'the block holds the transaction' : 'inclusion not checked';
+  return [
+    `ordered in block ${receipt.blockNumber}, index ${receipt.index} (${time})`,
+    `  transaction  ${receipt.txId}`,
+    `  block hash   ${receipt.blockHash}`,
+    `  checked      signed by consenters ${signers} of ${client.trust.consenters.length}; ${shown}`,
+    `  replica      ${receipt.url}`,
+  ];
+}
+
+function resultJson(result: SubmitResult, elapsedMs: number): Record<string, unknown> {
+  if (result.kind === 'queued') return { status: 'queued', txId: result.txId, url: result.url };
+  const { txId, blockNumber, index, blockHash, header, certificate, signers, proof, url } =
+    result.receipt;
+  return {
+    status: 'committed',
+    txId,
+    blockNumber,
+    index,
+    blockHash,
+    header: toBase64(encodeBlockHeader(header)),
+    certificate: toBase64(certificate),
+    signers,
+    proof,
+    url,
+    elapsedMs: Number(elapsedMs.toFixed(3)),
+  };
+}
+
+async function submitOne(
+  client: SluiceClient,
+  envelope: Uint8Array,
+  options: SubmitOptions,
+): Promise<number> {
+  const startedMs = performance.now();
+  const { wait, timeout: timeoutMs, replicas, proof = 'block' } = options;
+  const result = await client.submit(envelope, { wait, timeoutMs, replicas, proof });
+  const elapsedMs = performance.now() - startedMs;
+  if (options.json === true) print(JSON.stringify(resultJson(result, elapsedMs)));
+  else for (const line of describe(result, client, elapsedMs)) print(line);
+  return EXIT.OK;
+}
+
+interface Tally {
+  readonly latenciesMs: number[];
+  readonly failures: Map<string, { count: number; message: string; txId: string }>;
+  worstExitCode: number;
+}
+
+function noteFailure(tally: Tally, envelope: Uint8Array, error: unknown): void {
+  if (!(error instanceof ClientError)) throw error;
+  const { code, message, exitCode } = explain(error);
+  const known = tally.failures.get(code);
+  if (known === undefined) {
+    tally.failures.set(code, { count: 1, message, txId: transactionIdOf(envelope) });
+  } else known.count++;
+  tally.worstExitCode = Math.max(tally.worstExitCode, exitCode);
+}
+
+function percentile(sorted: readonly number[], part: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+}
+
+async function submitMany(
+  client: SluiceClient,
+  makeEnvelope: () => Uint8Array,
+  options: SubmitOptions,
+): Promise<number> {
+  const { wait, timeout: timeoutMs, replicas, proof = 'certificate', count } = options;
+  const tally: Tally = { latenciesMs: [], failures: new Map(), worstExitCode: EXIT.OK };
+  let started = 0;
+  async function lane(): Promise<void> {
+    while (started < count) {
+      started++;
+      const envelope = makeEnvelope();
+      const startedMs = performance.now();
+      try {
+        await client.submit(envelope, { wait, timeoutMs, replicas, proof });
+        tally.latenciesMs.push(performance.now() - startedMs);
+      } catch (error) {
+        noteFailure(tally, envelope, error);
+      }
+    }
+  }
+  const startedMs = performance.now();
+  await Promise.all(Array.from({ length: Math.min(options.concurrency, count) }, lane));
+  printSummary(tally, performance.now() - startedMs, options);
+  return tally.worstExitCode;
+}
+
+function printSummary(tally: Tally, elapsedMs: number, options: SubmitOptions): void {
+  const sorted = tally.latenciesMs.sort((a, b) => a - b);
+  const summary = {
+    status: options.wait === 'commit' ? 'committed' : 'queued',
+    count: sorted.length,
+    perSecond: Math.round((sorted.length * 1000) / elapsedMs),
+    p50Ms: Number(percentile(sorted, 0.5).toFixed(2)),
+    p99Ms: Number(percentile(sorted, 0.99).toFixed(2)),
+    elapsedMs: Math.round(elapsedMs),
+    failures: [...tally.failures].map(([code, failure]) => ({ code, ...failure })),
+  };
+  if (options.json === true) {
+    print(JSON.stringify(summary));
+    return;
+  }
+  const { status, count, perSecond, p50Ms, p99Ms } = summary;
+  print(`${count} of ${options.count} ${status} in ${(elapsedMs / 1000).toFixed(2)} s`);
+  print(`  ${perSecond} per second, signing included; latency p50 ${p50Ms} ms, p99 ${p99Ms} ms`);
+  for (const { code, count: times, message, txId } of summary.failures) {
+    process.stderr.write(
+      `sluice submit: ${times} failed with ${printable(code)}: ${printable(message)} (first: ${txId})\n`,
+    );
+  }
+}
