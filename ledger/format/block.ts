@@ -69,9 +69,9 @@ export function joinBlock(
   return writer.finish();
 }
 
-/** `common.BlockData`. */
-export function encodeBlockData(data: readonly Uint8Array[]): Uint8Array {
-  const writer = new WireWriter(listSize(data));
+/** `common.BlockData`. `headroom`: zero bytes in front of it, which spares the caller a copy of a large block. */
+export function encodeBlockData(data: readonly Uint8Array[], headroom = 0): Uint8Array {
+  const writer = new WireWriter(listSize(data), headroom);
   for (const entry of data) writer.presentField(1, entry);
   return writer.finish();
 }

@@ -35,11 +35,12 @@ export function integerSize(value: number): number {
 
 export class WireWriter {
   private readonly bytes: Uint8Array;
-  private position = 0;
+  private position: number;
 
-  /** `size`: exact length of the message, bytes. */
-  constructor(size: number) {
-    this.bytes = size === 0 ? EMPTY : new Uint8Array(size);
+  /** `size`: exact length of the message, bytes. `headroom`: zero bytes in front of it, for the caller to fill. */
+  constructor(size: number, headroom = 0) {
+    this.bytes = size + headroom === 0 ? EMPTY : new Uint8Array(size + headroom);
+    this.position = headroom;
   }
 
   integerField(field: number, value: number): void {

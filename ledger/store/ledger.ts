@@ -39,6 +39,7 @@ import {
 import {
   blockKey,
   CERTIFIED_KEY,
+  CHECKSUM_BYTES,
   corrupt,
   decodeLocation,
   encodeCertified,
@@ -46,6 +47,7 @@ import {
   encodeTip,
   isTxId,
   KIND,
+  sealInPlace,
   TIP_KEY,
   type TransactionLocation,
   transactionKey,
@@ -369,7 +371,7 @@ export class Ledger {
       const { number } = block.header;
       operations.push(
         put(blockKey(KIND.HEADER, number), encodeBlockHeader(block.header)),
-        put(blockKey(KIND.DATA, number), encodeBlockData(block.data)),
+        putData(number, block.data),
       );
       const signatures = block.metadata[METADATA.SIGNATURES] ?? EMPTY;
       if (certified) requireCertificate(signatures, number);
@@ -498,6 +500,12 @@ function requireCertificate(bytes: Uint8Array, number: number): void {
     const reason = certificate.kind === 'malformed' ? certificate.reason : 'it holds no signature';
     throw invalidCall(`the certificate of block ${number} is none: ${reason}`);
   }
+}
+
+/** Blocks are large: the checksum goes into the same allocation. */
+function putData(number: number, data: readonly Uint8Array[]): Operation {
+  const key = blockKey(KIND.DATA, number);
+  return { type: 'put', key, value: sealInPlace(key, encodeBlockData(data, CHECKSUM_BYTES)) };
 }
 
 function isBelow(number: number, height: number): boolean {

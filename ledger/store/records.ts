@@ -42,7 +42,7 @@ export const FORMAT_KEY: Uint8Array = Uint8Array.of(KIND.FORMAT);
 export const TIP_KEY: Uint8Array = Uint8Array.of(KIND.TIP);
 export const CERTIFIED_KEY: Uint8Array = Uint8Array.of(KIND.CERTIFIED);
 
-const CHECKSUM_BYTES = 4;
+export const CHECKSUM_BYTES = 4;
 const HASH_BYTES = 32;
 const TX_ID_PATTERN = /^[0-9a-f]{64}$/;
 
@@ -94,8 +94,13 @@ export function transactionKey(txId: string): Uint8Array {
 /** Puts the checksum before the content. */
 export function seal(key: Uint8Array, content: Uint8Array): Uint8Array {
   const value = new Uint8Array(CHECKSUM_BYTES + content.length);
-  view(value).setUint32(0, crc32(content, crc32(key)));
   value.set(content, CHECKSUM_BYTES);
+  return sealInPlace(key, value);
+}
+
+/** As `seal` for a content that was written with `CHECKSUM_BYTES` bytes in front of it. */
+export function sealInPlace(key: Uint8Array, value: Uint8Array): Uint8Array {
+  view(value).setUint32(0, crc32(value.subarray(CHECKSUM_BYTES), crc32(key)));
   return value;
 }
 
