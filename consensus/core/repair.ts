@@ -23,19 +23,20 @@ export function onSession(state: CoreState, index: ReplicaIndex, open: boolean):
 
 /** Writes again where nothing has moved for too long. */
 export function runRepairs(state: CoreState): void {
+  const stuck = isDue(
+    state,
+    state.repair,
+    isWaiting(state),
+    state.executed.slot,
+    state.appliedSlot,
+  );
   forOpenPeers(state, (peer, index) => {
-    if (
-      !isDue(state, peer.repair, lags(state, peer), peer.appliedSlot, heldOfOwn(state, peer).seq)
-    ) {
-      return;
-    }
-    state.effects.push({ kind: 'rewrite-cells', to: index });
-    sendOwnBatches(state, peer, index);
+    const reported = heldOfOwn(state, peer).seq;
+    const behind = isDue(state, peer.repair, lags(state, peer), peer.appliedSlot, reported);
+    if (stuck || behind) state.effects.push({ kind: 'rewrite-cells', to: index });
+    if (behind) sendOwnBatches(state, peer, index);
   });
-  const waiting = isWaiting(state);
-  if (!isDue(state, state.repair, waiting, state.executed.slot, state.appliedSlot)) return;
-  forOpenPeers(state, (_peer, to) => state.effects.push({ kind: 'rewrite-cells', to }));
-  repeatPrepares(state);
+  if (stuck) repeatPrepares(state);
 }
 
 export function nextRepairMs(state: CoreState): number {

@@ -1,0 +1,40 @@
+/** Real cryptography for tests: SHA-256 and Ed25519 of node:crypto, keys from fixed seeds. */
+import { createHash, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
+import type { CoreCrypto } from '../../../consensus/core/index.ts';
+
+/** DER prefix of an Ed25519 private key in PKCS #8 (RFC 8410, section 7); the 32-byte seed follows. */
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
+
+function keyPair(replica: number) {
+  const seed = createHash('sha256').update(`test replica ${replica}`).digest();
+  const key = Buffer.concat([PKCS8_PREFIX, seed]);
+  const privateKey = createPrivateKey({ key, format: 'der', type: 'pkcs8' });
+  return { privateKey, publicKey: createPublicKey(privateKey) };
+}
+
+const KEYS = Array.from({ length: 10 }, (_, replica) => keyPair(replica));
+
+export interface CountingCrypto extends CoreCrypto {
+  readonly counts: { signed: number; verified: number };
+}
+
+export function testCrypto(self: number): CountingCrypto {
+  const counts = { signed: 0, verified: 0 };
+  return {
+    counts,
+    sha256(...parts) {
+      const hash = createHash('sha256');
+      for (const part of parts) hash.update(part);
+      return hash.digest();
+    },
+    sign(message) {
+      counts.signed++;
+      return sign(null, message, KEYS[self]!.privateKey);
+    },
+    verify(signer, message, signature) {
+      counts.verified++;
+      return verify(null, message, KEYS[signer]!.publicKey, signature);
+    },
+    incarnation: (replica) => new Uint8Array(8).fill(replica + 1),
+  };
+}
