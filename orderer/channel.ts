@@ -15,7 +15,7 @@ import { Bootstrap } from '../rdma/bootstrap.ts';
 import type { StoredBlock } from './chain/sequencer.ts';
 import type { EnvelopeChecker } from './envelope/index.ts';
 import { refusal } from './errors.ts';
-import { ORDERER_LIMITS } from './limits.ts';
+import { ENVELOPE_FRAMING_BYTES_MAX, ORDERER_LIMITS } from './limits.ts';
 import type { Log } from './log.ts';
 import { Run, type RunOptions, readRunBase } from './run.ts';
 import type {
@@ -88,7 +88,7 @@ export class ChannelOrderer implements ChannelService {
     this.#options = options;
     this.#dependencies = dependencies;
     this.channel = options.channel;
-    this.envelopeBytesMax = options.batchSize.absoluteMaxBytes;
+    this.envelopeBytesMax = options.batchSize.absoluteMaxBytes + ENVELOPE_FRAMING_BYTES_MAX;
     this.gateway = dependencies.gateway;
     this.#startup = new StartupSync(
       {
@@ -142,6 +142,8 @@ export class ChannelOrderer implements ChannelService {
 
   async stop(): Promise<void> {
     this.#stopping = true;
+    // The run closes all sessions at once; links that end meanwhile concern nobody any more.
+    this.#bootstrap = undefined;
     await this.#startup.close();
     await this.#run?.stop();
     this.#waiters.abandon();

@@ -133,11 +133,9 @@ export class Replica implements OrderingService {
         log: this.#log,
         handlers: {
           onUp: (peer, info) => {
-            this.#log.info({ peer }, 'link up');
             for (const channel of this.#channels.values()) channel.onLinkUp(peer, info);
           },
-          onDown: (peer, reason) => {
-            this.#log.info({ peer, reason }, 'link down');
+          onDown: (peer) => {
             for (const channel of this.#channels.values()) channel.onLinkDown(peer);
           },
           onFrame: (peer, topic, body) => this.#onFrame(peer, topic, body),

@@ -274,7 +274,6 @@ export class Run {
   }
 
   #onSession(peer: number, open: boolean): void {
-    this.#dependencies.log.info({ peer, open }, open ? 'session open' : 'session closed');
     if (open) this.#certifier.requestMissing(peer);
   }
 

@@ -98,7 +98,7 @@ export interface ChannelHealth {
 
 export interface ChannelService {
   readonly channel: string;
-  /** Largest envelope accepted, bytes (AbsoluteMaxBytes). */
+  /** Largest envelope accepted, bytes: AbsoluteMaxBytes counts payload and signature, their framing comes on top. */
   readonly envelopeBytesMax: number;
   info(): ChannelInfo;
   health(): ChannelHealth;

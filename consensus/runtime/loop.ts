@@ -276,7 +276,7 @@ export class ConsensusLoop {
     const nowMs = clockMs();
     let untilMs = Math.min(this.#core.nextTickMs(), nowMs + WAIT_MS_MAX);
     if (this.#activeSinceStatus) untilMs = Math.min(untilMs, this.#statusAtMs + STATUS_EVERY_MS);
-    return Math.max(0, (untilMs - nowMs) * 1_000);
+    return Math.max(0, Math.ceil((untilMs - nowMs) * 1_000));
   }
 }
 

@@ -8,7 +8,7 @@
  */
 import type { BlockCutter } from '../cutter/index.ts';
 import type { Deduplicator } from '../dedupe/index.ts';
-import type { CheckedTransaction } from '../envelope/index.ts';
+import { type CheckedTransaction, isWithinValidity } from '../envelope/index.ts';
 import type { BlockBuilder, CutBlock } from './block-builder.ts';
 
 /** A decided slot with its transactions in order. */
@@ -90,7 +90,7 @@ export class DeliverySequencer {
     const { onDropped } = this.#dependencies;
     const live: CheckedTransaction[] = [];
     for (const transaction of slot.transactions) {
-      if (slot.timeMs >= transaction.notBeforeMs && slot.timeMs <= transaction.notAfterMs) {
+      if (isWithinValidity(transaction, slot.timeMs)) {
         live.push(transaction);
       } else {
         onDropped(transaction, 'expired');

@@ -22,6 +22,8 @@ export interface LoadResult {
   readonly latenciesMs: Float64Array;
   /** Answers and connection errors that were tried again. */
   readonly retries: number;
+  /** Of every receipt, in no order. */
+  readonly txIds: readonly string[];
 }
 
 /** Status codes that say "again": the rest of the errors would be a finding. */
@@ -35,6 +37,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   let next = 0;
   let done = 0;
   let retries = 0;
+  const txIds: string[] = [];
   const startedMs = performance.now();
   const lane = async (client: number): Promise<void> => {
     while (next < options.envelopes.length) {
@@ -42,7 +45,9 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
       const envelope = options.envelopes[index];
       if (envelope === undefined) return;
       const sentMs = performance.now();
-      retries += await submitUntilCommitted(options, agent, client, envelope);
+      const receipt = await submitUntilCommitted(options, agent, client, envelope);
+      retries += receipt.attempts;
+      txIds.push(receipt.txId);
       latencies[index] = performance.now() - sentMs;
       options.onCommitted?.(++done);
     }
@@ -56,11 +61,8 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   } finally {
     agent.destroy();
   }
-  return {
-    seconds: (performance.now() - startedMs) / 1_000,
-    latenciesMs: latencies.sort(),
-    retries,
-  };
+  const seconds = (performance.now() - startedMs) / 1_000;
+  return { seconds, latenciesMs: latencies.sort(), retries, txIds };
 }
 
 async function submitUntilCommitted(
@@ -68,19 +70,24 @@ async function submitUntilCommitted(
   agent: Agent,
   client: number,
   envelope: Uint8Array,
-): Promise<number> {
+): Promise<{ attempts: number; txId: string }> {
+  let last = '';
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const url = options.urls[(client + attempt) % options.urls.length] ?? '';
     const answer = await post(agent, url, options.channel, envelope);
-    if (answer.status === 200) return attempt;
+    if (answer.status === 200) {
+      const { txId } = JSON.parse(answer.body) as { txId: string };
+      return { attempts: attempt, txId };
+    }
     if (answer.status !== undefined && !RETRYABLE.has(answer.status)) {
       throw new Error(
         `${url} answered ${answer.status}, which a client cannot retry: ${answer.body}`,
       );
     }
+    last = `${url}: ${answer.status ?? 'no answer'} ${answer.body}`;
     await new Promise((resolve) => setTimeout(resolve, 20 * Math.min(attempt + 1, 10)));
   }
-  throw new Error(`a transaction was not committed in ${ATTEMPTS_MAX} attempts`);
+  throw new Error(`a transaction was not committed in ${ATTEMPTS_MAX} attempts; last: ${last}`);
 }
 
 function post(

@@ -1,0 +1,66 @@
+/**
+ * The long load test (`npm run test:load`): 20,000 transactions with four replicas, again with one killed in
+ * the middle, and what an idle network costs. Prints figures; asserts what must hold at any speed.
+ */
+import { expect } from 'chai';
+import { TestNetwork } from '../support/network.ts';
+import { cpuSeconds } from '../support/process-stats.ts';
+import { audit, describeResult, runScenario, type ScenarioOptions } from './scenario.ts';
+
+const TRANSACTIONS = Number(process.env.SLUICE_LOAD_TRANSACTIONS ?? 20_000);
+const IN_FLIGHT = Number(process.env.SLUICE_LOAD_IN_FLIGHT ?? 16);
+const IDLE_SECONDS = 10;
+const RESIDENT_BYTES_MAX = 150 * 2 ** 20;
+
+const load: ScenarioOptions = {
+  transactions: TRANSACTIONS,
+  payloadBytes: 256,
+  clients: 8,
+  inFlight: IN_FLIGHT,
+};
+
+describe('load', function () {
+  this.timeout(900_000);
+  let network: TestNetwork;
+
+  beforeEach(async () => {
+    network = await TestNetwork.create();
+    await network.start();
+  });
+
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') console.log(network.logs());
+    await network.destroy();
+  });
+
+  it('costs next to nothing when idle', async () => {
+    const used = (): number =>
+      network.created.replicas.reduce(
+        (sum, { number }) => sum + cpuSeconds(network.process(number).pid),
+        0,
+      );
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    const before = used();
+    await new Promise((resolve) => setTimeout(resolve, IDLE_SECONDS * 1_000));
+    const share = (used() - before) / IDLE_SECONDS;
+    console.log(`idle: four replicas together use ${(100 * share).toFixed(1)} % of a core`);
+    expect(share).to.be.below(0.05);
+  });
+
+  it('orders each transaction once, the same at four replicas', async () => {
+    const result = await runScenario(network, load);
+    console.log(describeResult('four replicas', load, result));
+    expect(new Set(result.txIds).size).to.equal(load.transactions);
+    console.log(JSON.stringify(await audit(network.urls.map((at) => ({ kind: 'url', at })))));
+    for (const bytes of result.residentBytesPeak) expect(bytes).to.be.below(RESIDENT_BYTES_MAX);
+  });
+
+  it('loses nothing when a replica is killed under load', async () => {
+    const options = { ...load, kill: 3 };
+    const result = await runScenario(network, options);
+    console.log(describeResult('replica 3 killed in the middle', options, result));
+    expect(new Set(result.txIds).size).to.equal(load.transactions);
+    const alive = network.urls.filter((_, index) => index !== 2);
+    console.log(JSON.stringify(await audit(alive.map((at) => ({ kind: 'url', at })))));
+  });
+});

@@ -1,0 +1,96 @@
+/** The load scenario: pre-signed transactions from concurrent clients, optionally a replica killed in mid-load. */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { createGateway } from '../../orderer/gateway.ts';
+import type { TestNetwork } from '../support/network.ts';
+import { residentBytes } from '../support/process-stats.ts';
+import { type LoadResult, quantile, runLoad } from './driver.ts';
+
+export interface ScenarioOptions {
+  readonly transactions: number;
+  readonly payloadBytes: number;
+  readonly clients: number;
+  readonly inFlight: number;
+  /** kill -9 this replica when half of the transactions are certified. */
+  readonly kill?: number;
+}
+
+export interface ScenarioResult extends LoadResult {
+  /** Peak resident memory of each replica that lived to the end, bytes. */
+  readonly residentBytesPeak: readonly number[];
+}
+
+export async function runScenario(
+  network: TestNetwork,
+  options: ScenarioOptions,
+): Promise<ScenarioResult> {
+  const { envelopes } = presign(network, options);
+  let killed = false;
+  const result = await runLoad({
+    urls: network.urls,
+    channel: 'main',
+    envelopes,
+    clients: options.clients,
+    inFlight: options.inFlight,
+    onCommitted: (done) => {
+      if (options.kill === undefined || killed || done < options.transactions / 2) return;
+      killed = true;
+      network.process(options.kill).kill('SIGKILL');
+    },
+  });
+  const alive = network.created.replicas.filter(({ number }) => number !== options.kill);
+  return {
+    ...result,
+    residentBytesPeak: alive.map(({ number }) => residentBytes(network.process(number).pid).peak),
+  };
+}
+
+/** Signed with the network's user key on libsodium: signing is not what is measured. */
+function presign(network: TestNetwork, options: ScenarioOptions): { envelopes: Uint8Array[] } {
+  const { mspId, certificateFile, keyFile } = network.created.user;
+  const signer = createGateway({
+    channel: 'main',
+    mspId,
+    certificatePem: readFileSync(certificateFile, 'utf8'),
+    privateKeyPem: readFileSync(keyFile, 'utf8'),
+  });
+  const envelopes = Array.from({ length: options.transactions }, (_, i) => {
+    const data = new Uint8Array(options.payloadBytes).fill(i & 0xff);
+    new DataView(data.buffer).setUint32(0, i);
+    return signer.wrap(data);
+  });
+  return { envelopes };
+}
+
+export interface AuditSource {
+  readonly kind: 'url' | 'data';
+  readonly at: string;
+}
+
+/** Runs `sluice verify` over the sources; throws with its output unless every chain is good and the same. */
+export async function audit(sources: readonly AuditSource[]): Promise<AuditResult> {
+  const sluice = fileURLToPath(new URL('../../scripts/sluice.js', import.meta.url));
+  const args = sources.flatMap(({ kind, at }) => [`--${kind}`, at]);
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [sluice, 'verify', '--json', ...args],
+    { maxBuffer: 64 * 1024 * 1024 },
+  );
+  return JSON.parse(stdout) as AuditResult;
+}
+
+export interface AuditResult {
+  readonly [key: string]: unknown;
+}
+
+export function describeResult(name: string, options: ScenarioOptions, r: ScenarioResult): string {
+  const mib = r.residentBytesPeak.map((bytes) => (bytes / 2 ** 20).toFixed(0)).join(', ');
+  const ms = (q: number): string => quantile(r.latenciesMs, q).toFixed(1);
+  return (
+    `${name}: ${options.transactions} x ${options.payloadBytes} B, ${options.clients} clients x ` +
+    `${options.inFlight} in flight: ${(options.transactions / r.seconds).toFixed(0)} tx/s, submit to ` +
+    `certified block p50 ${ms(0.5)} ms, p99 ${ms(0.99)} ms, ${r.retries} retries, peak resident ${mib} MiB`
+  );
+}
