@@ -89,6 +89,8 @@ interface PeerSlot {
   holder: Session | undefined;
   /** A transport call is under way. */
   busy: boolean;
+  /** Settles when the calls that were under way, and those that followed from them, are done. */
+  calls: Promise<void>;
 }
 
 const MAP_TIMEOUT_MS = 10_000;
@@ -128,7 +130,7 @@ export class Bootstrap {
       confirmed: false,
       timer: undefined,
     };
-    void this.#pump(peer, slot);
+    this.#pump(peer, slot);
   }
 
   onLinkDown(peer: ReplicaIndex, reason = 'link_down'): void {
@@ -176,7 +178,7 @@ export class Bootstrap {
   async close(): Promise<void> {
     const closing = [...this.#peers].map(([peer, slot]) => {
       this.#end(peer, 'shutting_down');
-      return this.#idle(slot);
+      return slot.calls;
     });
     await Promise.all(closing);
   }
@@ -218,13 +220,17 @@ export class Bootstrap {
 
   #step(peer: ReplicaIndex, session: Session, step: Step): void {
     session.steps.push(step);
-    void this.#pump(peer, this.#slot(peer));
+    this.#pump(peer, this.#slot(peer));
+  }
+
+  #pump(peer: ReplicaIndex, slot: PeerSlot): void {
+    if (slot.busy) return;
+    slot.busy = true;
+    slot.calls = this.#drain(peer, slot);
   }
 
   /** Makes the transport calls of a peer one after the other; never rejects. */
-  async #pump(peer: ReplicaIndex, slot: PeerSlot): Promise<void> {
-    if (slot.busy) return;
-    slot.busy = true;
+  async #drain(peer: ReplicaIndex, slot: PeerSlot): Promise<void> {
     for (;;) {
       const { holder, session } = slot;
       if (holder !== undefined && holder !== session) {
@@ -309,18 +315,14 @@ export class Bootstrap {
     if (slot.session === undefined) return;
     clearTimeout(slot.session.timer);
     slot.session = undefined;
-    void this.#pump(peer, slot);
+    this.#pump(peer, slot);
     this.#dependencies.onClosed?.(peer, reason);
-  }
-
-  async #idle(slot: PeerSlot): Promise<void> {
-    while (slot.busy) await new Promise((resolve) => setTimeout(resolve, 1));
   }
 
   #slot(peer: ReplicaIndex): PeerSlot {
     let slot = this.#peers.get(peer);
     if (slot === undefined) {
-      slot = { session: undefined, holder: undefined, busy: false };
+      slot = { session: undefined, holder: undefined, busy: false, calls: Promise.resolve() };
       this.#peers.set(peer, slot);
     }
     return slot;

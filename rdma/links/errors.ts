@@ -35,6 +35,7 @@ export const REFUSAL_CODES = [
   'frame_too_large',
   'hello_timeout',
   'link_exists',
+  'too_often',
   'silent',
   'replaced',
   'handler_failed',

@@ -20,6 +20,8 @@ export interface LinkLimits {
   readonly pendingGraceMs: number;
   /** How long a refused connection may take to read why. */
   readonly refusalLingerMs: number;
+  /** Least time between two links of a peer that dials us. */
+  readonly linkIntervalMinMs: number;
   readonly pingIntervalMs: number;
   /** A link that was silent for longer is dead. */
   readonly silenceMaxMs: number;
@@ -41,6 +43,7 @@ export const LINK_LIMITS: LinkLimits = {
   pendingPerHostMax: 16,
   pendingGraceMs: 250,
   refusalLingerMs: 500,
+  linkIntervalMinMs: 200,
   pingIntervalMs: 1_000,
   silenceMaxMs: 5_000,
   suspectMs: 2_500,

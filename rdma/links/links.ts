@@ -13,8 +13,11 @@
  *   dead (a half-open socket after a cut cable); replace.
  * - same incarnation, old one lively: refuse (`link_exists`). Replacing would let a confused peer tear sessions down
  *   at the rate of its dials; if the old one is in truth dead, it becomes suspect well before the back-off's end.
+ *
+ * Whoever dials us gets at most one link per `linkIntervalMinMs`: each one costs a transport session, and a faulty
+ * peer may dial as fast as it likes under ever new incarnations.
  */
-import { createSecureContext, type SecureContextOptions, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { Acceptor, type Inbound } from './acceptor.ts';
 import { checkPeerCertificate, type PinnedCertificates, pinCertificates } from './certificates.ts';
 import { type ConnectionEnd, LinkConnection } from './connection.ts';
@@ -23,35 +26,10 @@ import { LinkError, type Refusal, refusal } from './errors.ts';
 import { encodeHello, type Hello, LINK_PROTOCOL_VERSION } from './frames.ts';
 import { type LinkLimits, linkLimits } from './limits.ts';
 import { type LinkLog, StrangerLog } from './log.ts';
+import { checkOptions, contextOf, type LinkOptions, tlsOptions } from './options.ts';
 import { LINK_TOPICS } from './topics.ts';
 
-export interface LinkPeer {
-  readonly index: number;
-  readonly host: string;
-  readonly port: number;
-  /** The exact certificate accepted from that peer when it dials us. */
-  readonly clientTlsPem: string;
-  /** The exact certificate accepted from that peer when we dial it. */
-  readonly serverTlsPem: string;
-}
-
-export interface LinkOptions {
-  readonly self: number;
-  readonly listenHost: string;
-  /** 0: any free port (tests). */
-  readonly listenPort: number;
-  /** All but self. */
-  readonly peers: readonly LinkPeer[];
-  readonly tlsCertPem: string;
-  readonly tlsKeyPem: string;
-  /** At least one; the system's CAs are never trusted. */
-  readonly caPem: readonly string[];
-  /** Decimal u64 that this process drew at start. */
-  readonly incarnation: string;
-  /** Both sides must agree; hash of the genesis block, say. */
-  readonly networkId: string;
-  readonly limits?: Partial<LinkLimits>;
-}
+export type { LinkOptions, LinkPeer } from './options.ts';
 
 export interface LinkUp {
   /** 32 bytes, the same at both ends, different for each connection. */
@@ -100,6 +78,8 @@ export class PeerLinks {
   readonly #sockets = new Set<TLSSocket>();
   /** Last reason logged for a failing dial, per peer: a peer that is away is one line, not one a second. */
   readonly #dialTrouble = new Map<number, string>();
+  /** When each peer that dials us last got a link. */
+  readonly #lastInboundMs = new Map<number, number>();
   #state: 'idle' | 'running' | 'closed' = 'idle';
   #ticker: NodeJS.Timeout | undefined;
   #lastTickMs = 0;
@@ -214,6 +194,7 @@ export class PeerLinks {
         }
         connection.sendHello(this.#hello);
         inbound.admitted();
+        this.#lastInboundMs.set(check.index, performance.now());
         this.#establish(check.index, connection, hello);
       },
       peer: check.kind === 'peer' ? check.index : undefined,
@@ -291,6 +272,10 @@ export class PeerLinks {
         'wrong_direction',
         'the replica with the higher index dials; do not dial here',
       );
+    }
+    const sinceMs = performance.now() - (this.#lastInboundMs.get(peer) ?? Number.NEGATIVE_INFINITY);
+    if (sinceMs < this.#limits.linkIntervalMinMs) {
+      return refusal('too_often', 'the last link is too recent; dial with back-off');
     }
     return this.#judgeSecond(peer, hello);
   }
@@ -380,48 +365,5 @@ export class PeerLinks {
         connection.refuse(refusal('silent', 'nothing was heard for too long'));
       } else connection.ping();
     }
-  }
-}
-
-function checkOptions(options: LinkOptions): void {
-  const indices = [options.self, ...options.peers.map(({ index }) => index)];
-  for (const index of indices) {
-    if (!Number.isInteger(index) || index < 0 || index > 0xffff) {
-      throw new LinkError('bad_options', `index ${index} is not a replica index (0 to 65535)`);
-    }
-  }
-  if (new Set(indices).size !== indices.length) {
-    throw new LinkError('bad_options', 'self and peers must have different indices');
-  }
-  for (const port of [options.listenPort, ...options.peers.map((peer) => peer.port)]) {
-    if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
-      throw new LinkError('bad_options', `port ${port} is not a TCP port`);
-    }
-  }
-  // Without this Node would fall back to the CAs that it ships.
-  if (options.caPem.length === 0) {
-    throw new LinkError(
-      'bad_options',
-      'caPem is empty; give the CAs of the replicas TLS certificates',
-    );
-  }
-}
-
-function tlsOptions(options: LinkOptions): SecureContextOptions {
-  return {
-    cert: options.tlsCertPem,
-    key: options.tlsKeyPem,
-    ca: [...options.caPem],
-    minVersion: 'TLSv1.3',
-    maxVersion: 'TLSv1.3',
-  };
-}
-
-function contextOf(tls: SecureContextOptions): ReturnType<typeof createSecureContext> {
-  try {
-    return createSecureContext(tls);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new LinkError('bad_options', `tlsCertPem, tlsKeyPem or caPem cannot be used: ${why}`);
   }
 }

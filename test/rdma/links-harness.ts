@@ -17,6 +17,7 @@ export const TEST_LIMITS: Partial<LinkLimits> = {
   helloTimeoutMs: 1_000,
   pendingGraceMs: 50,
   refusalLingerMs: 200,
+  linkIntervalMinMs: 1,
   backoffMinMs: 10,
   backoffMaxMs: 80,
 };

@@ -125,6 +125,23 @@ describe('links: the mesh', () => {
     expect(at(a).downs).to.deep.equal([]);
   });
 
+  it('gives a peer that dials in a loop one link per interval', async () => {
+    const acceptor = testLinks(network, a, { limits: { linkIntervalMinMs: 60_000 } });
+    nodes = [acceptor];
+    acceptor.port = (await acceptor.links.listen()).port;
+    const tls = network.replicas[b]?.tls;
+    const first = await rawPeer(acceptor.port, network.tlsCa.certPem, tls);
+    first.socket.write(hello(b, '1'));
+    await until('the first is up', () => acceptor.ups.length === 1);
+    for (const incarnation of ['2', '3']) {
+      const next = await rawPeer(acceptor.port, network.tlsCa.certPem, tls);
+      next.socket.write(hello(b, incarnation));
+      await until('the next is refused', () => next.refusal() === 'too_often' && next.closed);
+    }
+    expect(acceptor.links.state(b)).to.equal('up');
+    first.socket.destroy();
+  });
+
   it('notices half-open sockets at both ends and dials again', async () => {
     const acceptor = testLinks(network, a);
     const dialer = testLinks(network, b);
