@@ -21,12 +21,18 @@ export interface FrameLease {
 }
 
 export interface BlockFrames {
-  /** Undefined when the block is not certified here. May wait until other clients took theirs. */
+  /**
+   * Undefined when the block is not certified here. May wait until other clients took theirs; so that nobody can make the others
+   * wait for long, `onRevoke` then asks who has held a lease for `framePressedMsMax` to give up (it still releases).
+   */
   acquire(
     channel: ChannelService,
     number: number,
     format: FrameFormat,
+    onRevoke: () => void,
   ): Promise<FrameLease | undefined>;
+  /** True while no further block may be loaded because too many bytes are on lease. */
+  readonly pressed: boolean;
   /** Bytes on lease, each frame counted once. */
   readonly inFlightBytes: number;
   /** Bytes kept for the next client. */
@@ -40,19 +46,49 @@ interface Entry {
 }
 
 export function createBlockFrames(
-  limits: Pick<ApiLimits, 'frameBytesInFlightMax' | 'frameCacheBytesMax' | 'frameLoadsMax'>,
+  limits: Pick<
+    ApiLimits,
+    'frameBytesInFlightMax' | 'frameCacheBytesMax' | 'frameLoadsMax' | 'framePressedMsMax'
+  >,
 ): BlockFrames {
   const renderJson = createBlockJsonRenderer();
   /** In order of last use. Entries without users are the cache. */
   const entries = new Map<string, Entry>();
   const loading = new Map<string, Promise<Entry | undefined>>();
   const admission: (() => void)[] = [];
+  /** In order of age. */
+  const leases = new Set<{ readonly sinceMs: number; readonly onRevoke: () => void }>();
+  let pressureTimer: NodeJS.Timeout | undefined;
   let loads = 0;
   let inFlightBytes = 0;
   let cachedBytes = 0;
 
   function mayLoad(): boolean {
-    return loads < limits.frameLoadsMax && inFlightBytes < limits.frameBytesInFlightMax;
+    return loads < limits.frameLoadsMax && !isPressed();
+  }
+
+  function isPressed(): boolean {
+    return inFlightBytes >= limits.frameBytesInFlightMax;
+  }
+
+  function waitForAdmission(): Promise<void> {
+    pressureTimer ??= setInterval(relievePressure, limits.framePressedMsMax / 4);
+    return new Promise((resolve) => admission.push(resolve));
+  }
+
+  function relievePressure(): void {
+    if (admission.length === 0) {
+      clearInterval(pressureTimer);
+      pressureTimer = undefined;
+      return;
+    }
+    if (!isPressed()) return;
+    const oldMs = performance.now() - limits.framePressedMsMax;
+    for (const lease of leases) {
+      if (lease.sinceMs > oldMs) return;
+      leases.delete(lease);
+      lease.onRevoke();
+    }
   }
 
   function admitNext(): void {
@@ -66,7 +102,7 @@ export function createBlockFrames(
     format: FrameFormat,
   ): Promise<Entry | undefined> {
     while (!mayLoad()) {
-      await new Promise<void>((resolve) => admission.push(resolve));
+      await waitForAdmission();
     }
     loads += 1;
     try {
@@ -85,7 +121,7 @@ export function createBlockFrames(
     }
   }
 
-  function lease(key: string, entry: Entry): FrameLease {
+  function lease(key: string, entry: Entry, onRevoke: () => void): FrameLease {
     if (entry.users === 0) {
       inFlightBytes += entry.bytes.length;
       cachedBytes -= entry.bytes.length;
@@ -94,12 +130,15 @@ export function createBlockFrames(
     entries.delete(key);
     entries.set(key, entry);
     let released = false;
+    const held = { sinceMs: performance.now(), onRevoke };
+    leases.add(held);
     return {
       bytes: entry.bytes,
       etag: entry.etag,
       release() {
         if (released) return;
         released = true;
+        leases.delete(held);
         giveBack(entry);
       },
     };
@@ -125,11 +164,11 @@ export function createBlockFrames(
   }
 
   return {
-    async acquire(channel, number, format) {
+    async acquire(channel, number, format, onRevoke) {
       const key = `${channel.channel}/${number}/${format}`;
       const known = entries.get(key);
       if (known !== undefined) {
-        return lease(key, known);
+        return lease(key, known, onRevoke);
       }
       let pending = loading.get(key);
       if (pending === undefined) {
@@ -137,7 +176,11 @@ export function createBlockFrames(
         loading.set(key, pending);
       }
       const entry = await pending;
-      return entry === undefined ? undefined : lease(key, entries.get(key) ?? revive(key, entry));
+      if (entry === undefined) return undefined;
+      return lease(key, entries.get(key) ?? revive(key, entry), onRevoke);
+    },
+    get pressed() {
+      return isPressed();
     },
     get inFlightBytes() {
       return inFlightBytes;

@@ -43,6 +43,8 @@ export interface ApiLimits {
   readonly deliverLingerMs: number;
   /** Encoded blocks that are being sent, each counted once however many clients take it. */
   readonly frameBytesInFlightMax: number;
+  /** While others wait for room among those, who has held a block longer than this is dropped. */
+  readonly framePressedMsMax: number;
   /** Encoded blocks that are kept for the next client. */
   readonly frameCacheBytesMax: number;
   /** Blocks that are read and encoded at the same time. */
@@ -77,6 +79,7 @@ export const DEFAULT_LIMITS: ApiLimits = Object.freeze({
   deliverHeartbeatMs: 15_000,
   deliverLingerMs: 2_000,
   frameBytesInFlightMax: 32 * MIB,
+  framePressedMsMax: 1_000,
   frameCacheBytesMax: 4 * MIB,
   frameLoadsMax: 2,
   closeMsMax: 3_000,
@@ -97,6 +100,7 @@ export function resolveLimits(given: Partial<ApiLimits> = {}): ApiLimits {
   atMost(limits, 'headersMsMax', 'requestMsMax');
   atMost(limits, 'bulkBytesMax', 'bodyBytesInFlightMax');
   atMost(limits, 'bulkItemsMax', 'waitersMax');
+  atMost(limits, 'framePressedMsMax', 'deliverStallMsMax');
   return limits;
 }
 

@@ -1,7 +1,11 @@
 /** Every route as the OpenAPI document shows it. test/api/contract.test.ts compares this list with what the server serves. */
 import { type TSchema, Type } from 'typebox';
+import { DELIVER_URL } from './deliver/route.ts';
 import type { ErrorCode } from './errors.ts';
 import { FRAME_MEDIA_TYPE } from './framing.ts';
+import { BLOCK_URL, CHANNEL_URL, CHANNELS_URL } from './routes/channels.ts';
+import { HEALTH_URL, LIVE_URL, VERSION_URL } from './routes/health.ts';
+import { TRANSACTION_URL, TRANSACTIONS_URL } from './routes/transactions.ts';
 import {
   BlockParams,
   BlockQuery,
@@ -79,7 +83,7 @@ const SUBMIT_ERRORS: readonly ErrorCode[] = [
 
 const submit: RouteDescription = {
   method: 'POST',
-  url: '/v1/channels/:channel/transactions',
+  url: TRANSACTIONS_URL,
   tag: 'transactions',
   summary: 'Submit one transaction, or many.',
   description:
@@ -104,7 +108,7 @@ const submit: RouteDescription = {
 
 const transaction: RouteDescription = {
   method: 'GET',
-  url: '/v1/channels/:channel/transactions/:txId',
+  url: TRANSACTION_URL,
   tag: 'transactions',
   summary: 'Where a transaction is; with wait=commit its receipt.',
   params: TransactionParams,
@@ -125,7 +129,7 @@ const transaction: RouteDescription = {
 
 const channels: RouteDescription = {
   method: 'GET',
-  url: '/v1/channels',
+  url: CHANNELS_URL,
   tag: 'channels',
   summary: 'The channels of this replica.',
   responses: { 200: json('Channels.', ChannelsSchema) },
@@ -134,7 +138,7 @@ const channels: RouteDescription = {
 
 const channel: RouteDescription = {
   method: 'GET',
-  url: '/v1/channels/:channel',
+  url: CHANNEL_URL,
   tag: 'channels',
   summary: 'Height, tip, view, leader and peers of a channel.',
   params: ChannelParams,
@@ -144,7 +148,7 @@ const channel: RouteDescription = {
 
 const block: RouteDescription = {
   method: 'GET',
-  url: '/v1/channels/:channel/blocks/:number',
+  url: BLOCK_URL,
   tag: 'channels',
   summary: 'One block, readable or as its exact bytes.',
   params: BlockParams,
@@ -170,7 +174,7 @@ const block: RouteDescription = {
 
 const deliver: RouteDescription = {
   method: 'GET',
-  url: '/v1/channels/:channel/deliver',
+  url: DELIVER_URL,
   tag: 'channels',
   summary: 'Blocks in order, as a stream.',
   description:
@@ -205,7 +209,7 @@ const deliver: RouteDescription = {
 
 const health: RouteDescription = {
   method: 'GET',
-  url: '/healthz',
+  url: HEALTH_URL,
   tag: 'operation',
   summary: '200 only when every channel of this replica can order.',
   responses: { 200: json('Healthy.', HealthSchema) },
@@ -214,7 +218,7 @@ const health: RouteDescription = {
 
 const live: RouteDescription = {
   method: 'GET',
-  url: '/livez',
+  url: LIVE_URL,
   tag: 'operation',
   summary: '200 as long as the process answers.',
   responses: { 200: json('Alive.', LiveSchema) },
@@ -223,7 +227,7 @@ const live: RouteDescription = {
 
 const version: RouteDescription = {
   method: 'GET',
-  url: '/version',
+  url: VERSION_URL,
   tag: 'operation',
   summary: 'Version of Sluice, of this API and of Node.',
   responses: { 200: json('Version.', VersionSchema) },

@@ -1,5 +1,6 @@
 /** Puts the API together and runs it. */
 import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import websocket from '@fastify/websocket';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { OrderingService } from '../orderer/service.ts';
@@ -69,6 +70,8 @@ const CLOSE_SWEEP_MS = 50;
 export async function startApi(options: ApiOptions, dependencies: ApiDependencies): Promise<Api> {
   const limits = resolveLimits(options.limits);
   const closing = new AbortController();
+  // Every stream listens; their number has a limit of its own.
+  setMaxListeners(0, closing.signal);
   const context: ApiContext = {
     ...dependencies,
     limits,

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { ChannelService, Receipt } from '../orderer/service.ts';
+import { onConnectionEnd } from './connection-end.ts';
 import { ApiError } from './errors.ts';
 import type { ApiLimits } from './limits.ts';
 import { invalid, type Query, readChoice, readNumber } from './parameters.ts';
@@ -27,21 +28,6 @@ export interface CommitWaiters {
 export function createCommitWaiters(limits: Pick<ApiLimits, 'waitersMax'>): CommitWaiters {
   let places = 0;
   const waiting = new Set<AbortController>();
-  /** One close listener a socket, however many pipelined requests wait on it. */
-  const bySocket = new WeakMap<Socket, Set<AbortController>>();
-
-  function controllersOf(socket: Socket): Set<AbortController> {
-    let controllers = bySocket.get(socket);
-    if (controllers === undefined) {
-      const created = new Set<AbortController>();
-      controllers = created;
-      bySocket.set(socket, created);
-      socket.once('close', () => {
-        for (const controller of created) controller.abort();
-      });
-    }
-    return controllers;
-  }
 
   return {
     reserve(count) {
@@ -54,19 +40,15 @@ export function createCommitWaiters(limits: Pick<ApiLimits, 'waitersMax'>): Comm
       places -= count;
     },
     async wait(channel, txId, timeoutMs, socket) {
-      if (socket.destroyed) {
-        return undefined;
-      }
       const controller = new AbortController();
-      const controllers = controllersOf(socket);
-      controllers.add(controller);
+      const forget = onConnectionEnd(socket, () => controller.abort());
       waiting.add(controller);
       const timer = setTimeout(() => controller.abort(), timeoutMs);
       try {
         return await channel.committed(txId, controller.signal);
       } finally {
         clearTimeout(timer);
-        controllers.delete(controller);
+        forget();
         waiting.delete(controller);
       }
     },

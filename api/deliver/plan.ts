@@ -43,8 +43,9 @@ export function readDeliverPlan(
   const query = readQuery(rawQuery, PARAMETERS);
   const format = readChoice('format', query.format, ['json', 'protobuf']);
   const media = isWebSocket ? 'websocket' : mediaOf(headers.accept, format);
-  const { height } = channel.info();
   const follow = readFlag('follow', query.follow);
+  const raw = readFlag('raw', query.raw);
+  const { height } = channel.info();
   const lastSeen = readLastEventId(headers['last-event-id'], media);
   const from = lastSeen ?? resolve(readBlockReference('from', query.from ?? 'newest'), height);
   const to = readEnd(query.to, follow, height);
@@ -57,7 +58,6 @@ export function readDeliverPlan(
     throw blockNotReady(missing, height);
   }
   const protobuf = media === FRAME_MEDIA_TYPE || (media === 'websocket' && format === 'protobuf');
-  const raw = readFlag('raw', query.raw);
   return { media, from, to, format: protobuf ? 'protobuf' : raw ? 'json-raw' : 'json' };
 }
 

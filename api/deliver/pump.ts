@@ -54,6 +54,11 @@ async function run(
   const { channel, frames, sink, waker, limits, closing } = deps;
   let next = plan.from;
   let deadlineMs = 0;
+  let revoked = false;
+  const onRevoke = (): void => {
+    revoked = true;
+    waker.wake();
+  };
   const say = (error: ApiError): StreamEnd => {
     sink.end(errorBody(error, deps.requestId));
     return error.code;
@@ -65,7 +70,7 @@ async function run(
     if (closing.aborted) return say(new ApiError('shutting_down', { details: { next } }));
     if (!sink.ready) {
       const leftMs = deadlineMs - performance.now();
-      if (leftMs <= 0) return say(tooSlow(next - 1));
+      if (leftMs <= 0 || revoked) return say(tooSlow(next));
       await waker.sleep(leftMs);
       continue;
     }
@@ -80,7 +85,7 @@ async function run(
       }
       continue;
     }
-    const lease = await frames.acquire(channel, next, plan.format);
+    const lease = await frames.acquire(channel, next, plan.format, onRevoke);
     if (lease !== undefined && sink.closed) {
       lease.release();
       return 'left';
@@ -99,7 +104,7 @@ function allowedMs(bytes: number, limits: ApiLimits): number {
   return limits.deliverStallMsMax + (1000 * bytes) / limits.deliverBytesPerSecondMin;
 }
 
-/** The block in flight may be half sent, so that is the one to resume from. */
+/** Who gets to read this has read all blocks before it. */
 function tooSlow(next: number): ApiError {
   return new ApiError('stream_too_slow', { details: { next } });
 }

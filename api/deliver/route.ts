@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { ChannelService } from '../../orderer/service.ts';
+import { onConnectionEnd } from '../connection-end.ts';
 import { type ApiContext, channelOf } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { isOwnOrAllowedOrigin } from '../origins.ts';
@@ -11,6 +12,8 @@ import { createHttpSink, createWebSocketSink, type DeliverSink } from './sink.ts
 import { createWaker, type Waker } from './waker.ts';
 
 export const DELIVER_URL = '/v1/channels/:channel/deliver';
+/** Time for last words when other clients wait for the memory. */
+const PRESSED_LINGER_MS = 100;
 
 export interface DeliverStreams {
   readonly count: number;
@@ -59,7 +62,8 @@ export function registerDeliver(app: FastifyInstance, context: ApiContext): Deli
       sink.destroy();
     }
     // Who reads on has seen its last block leave; who was too slow gets a moment for the last words.
-    const lingerMs = end === 'complete' ? limits.deliverStallMsMax : limits.deliverLingerMs;
+    const wordsMs = context.frames.pressed ? PRESSED_LINGER_MS : limits.deliverLingerMs;
+    const lingerMs = end === 'complete' ? limits.deliverStallMsMax : wordsMs;
     const timer = setTimeout(() => sink.destroy(), lingerMs);
     await stream.finished;
     clearTimeout(timer);
@@ -104,7 +108,7 @@ export function registerDeliver(app: FastifyInstance, context: ApiContext): Deli
         reply.code(204).send();
         return;
       }
-      void serve(request, work, startHttp(reply, work.plan));
+      void serve(request, work, startHttp(request, reply, work.plan));
     },
     wsHandler: (socket, request) => {
       const work = take(request);
@@ -129,7 +133,7 @@ export function registerDeliver(app: FastifyInstance, context: ApiContext): Deli
   };
 }
 
-function startHttp(reply: FastifyReply, plan: DeliverPlan): Stream {
+function startHttp(request: FastifyRequest, reply: FastifyReply, plan: DeliverPlan): Stream {
   reply.hijack();
   const response = reply.raw;
   for (const [name, value] of Object.entries(reply.getHeaders())) {
@@ -147,9 +151,9 @@ function startHttp(reply: FastifyReply, plan: DeliverPlan): Stream {
   const waker = createWaker();
   const finished = new Promise<void>((resolve) => {
     response.once('finish', resolve);
-    response.once('close', resolve);
+    onConnectionEnd(request.raw.socket, resolve);
   });
-  const sink = createHttpSink(response, plan.media, { onChange: waker.wake });
+  const sink = createHttpSink(response, request.raw.socket, plan.media, { onChange: waker.wake });
   return { sink, waker, finished, fault: () => undefined };
 }
 

@@ -1,7 +1,9 @@
 /** The client's end of a deliver stream, whatever carries it. */
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { FrameLease } from '../block-frames.ts';
+import { onConnectionEnd } from '../connection-end.ts';
 import type { ErrorBody } from '../errors.ts';
 import { FRAME_MEDIA_TYPE, frameHeader } from '../framing.ts';
 import { type DeliverPlan, SSE } from './plan.ts';
@@ -83,16 +85,20 @@ function createLeases() {
 /** A stream inside an HTTP response whose head has been written. */
 export function createHttpSink(
   response: ServerResponse,
+  socket: Socket,
   media: DeliverPlan['media'],
   events: SinkEvents,
 ): DeliverSink {
   const framing = media === SSE ? sse : media === FRAME_MEDIA_TYPE ? protobufSequence : ndjson;
   const leases = createLeases();
-  response.on('drain', events.onChange);
-  response.on('close', () => {
+  const onEnd = (): void => {
+    forget();
     leases.releaseAll();
     events.onChange();
-  });
+  };
+  const forget = onConnectionEnd(socket, onEnd);
+  response.on('drain', events.onChange);
+  response.on('close', onEnd);
   if (framing.prologue !== undefined) {
     response.write(framing.prologue);
   }
@@ -109,7 +115,7 @@ export function createHttpSink(
       return !response.writableNeedDrain;
     },
     get closed() {
-      return response.destroyed || response.socket === null;
+      return response.destroyed || socket.destroyed;
     },
     heartbeat() {
       response.write(framing.heartbeat);
@@ -118,7 +124,7 @@ export function createHttpSink(
       response.end(notice === undefined ? undefined : framing.notice(notice));
     },
     destroy() {
-      response.destroy();
+      socket.destroy();
     },
   };
 }

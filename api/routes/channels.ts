@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ChannelService } from '../../orderer/service.ts';
 import type { FrameFormat, FrameLease } from '../block-frames.ts';
+import { onConnectionEnd } from '../connection-end.ts';
 import { type ApiContext, channelOf } from '../context.ts';
 import { blockNotReady } from '../deliver/plan.ts';
 import { ApiError } from '../errors.ts';
@@ -63,8 +64,10 @@ async function sendBlock(
   const { height } = channel.info();
   const number = reference === 'newest' ? height - 1 : reference === 'oldest' ? 0 : reference;
   const format: FrameFormat = type !== 'application/json' ? 'protobuf' : raw ? 'json-raw' : 'json';
-  const lease = await acquire(context, channel, number, height, format);
-  releaseWhenSent(reply, lease, context.limits);
+  const lease = await acquire(context, channel, number, height, format, () =>
+    request.raw.socket.destroy(),
+  );
+  releaseWhenSent(request, reply, lease, context.limits);
   reply.header('cache-control', typeof reference === 'number' ? CACHE_FOREVER : CACHE_ASK_AGAIN);
   reply.header('etag', lease.etag);
   reply.header('vary', 'Accept, Origin');
@@ -82,8 +85,10 @@ async function acquire(
   number: number,
   height: number,
   format: FrameFormat,
+  onRevoke: () => void,
 ): Promise<FrameLease> {
-  const lease = number < height ? await context.frames.acquire(channel, number, format) : undefined;
+  const lease =
+    number < height ? await context.frames.acquire(channel, number, format, onRevoke) : undefined;
   if (lease === undefined) {
     throw blockNotReady(number, height);
   }
@@ -92,22 +97,22 @@ async function acquire(
 
 /** A client that never reads its block must not hold it for ever. */
 function releaseWhenSent(
+  request: FastifyRequest,
   reply: FastifyReply,
   lease: FrameLease,
   limits: ApiContext['limits'],
 ): void {
-  const { raw } = reply;
-  if (raw.destroyed) {
-    lease.release();
-    return;
-  }
+  const { socket } = request.raw;
   const allowedMs =
     limits.deliverStallMsMax + (1000 * lease.bytes.length) / limits.deliverBytesPerSecondMin;
-  const timer = setTimeout(() => raw.destroy(), allowedMs);
-  raw.once('close', () => {
+  const timer = setTimeout(() => socket.destroy(), allowedMs);
+  const done = (): void => {
     clearTimeout(timer);
+    forget();
     lease.release();
-  });
+  };
+  reply.raw.once('close', done);
+  const forget = onConnectionEnd(socket, done);
 }
 
 /** If-None-Match (RFC 9110 section 13.1.2). */
