@@ -71,8 +71,7 @@ struct Session {
   std::optional<Inbound> inbound;    // once the keys are there
   std::optional<Outbound> outbound;  // once the peer's region is mapped
   bool confirmed = false;            // the peer has mapped our region
-  bool polled = false;               // since it opened
-  bool ringsDue = true;              // the doorbell has rung since the rings were read to their ends
+  bool ringsDue = true;              // not polled yet, or rung since the rings were read to their ends
   RingHeads appliedHeads;            // the peer's heads that our writers have been told
 };
 

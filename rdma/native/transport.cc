@@ -206,7 +206,6 @@ void Transport::PollCells(uint32_t peer, const SlotInterest& interest, PollSink&
   if (session == nullptr || !session->open()) return;
   sink.From(peer);
   Inbound& in = *session->inbound;
-  session->polled = true;
   // Before the scan: a mark that the doorbell announces is set when the scan looks.
   if (in.cells.NoteDoorbell()) session->ringsDue = true;
   if (!in.cells.Scan(interest, sink)) sinkFilled_ = true;
@@ -274,7 +273,7 @@ bool Transport::HasWork() const {
   if (sinkFilled_ || wakeWord_->value() != seenWake_) return true;
   for (const auto& session : sessions_) {
     if (!session || !session->open()) continue;
-    if (!session->polled || session->ringsDue || HasRung(*session)) return true;
+    if (session->ringsDue || HasRung(*session)) return true;
   }
   return false;
 }

@@ -34,6 +34,7 @@ describe('region names', () => {
       }
     });
     expect(names.map(isLinked)).to.deep.equal([false, false]);
+    expect(openFiles().filter((path) => path.includes('sluice-'))).to.deep.equal([]);
     a.destroy();
     b.destroy();
   });

@@ -48,15 +48,33 @@ describe('rings', () => {
     transports = cluster(2);
     const [a, b] = transports as [Transport, Transport];
     const inbox = new Inbox();
+    const back = new Inbox();
     for (let i = 0; i < 300; i++) {
       const payload = Buffer.alloc(1 + ((i * 37) % 3000), i);
       expect(a.writeLane(payload)[1]).to.equal('queued');
       b.poll(ALL, inbox);
       expect(sha256(inbox.lanes.pop()?.payload ?? Buffer.alloc(0))).to.deep.equal(sha256(payload));
-      a.poll(ALL, new Inbox());
+      a.poll(ALL, back);
     }
     expect(inbox.faults).to.deep.equal([]);
-    expect(inbox.cells, 'credits are not progress').to.deep.equal([]);
+    expect(back.cells, 'credits are not progress').to.deep.equal([]);
+  });
+
+  it('return credits in progress cells without showing them again', () => {
+    transports = cluster(2);
+    const [a, b] = transports as [Transport, Transport];
+    b.writeCell({ kind: 'progress', slot: 5, view: 0, flags: 0, body: Buffer.alloc(88, 1) });
+    const back = new Inbox();
+    for (let i = 0; i < 30; i++) {
+      expect(a.writeLane(Buffer.alloc(3000))[1]).to.equal('queued');
+      b.poll(ALL, new Inbox());
+      a.poll(ALL, back);
+    }
+    expect(a.counters(1).outQueueBytes).to.equal(0);
+    expect(back.cells).to.have.length(1);
+    b.writeCell({ kind: 'progress', slot: 5, view: 0, flags: 0, body: Buffer.alloc(88, 2) });
+    a.poll(ALL, back);
+    expect(back.cells).to.have.length(2);
   });
 
   it('stream payloads larger than the ring as credits come in', () => {
