@@ -4,9 +4,10 @@
  */
 export { LedgerError, type LedgerErrorCode } from '../errors.ts';
 export { type BlockFile, listBlockFiles, readBlockFiles } from './block-files.ts';
-export { type BlockToAppend, Ledger } from './ledger.ts';
+export { Ledger } from './ledger.ts';
 export { STORE_LIMITS } from './limits.ts';
 export type { ChangedBytes, LogFinding } from './log-scan.ts';
 export type { HashedHeader, LedgerOptions } from './opening.ts';
+export type { BlockToAppend } from './prepare.ts';
 export type { TransactionLocation } from './records.ts';
 export { LedgerSnapshot, type RawBlock } from './snapshot.ts';

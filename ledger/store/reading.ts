@@ -1,0 +1,77 @@
+/** Reads single records of the ledger's LevelDB; what is missing or damaged is an error that names the block. */
+import { type BlockHeader, decodeBlockHeader } from '../format/index.ts';
+import { type Database, type Operation, readError } from './database.ts';
+import { blockKey, blockNumberOf, corrupt, KIND, seal, unseal } from './records.ts';
+
+export interface StoredBlock {
+  header: BlockHeader;
+  headerBytes: Uint8Array;
+  dataBytes: Uint8Array;
+}
+
+/** Header and data of a block below the stored height; throws `ledger_corrupt` naming the block. */
+export async function readStoredBlock(database: Database, number: number): Promise<StoredBlock> {
+  const what = `block ${number}`;
+  const headerBytes = await requireRecord(database, blockKey(KIND.HEADER, number), what);
+  const dataBytes = await requireRecord(database, blockKey(KIND.DATA, number), what);
+  const header = decodeBlockHeader(headerBytes);
+  if (header.kind === 'malformed') {
+    throw corrupt(`the header of block ${number} is damaged (${header.reason})`, {
+      blockNumber: number,
+    });
+  }
+  return { header: header.value, headerBytes, dataBytes };
+}
+
+/** A record's content, or undefined when it is not there. */
+export async function readRecord(
+  database: Database,
+  key: Uint8Array,
+  what: string,
+): Promise<Uint8Array | undefined> {
+  let value: Uint8Array | undefined;
+  try {
+    value = await database.get(key, { fillCache: key[0] === KIND.TRANSACTION });
+  } catch (error) {
+    throw readError(error, what);
+  }
+  return value === undefined ? undefined : unseal(key, value, what);
+}
+
+export async function requireRecord(
+  database: Database,
+  key: Uint8Array,
+  what: string,
+): Promise<Uint8Array> {
+  const content = await readRecord(database, key, what);
+  if (content !== undefined) return content;
+  const blockNumber = blockNumberOf(key);
+  throw corrupt(`${what} is missing`, blockNumber === undefined ? {} : { blockNumber });
+}
+
+export function put(key: Uint8Array, content: Uint8Array): Operation {
+  return { type: 'put', key, value: seal(key, content) };
+}
+
+/** Numbers of the first records of a kind from `from` on; `to` may be ignored beyond `limit`. */
+export async function firstNumbers(
+  database: Database,
+  kind: number,
+  from: number,
+  to: number,
+  limit: number,
+): Promise<number[]> {
+  if (limit === 0) return [];
+  const numbers: number[] = [];
+  const end = to > from + 1 ? blockKey(kind, to) : Uint8Array.of(kind + 1);
+  try {
+    for await (const key of database.keys({ gte: blockKey(kind, from), lt: end, limit })) {
+      const number = blockNumberOf(key);
+      if (number === undefined) throw corrupt('a key has a wrong form');
+      numbers.push(number);
+    }
+  } catch (error) {
+    throw readError(error, `the list of blocks from ${from}`);
+  }
+  return numbers;
+}
