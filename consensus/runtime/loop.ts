@@ -166,10 +166,10 @@ export class ConsensusLoop {
         if (cell.kind === 'malformed') return this.#malformed(from, cell.reason);
         this.#step({ kind: 'cell', from, cell: cell.value }, clockMs());
       },
-      onLane: (from, payload) => {
+      onLane: (from, payload, frameSha256) => {
         const batch = decodeLaneBatch(payload, from);
         if (batch.kind === 'malformed') return this.#malformed(from, batch.reason);
-        this.#step({ kind: 'lane-batch', from, batch: batch.value }, clockMs());
+        this.#step({ kind: 'lane-batch', from, batch: batch.value, frameSha256 }, clockMs());
       },
       onMessage: (from, payload) => this.#onPeerMessage(from, payload),
       onFault: (from, fault) => {
