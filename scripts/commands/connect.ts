@@ -14,7 +14,7 @@ import { readNetworkFile, SettingsError } from '../../orderer/settings/index.ts'
 
 export interface ConnectOptions {
   readonly data: string;
-  readonly url: readonly string[];
+  readonly url?: readonly string[];
   readonly channel?: string;
   readonly genesis?: string;
 }
@@ -35,7 +35,7 @@ export function addConnectOptions(command: Command): Command {
 }
 
 /** For options that may be given several times. */
-export function collect(value: string, before: readonly string[]): string[] {
+export function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }
 
@@ -77,9 +77,10 @@ export interface Place {
 /** Where the network is, from the options first and network.yaml for the rest. */
 export function findPlace(options: ConnectOptions): Place {
   const file = join(options.data, NETWORK_FILE);
+  const { url: urls } = options;
   if (!existsSync(file)) {
-    if (options.url.length > 0) {
-      return { urls: options.url, channel: options.channel, genesisFile: options.genesis };
+    if (urls !== undefined) {
+      return { urls, channel: options.channel, genesisFile: options.genesis };
     }
     const advice = 'make one with: sluice init (or sluice start), or name a replica with --url';
     throw new CommandError(`there is no network in ${options.data} (no ${file}); ${advice}`);
@@ -94,7 +95,7 @@ export function findPlace(options: ConnectOptions): Place {
     throw new CommandError(`${file} has no channel ${options.channel}, it has ${names}`);
   }
   return {
-    urls: options.url.length > 0 ? options.url : replicas.map(({ api }) => api),
+    urls: urls ?? replicas.map(({ api }) => api),
     channel: options.channel ?? found?.name,
     genesisFile: options.genesis ?? found?.genesisFile,
   };
@@ -155,13 +156,17 @@ const UNABLE_CODES = new Set([
 ]);
 
 /** Sentence and exit code for an error that a reader can do something about; rethrows bugs. */
-export function explain(error: unknown): { message: string; code: string; exitCode: number } {
+export function explain(error: unknown): {
+  message: string;
+  code: string | undefined;
+  exitCode: number;
+} {
   if (error instanceof ClientError) {
     const exitCode = UNABLE_CODES.has(error.code) ? EXIT.UNABLE : EXIT.REFUSED;
-    return { message: error.message, code: error.code, exitCode };
+    return { message: `${error.message} (${error.code})`, code: error.code, exitCode };
   }
   if (error instanceof CommandError || error instanceof SettingsError) {
-    return { message: error.message, code: 'unable', exitCode: EXIT.UNABLE };
+    return { message: error.message, code: undefined, exitCode: EXIT.UNABLE };
   }
   throw error;
 }

@@ -40,21 +40,24 @@ interface DeliverOptions extends ConnectOptions {
 }
 
 const HELP = `
-Every block is checked before it is printed: hashes, links, and the signatures of a quorum of the consenters that the genesis
-block names. When a replica fails, or is silent for long, the stream goes on at the next one, without gap or repeat.
+Every block is checked before it is printed: hashes, links, and the signatures of a quorum of the
+consenters that the genesis block names. When a replica fails, or is silent for long, the stream
+goes on at the next one, without gap or repeat.
 
-Formats: text, a line for each block and each transaction; json, one object a line; raw, each block as its length (u32, big-endian)
-and its bytes. --out writes each block to a file as well, NNNN.block, which sluice verify --blocks reads.
+Formats: text, a line for each block and each transaction; json, one object a line; raw, each block
+as its length (u32, big-endian) and its bytes. --out writes each block to a file as well,
+NNNN.block, which sluice verify --blocks reads.
 
 Examples:
-  $ sluice deliver                                   all blocks there are
+  $ sluice deliver                         all blocks there are
   $ sluice deliver --from 10 --to 20
-  $ sluice deliver --from 0 --follow                 and those to come; Ctrl-C ends it
+  $ sluice deliver --from 0 --follow       and those to come; Ctrl-C ends it
   $ sluice deliver --format json | jq .transactions
   $ sluice deliver --out backup && sluice verify --blocks backup
   $ sluice deliver --url http://127.0.0.1:7053 --genesis data/genesis/main.block
 
-Exit code: 0 done (or Ctrl-C), 1 a replica refused, or no replica has the range, 2 could not (usage, unreachable).`;
+Exit code: 0 done (or Ctrl-C), 1 a replica refused, or no replica has the range,
+2 could not (usage, unreachable).`;
 
 export function register(program: Command): void {
   const command = program.command('deliver').description('print or save the blocks of a channel');
@@ -104,8 +107,8 @@ async function deliver(options: DeliverOptions): Promise<number> {
     return EXIT.OK;
   } catch (error) {
     if (stopping.signal.aborted) return EXIT.OK;
-    const { message, code, exitCode } = explain(commandErrorOf(error));
-    process.stderr.write(`sluice deliver: ${printable(message)} (${printable(code)})\n`);
+    const { message, exitCode } = explain(commandErrorOf(error));
+    process.stderr.write(`sluice deliver: ${printable(message)}\n`);
     return exitCode;
   } finally {
     process.off('SIGINT', stop);

@@ -39,20 +39,23 @@ interface SubmitOptions extends ConnectOptions {
 }
 
 const HELP = `
-The transaction is an ENDORSER_TRANSACTION envelope, signed here with the writer's key; no replica sees the key. The receipt is
-checked here, too: a quorum of the consenters named in the genesis block must have signed the block, and the block must
-hold the transaction. A replica that is down or busy is passed over; submitting twice cannot order twice.
+The transaction is an ENDORSER_TRANSACTION envelope, signed here with the writer's key; no replica
+sees the key. The receipt is checked here, too: a quorum of the consenters named in the genesis
+block must have signed the block, and the block must hold the transaction. A replica that is down or
+busy is passed over; submitting twice cannot order twice.
 
 Examples:
-  $ sluice submit 'hello'                            the user and the network that sluice start made in ./data
-  $ echo '{"move": 3}' | sluice submit -             data from standard input
-  $ sluice submit --file order.bin --json            any bytes; the receipt as JSON
+  $ sluice submit 'hello'                  the user and the network that sluice start made in ./data
+  $ echo '{"move": 3}' | sluice submit -   data from standard input
+  $ sluice submit --file order.bin --json  any bytes; the receipt as JSON
   $ sluice submit 'hi' --writer data/orgs/Org1MSP/users/alice
   $ sluice submit 'hi' --url http://127.0.0.1:7052 --genesis data/genesis/main.block
-  $ sluice submit 'load' --count 1000 --concurrency 32   a thousand transactions, one summary
-  $ sluice submit --raw envelope.pb                  an envelope that was signed elsewhere
+  $ sluice submit 'load' --count 1000 --concurrency 32
+                                           a thousand transactions, one summary
+  $ sluice submit --raw envelope.pb        an envelope that was signed elsewhere
 
-Exit code: 0 ordered (with --wait queued: taken), 1 refused, or the receipt does not hold, 2 could not (usage, no replica, deadline).`;
+Exit code: 0 ordered (with --wait queued: taken), 1 refused, or the receipt does not hold,
+2 could not (usage, no replica, deadline).`;
 
 /** Transactions in one --count run. */
 const COUNT_MAX = 1_000_000;
@@ -102,7 +105,7 @@ async function submit(data: string | undefined, options: SubmitOptions): Promise
   } catch (error) {
     const { message, code, exitCode } = explain(error);
     if (options.json === true) print(JSON.stringify({ status: 'failed', code, message }));
-    else process.stderr.write(`sluice submit: ${printable(message)} (${printable(code)})\n`);
+    else process.stderr.write(`sluice submit: ${printable(message)}\n`);
     return exitCode;
   }
 }
@@ -214,7 +217,8 @@ interface Tally {
 
 function noteFailure(tally: Tally, envelope: Uint8Array, error: unknown): void {
   if (!(error instanceof ClientError)) throw error;
-  const { code, message, exitCode } = explain(error);
+  const { message, exitCode } = explain(error);
+  const { code } = error;
   const known = tally.failures.get(code);
   if (known === undefined) {
     tally.failures.set(code, { count: 1, message, txId: transactionIdOf(envelope) });
@@ -271,9 +275,9 @@ function printSummary(tally: Tally, elapsedMs: number, options: SubmitOptions): 
   const { status, count, perSecond, p50Ms, p99Ms } = summary;
   print(`${count} of ${options.count} ${status} in ${(elapsedMs / 1000).toFixed(2)} s`);
   print(`  ${perSecond} per second, signing included; latency p50 ${p50Ms} ms, p99 ${p99Ms} ms`);
-  for (const { code, count: times, message, txId } of summary.failures) {
+  for (const { count: times, message, txId } of summary.failures) {
     process.stderr.write(
-      `sluice submit: ${times} failed with ${printable(code)}: ${printable(message)} (first: ${txId})\n`,
+      `sluice submit: ${times} failed: ${printable(message)} (first: ${txId})\n`,
     );
   }
 }

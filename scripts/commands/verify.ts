@@ -10,9 +10,9 @@ import { collect, EXIT, exitWithUsageCode, wholeNumber } from './connect.ts';
 import { printable } from './printing.ts';
 
 interface VerifyOptions {
-  readonly data: readonly string[];
-  readonly url: readonly string[];
-  readonly blocks: readonly string[];
+  readonly data?: readonly string[];
+  readonly url?: readonly string[];
+  readonly blocks?: readonly string[];
   readonly genesis?: string;
   readonly channel?: string;
   readonly from: number;
@@ -23,26 +23,32 @@ interface VerifyOptions {
 }
 
 const HELP = `
-Checks every block: encoding, number, link to the block before, hash of its data, signatures of a quorum of the consenters; and every
-transaction: encoding, id, signature, that its writer's certificate was issued by an organization of the channel, and that
-no transaction stands in the chain twice. Several sources are compared; the first block where they differ is named.
-All cryptography is @noble in JavaScript, a second implementation beside the replicas' own; that takes about 2 ms a signature.
+Checks every block: encoding, number, link to the block before, hash of its data, signatures of a
+quorum of the consenters; and every transaction: encoding, id, signature, that its writer's
+certificate was issued by an organization of the channel, and that no transaction stands in the
+chain twice. Several sources are compared; the first block where they differ is named. All
+cryptography is @noble in JavaScript, a second implementation beside the replicas' own; a signature
+takes it some milliseconds.
 
-Give the genesis block that you trust with --genesis. Without it block 0 of the first source is believed, and its hash printed.
+Give the genesis block that you trust with --genesis. Without it block 0 of the first source is
+believed, and its hash printed.
 
 Examples:
-  $ sluice verify --url http://127.0.0.1:7051         a running replica
-  $ sluice verify --url http://127.0.0.1:7051 --url http://127.0.0.1:7052 --genesis data/genesis/main.block
-  $ sluice verify --data data                         every ledger of a stopped network, compared
+  $ sluice verify --url http://127.0.0.1:7051    a running replica
+  $ sluice verify --url http://127.0.0.1:7051 --url http://127.0.0.1:7052 \\
+      --genesis data/genesis/main.block          two running replicas, compared
+  $ sluice verify --data data                    every ledger of a stopped network, compared
   $ sluice verify --data data/replica-1 --data /backup/replica-1
-  $ sluice verify --blocks backup --from 100 --to 200 a folder of NNNN.block files
-  $ sluice verify --data data --no-signatures         links and hashes only: seconds instead of minutes
+  $ sluice verify --blocks backup --from 100 --to 200
+                                                 a folder of NNNN.block files
+  $ sluice verify --data data --no-signatures    links and hashes only
   $ sluice verify --data data --json | jq .verdict
 
-Not checked, since it is not on the chain: whether a writer's certificate was within its validity period when the transaction was
-ordered. Nor are policies, beyond membership in an organization of the channel.
+Not checked, since it is not on the chain: whether a writer's certificate was within its validity
+period when the transaction was ordered. Nor are policies, beyond membership in an organization.
 
-Exit code: 0 all is good, 1 a chain is bad or two differ, 2 could not check (usage, unreachable, a replica is running in the folder).`;
+Exit code: 0 all is good, 1 a chain is bad or two differ, 2 could not check (usage, unreachable, a
+replica is running in the folder).`;
 
 /** Findings printed to people; --json has more. */
 const FINDINGS_PRINTED_MAX = 50;
@@ -50,9 +56,9 @@ const FINDINGS_PRINTED_MAX = 50;
 export function register(program: Command): void {
   exitWithUsageCode(program.command('verify'))
     .description('audit one or more copies of a chain')
-    .option('--data <dir>', 'stopped replica (or whole network); may be repeated', collect, [])
+    .option('--data <dir>', 'stopped replica (or whole network); may be repeated', collect)
     .option('--url <url>', "running replica's API; may be repeated", collect, [])
-    .option('--blocks <dir>', 'folder of NNNN.block files; may be repeated', collect, [])
+    .option('--blocks <dir>', 'folder of NNNN.block files; may be repeated', collect)
     .option('--genesis <file>', 'the genesis block that you trust')
     .option('--channel <name>', 'channel, when the sources have several')
     .option('--from <block>', 'first block', wholeNumber, 0)
@@ -89,9 +95,9 @@ async function verify(options: VerifyOptions): Promise<number> {
     }
     const report = await verifyChains(
       {
-        data: options.data,
-        urls: options.url,
-        blocks: options.blocks,
+        data: options.data ?? [],
+        urls: options.url ?? [],
+        blocks: options.blocks ?? [],
         genesisFile: options.genesis,
         channel: options.channel,
         from,

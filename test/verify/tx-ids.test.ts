@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { createTxIdTable } from '../../scripts/verify/tx-ids.ts';
+
+function idOf(name: number): Uint8Array {
+  return new Uint8Array(createHash('sha256').update(String(name)).digest());
+}
+
+describe('auditor: table of transaction ids', () => {
+  it('answers as a Map does, growing and cloned', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat({ max: 3_000 }), fc.maxSafeNat()), { maxLength: 2_000 }),
+        fc.nat({ max: 2_000 }),
+        (entries, cloneAt) => {
+          let table = createTxIdTable();
+          const model = new Map<number, number>();
+          entries.forEach(([name, block], position) => {
+            if (position === cloneAt) table = table.clone();
+            expect(table.add(idOf(name), block)).to.equal(model.get(name));
+            if (!model.has(name)) model.set(name, block);
+          });
+          expect(table.size).to.equal(model.size);
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+
+  it('keeps a clone apart from its original', () => {
+    const table = createTxIdTable();
+    table.add(idOf(1), 7);
+    const clone = table.clone();
+    expect(clone.add(idOf(2), 8)).to.equal(undefined);
+    expect(table.add(idOf(2), 9)).to.equal(undefined);
+    expect(clone.add(idOf(1), 9)).to.equal(7);
+  });
+
+  it('holds a hundred thousand ids in a few megabytes', () => {
+    const table = createTxIdTable();
+    for (let name = 0; name < 100_000; name++) table.add(idOf(name), name);
+    expect(table.size).to.equal(100_000);
+    expect(table.add(idOf(77_777), 0)).to.equal(77_777);
+  });
+});
