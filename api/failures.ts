@@ -64,7 +64,12 @@ export function sendError(reply: FastifyReply, error: ApiError, requestId: strin
 export function registerNotFound(app: FastifyInstance): void {
   const methodsByPath: { pattern: RegExp; methods: string[] }[] = [];
   app.addHook('onRoute', ({ url, method }) => {
-    const pattern = new RegExp(`^${url.replace(/:[^/]+/g, '[^/]+').replace('*', '.*')}$`);
+    const pattern = new RegExp(
+      `^${url
+        .replace(/[.]/g, '\\.')
+        .replace(/:[^/]+/g, '[^/]+')
+        .replace('*', '.*')}$`,
+    );
     methodsByPath.push({ pattern, methods: [method].flat() });
   });
   app.setNotFoundHandler((request, reply) => {

@@ -99,7 +99,6 @@ export function resolveLimits(given: Partial<ApiLimits> = {}): ApiLimits {
   atMost(limits, 'waitMsDefault', 'waitMsMax');
   atMost(limits, 'headersMsMax', 'requestMsMax');
   atMost(limits, 'bulkBytesMax', 'bodyBytesInFlightMax');
-  atMost(limits, 'bulkItemsMax', 'waitersMax');
   atMost(limits, 'framePressedMsMax', 'deliverStallMsMax');
   return limits;
 }

@@ -21,7 +21,7 @@ import { registerCors } from './origins.ts';
 import { createBodyBudget } from './request-body.ts';
 import { registerChannels } from './routes/channels.ts';
 import { LIVE_URL, registerHealth } from './routes/health.ts';
-import { registerTransactions } from './routes/transactions.ts';
+import { checkBodyLimits, registerTransactions } from './routes/transactions.ts';
 import { createCommitWaiters } from './waiting.ts';
 
 export interface ApiOptions {
@@ -69,6 +69,10 @@ const CLOSE_SWEEP_MS = 50;
 /** @throws RangeError for limits that contradict each other; the error of `listen` when the address cannot be had. */
 export async function startApi(options: ApiOptions, dependencies: ApiDependencies): Promise<Api> {
   const limits = resolveLimits(options.limits);
+  for (const name of dependencies.service.channels()) {
+    const channel = dependencies.service.channel(name);
+    if (channel !== undefined) checkBodyLimits(channel, limits);
+  }
   const closing = new AbortController();
   // Every stream listens; their number has a limit of its own.
   setMaxListeners(0, closing.signal);

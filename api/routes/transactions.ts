@@ -75,6 +75,18 @@ function registerBodyParsers(scope: FastifyInstance, context: ApiContext): void 
   }
 }
 
+/** @throws RangeError when the bodies of all requests together may not even hold the largest one of this channel. */
+export function checkBodyLimits(channel: ChannelService, limits: ApiContext['limits']): void {
+  const largest = Math.max(
+    ...SUBMIT_TYPES.map((type) => bodyBytesMax(type, channel.envelopeBytesMax, limits)),
+  );
+  if (largest > limits.bodyBytesInFlightMax) {
+    throw new RangeError(
+      `api limit bodyBytesInFlightMax (${limits.bodyBytesInFlightMax}) is smaller than one request of channel ${channel.channel} may be (${largest}): raise it`,
+    );
+  }
+}
+
 /** JSON carries base64, a third more than the envelope itself. */
 function bodyBytesMax(
   type: string,
@@ -165,6 +177,10 @@ async function submitMany(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const places = waitMs === undefined ? 0 : envelopes.length;
+  if (places > context.limits.waitersMax) {
+    // There will never be room for so many, so "later" would be no help.
+    throw new ApiError('too_many_items', { details: { itemsMax: context.limits.waitersMax } });
+  }
   context.waiters.reserve(places);
   try {
     const submissions = await Promise.all(

@@ -13,7 +13,7 @@ async function results(response: Response): Promise<BulkItemView[]> {
 }
 
 describe('POST transactions: many', () => {
-  const t = useApi({ limits: { bulkItemsMax: 10, waitersMax: 10 } });
+  const t = useApi({ limits: { bulkItemsMax: 10, waitersMax: 4 } });
   const send = (envelopes: readonly Uint8Array[], query = '') =>
     t.post(`transactions${query}`, FRAME_MEDIA_TYPE, body(encodeFrames(envelopes)));
 
@@ -96,6 +96,8 @@ describe('POST transactions: many', () => {
     await expectError(empty, 400, 'empty_body');
     const many = await send(Array.from({ length: 11 }, (_, index) => makeEnvelope(`${index}`)));
     await expectError(many, 413, 'too_many_items');
+    const waiting = Array.from({ length: 5 }, (_, index) => makeEnvelope(`${index}`));
+    await expectError(await send(waiting, '?wait=commit'), 413, 'too_many_items');
     const json = JSON.stringify({ envelopes: Array.from({ length: 11 }, () => 'AA==') });
     await expectError(
       await t.post('transactions', 'application/json', json),

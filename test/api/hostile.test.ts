@@ -168,6 +168,7 @@ describe('hostile connections', () => {
   it('cannot make the server believe in other routes or methods', async () => {
     await expectError(await t.get('/v2/channels'), 404, 'no_such_route');
     await expectError(await t.get('/v1/channels/main/'), 404, 'no_such_route');
+    await expectError(await t.get('/openapiXjson'), 404, 'no_such_route');
     for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'POST']) {
       const response = await fetch(t.url('blocks/0'), { method });
       const error = await expectError(response, 405, 'method_not_allowed');

@@ -109,6 +109,9 @@ describe('the server, configured', () => {
       }
     };
     expect(await attempt({ waitMsDefault: 100_000 })).to.include('waitMsDefault (100000)');
+    expect(await attempt({ bodyBytesInFlightMax: 60_000, bulkBytesMax: 10 })).to.match(
+      /bodyBytesInFlightMax \(60000\) .* main/,
+    );
     expect(await attempt({ waitersMax: 0 })).to.include('waitersMax');
     expect(await attempt({ deliverStallMsMax: 1.5 })).to.include('deliverStallMsMax');
   });

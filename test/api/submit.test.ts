@@ -223,3 +223,22 @@ describe('POST transactions: bad requests', () => {
     expect(t.channel.info()).to.include({ height: 1, transactionsPending: 0 });
   });
 });
+
+describe('POST transactions: large ones', () => {
+  const t = useApi({ envelopeBytesMax: 10 * 1024 * 1024 });
+
+  it('takes an envelope of the full size, as bytes and as base64', async () => {
+    const room = 10 * 1024 * 1024 - 1024;
+    const raw = await t.post(
+      'transactions?wait=commit',
+      RAW,
+      body(makeEnvelope(new Uint8Array(room))),
+    );
+    expect(raw.status).to.equal(200);
+    const envelope = Buffer.from(makeEnvelope(new Uint8Array(room))).toString('base64');
+    const json = await t.post('transactions?wait=commit', JSON_TYPE, JSON.stringify({ envelope }));
+    expect(json.status).to.equal(200);
+    const block = await t.get('blocks/1', { accept: 'application/x-protobuf' });
+    expect((await block.arrayBuffer()).byteLength).to.be.greaterThan(room);
+  });
+});

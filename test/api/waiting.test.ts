@@ -96,7 +96,7 @@ describe('waiting for a commit', () => {
 describe('bodies in progress', () => {
   const t = useApi({
     envelopeBytesMax: 3000,
-    limits: { bodySlackBytes: 1, bulkBytesMax: 4000, bodyBytesInFlightMax: 4000 },
+    limits: { bodySlackBytes: 1, bulkBytesMax: 4000, bodyBytesInFlightMax: 4100 },
   });
 
   it('are bounded together; who comes too much is told to come back', async () => {
