@@ -1,5 +1,6 @@
 /** Rules C2 to C4: learning decided slots from those who have executed them, and answering others. */
 
+import { equalBytes } from './bytes.ts';
 import { decide } from './commit.ts';
 import { findDecided } from './decided-log.ts';
 import { reportMalformed } from './evidence.ts';
@@ -92,9 +93,11 @@ export function onDecided(state: CoreState, from: ReplicaIndex, proposal: Propos
     return ignore(state, 'decided slot that was not asked for');
   }
   const record = claimSlot(state.slots, slot, state.view);
-  if (record.decided !== undefined) return ignore(state, 'decided slot already known');
-  const answers = answersFor(state, slot);
   const digest = state.digests.proposal(proposal);
+  if (record.decided !== undefined && equalBytes(record.decidedDigest, digest)) {
+    return ignore(state, 'decided slot already known');
+  }
+  const answers = answersFor(state, slot);
   const noted = noteDigest(answers.table, from, digest);
   if (noted === 'same') return ignore(state, 'decided slot answered twice');
   if (noted === 'different') {

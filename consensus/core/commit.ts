@@ -24,8 +24,9 @@ const SAMPLE_WEIGHT = 1 / 8;
 /** F1. Returns true when the slot is decided. */
 export function checkFast(state: CoreState, record: SlotState): boolean {
   const { round } = record;
-  if (record.decided !== undefined) return true;
-  if (!round.voted || countDigest(round.votes, round.digest) < state.fastQuorum) return false;
+  if (!round.voted || countDigest(round.votes, round.digest) < state.fastQuorum) {
+    return record.decided !== undefined;
+  }
   decide(state, record, round.proposal as Proposal, round.digest, 'fast');
   return true;
 }
@@ -267,12 +268,15 @@ export function onCommit(
 /** S4. Needs the content; a replica that was shown another one learns the decided one by C2. */
 export function tryDecideSlow(state: CoreState, record: SlotState): void {
   const { round } = record;
-  if (record.decided !== undefined || round.proposal === undefined) return;
+  if (round.proposal === undefined) return;
   if (countDigest(round.commits, round.digest) < state.quorum) return;
   decide(state, record, round.proposal, round.digest, 'slow');
 }
 
-/** The one place where a slot becomes decided. */
+/**
+ * The one place where a slot becomes decided. Callers do not spare a slot that is decided already: a second, different
+ * decision means that more than f replicas are faulty, and must not pass unseen.
+ */
 export function decide(
   state: CoreState,
   record: SlotState,

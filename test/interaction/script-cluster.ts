@@ -45,7 +45,7 @@ export class ScriptCluster {
             batchTimeoutMs,
             onEffect: (actor, effect) => this.#note(actor, effect),
           },
-          this.network,
+          this.network.port(self),
         ),
     );
     for (let a = 0; a < replicas; a++) {

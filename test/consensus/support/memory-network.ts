@@ -29,6 +29,14 @@ export type Write =
   | { readonly kind: 'lane'; readonly bytes: Uint8Array }
   | { readonly kind: 'control'; readonly bytes: Uint8Array };
 
+/** What one replica writes through. */
+export interface Port {
+  writeCell(frame: CellFrame): void;
+  rewriteCells(to: number): void;
+  writeLane(bytes: Uint8Array): void;
+  send(to: number, bytes: Uint8Array): void;
+}
+
 const KIND_ORDER = ['proposal', 'vote', 'commit', 'progress'];
 
 export class MemoryNetwork {
@@ -36,8 +44,6 @@ export class MemoryNetwork {
   readonly windowSlots: number;
   /** regions[reader][writer] */
   readonly regions: Region[][];
-  /** What each writer has written last in each place, for `rewrite`. */
-  readonly #current: Map<string, CellFrame>[];
   /** False: the write is lost. */
   filter: (from: number, to: number, write: Write) => boolean = () => true;
 
@@ -46,7 +52,6 @@ export class MemoryNetwork {
     this.windowSlots = windowSlots;
     const region = (): Region => ({ places: new Map(), lane: [], control: [] });
     this.regions = Array.from({ length: replicas }, () => Array.from({ length: replicas }, region));
-    this.#current = Array.from({ length: replicas }, () => new Map());
   }
 
   #place(frame: CellFrame): string {
@@ -55,9 +60,31 @@ export class MemoryNetwork {
       : `${frame.kind}/${frame.slot % this.windowSlots}`;
   }
 
-  writeCell(from: number, frame: CellFrame): void {
-    this.#current[from]!.set(this.#place(frame), frame);
-    for (let to = 0; to < this.replicas; to++) if (to !== from) this.writeCellTo(from, to, frame);
+  /** The port of replica `from`; `reaches` limits it to some peers (a twin's side). */
+  port(from: number, reaches: (to: number) => boolean = () => true): Port {
+    // What the writer has written last in each place.
+    const current = new Map<string, CellFrame>();
+    const peers = () =>
+      Array.from({ length: this.replicas }, (_, to) => to).filter(
+        (to) => to !== from && reaches(to),
+      );
+    return {
+      writeCell: (frame) => {
+        current.set(this.#place(frame), frame);
+        for (const to of peers()) this.writeCellTo(from, to, frame);
+      },
+      rewriteCells: (to) => {
+        if (!reaches(to)) return;
+        for (const frame of current.values()) this.writeCellTo(from, to, frame);
+      },
+      writeLane: (bytes) => {
+        for (const to of peers()) this.writeLaneTo(from, to, bytes);
+      },
+      send: (to, bytes) => {
+        if (!reaches(to) || !this.filter(from, to, { kind: 'control', bytes })) return;
+        this.regions[to]![from]!.control.push(bytes);
+      },
+    };
   }
 
   /** To one peer only: what a correct replica never does. */
@@ -66,22 +93,8 @@ export class MemoryNetwork {
     this.regions[to]![from]!.places.set(this.#place(frame), { frame, unread: true });
   }
 
-  rewriteCells(from: number, to: number): void {
-    for (const frame of this.#current[from]!.values()) this.writeCellTo(from, to, frame);
-  }
-
-  writeLane(from: number, bytes: Uint8Array): void {
-    for (let to = 0; to < this.replicas; to++) if (to !== from) this.writeLaneTo(from, to, bytes);
-  }
-
   writeLaneTo(from: number, to: number, bytes: Uint8Array): void {
     if (this.filter(from, to, { kind: 'lane', bytes })) this.regions[to]![from]!.lane.push(bytes);
-  }
-
-  send(from: number, to: number, bytes: Uint8Array): void {
-    if (this.filter(from, to, { kind: 'control', bytes })) {
-      this.regions[to]![from]!.control.push(bytes);
-    }
   }
 
   /** A session has ended: what was in the rings is gone. */

@@ -14,7 +14,7 @@ import {
 import { type CoreState, createState } from '../../../consensus/core/state.ts';
 import { encodeCell, encodeLaneBatch, encodeMessage } from '../../../consensus/wire/index.ts';
 import { type CountingCrypto, testCrypto } from './crypto.ts';
-import type { MemoryNetwork } from './memory-network.ts';
+import type { Port } from './memory-network.ts';
 
 export const RUN_ID = new Uint8Array(32).fill(7);
 export const START_MS = 1_000_000;
@@ -51,11 +51,11 @@ export class TestReplica {
   clockOffsetMs = 0;
   /** What the orderer reports with each `applied`. */
   blocksUncertified = 0;
-  readonly #network: MemoryNetwork;
+  readonly #port: Port;
   readonly #onEffect: (self: number, effect: Effect) => void;
   readonly #payloads = new Map<string, string>();
 
-  constructor(options: ReplicaOptions, network: MemoryNetwork) {
+  constructor(options: ReplicaOptions, port: Port) {
     this.self = options.self;
     this.crypto = testCrypto(options.self);
     const coreOptions: CoreOptions = {
@@ -70,7 +70,7 @@ export class TestReplica {
     this.state = createState(coreOptions, this.crypto);
     options.plant?.(this.state);
     this.core = coreOf(this.state);
-    this.#network = network;
+    this.#port = port;
     this.#onEffect = options.onEffect ?? (() => {});
   }
 
@@ -88,17 +88,17 @@ export class TestReplica {
   }
 
   #execute(effect: Effect): void {
-    const network = this.#network;
+    const port = this.#port;
     switch (effect.kind) {
       case 'write-cell':
-        return network.writeCell(this.self, encodeCell(effect.cell));
+        return port.writeCell(encodeCell(effect.cell));
       case 'rewrite-cells':
-        return network.rewriteCells(this.self, effect.to);
+        return port.rewriteCells(effect.to);
       case 'write-batch':
         this.#keep(effect.batch.lane, effect.ref, effect.batch.payload);
-        return network.writeLane(this.self, encodeLaneBatch(effect.batch));
+        return port.writeLane(encodeLaneBatch(effect.batch));
       case 'send':
-        return network.send(this.self, effect.to, encodeMessage(effect.message));
+        return port.send(effect.to, encodeMessage(effect.message));
       case 'check-batch': {
         const text = this.#keep(effect.batch.lane, effect.ref, effect.batch.payload);
         const { lane } = effect.batch;

@@ -1,0 +1,117 @@
+import { expect } from 'chai';
+import { createSolo, EMPTY } from '../support/solo.ts';
+
+describe('bounds', () => {
+  it('hold what a lane owner floods with', () => {
+    const solo = createSolo(0, 4, { laneBatchesHeldMax: 20, ownBatchesPendingMax: 10 });
+    for (let i = 0; i < 100; i++) solo.batch(2, EMPTY, `fork ${i}`, 'none');
+    let after = EMPTY;
+    for (let i = 0; i < 100; i++) after = solo.batch(2, after, `chain ${i}`, 'none');
+    expect(solo.state.lanes[2]!.heldBatches).to.equal(20);
+    expect(solo.core.status().ignored['batch beyond what is held of a lane']).to.equal(180);
+  });
+
+  it('take no batch that nobody asked for, except from its owner', () => {
+    const solo = createSolo(1);
+    solo.openAll();
+    const batch = { lane: 2, seq: 1, previous: EMPTY.digest, payload: Buffer.from('a') };
+    solo.message(3, { kind: 'batch', batch });
+    expect(solo.state.lanes[2]!.heldBatches).to.equal(0);
+    solo.message(2, { kind: 'batch', batch });
+    expect(solo.state.lanes[2]!.heldBatches).to.equal(1);
+  });
+
+  it('notice who answers a fetch with something else', () => {
+    const solo = createSolo(1);
+    solo.openAll();
+    solo.propose(solo.content(1, { 2: solo.refOf(2, EMPTY, 'a') }));
+    solo.tick(5);
+    const batch = { lane: 2, seq: 1, previous: EMPTY.digest, payload: Buffer.from('b') };
+    solo.message(0, { kind: 'batch', batch });
+    expect(solo.evidence()).to.deep.include({
+      kind: 'malformed',
+      peer: 0,
+      reason: 'answered a fetch with another batch',
+    });
+  });
+
+  it('limit answers per peer', () => {
+    const solo = createSolo(0, 4, { wantsMax: 2, fetchSlotsMax: 2 });
+    solo.openAll();
+    const ref = solo.batch(2, EMPTY, 'a');
+    let answers = 0;
+    for (let i = 0; i < 20; i++) {
+      const said = solo.message(1, { kind: 'fetch-batch', lane: 2, ref });
+      answers += said.filter(({ kind }) => kind === 'send').length;
+    }
+    expect(answers).to.equal(4);
+    solo.nowMs += 50;
+    expect(solo.message(1, { kind: 'fetch-batch', lane: 2, ref })).to.have.length.greaterThan(0);
+  });
+
+  it('report each kind of malformed input once, and count all', () => {
+    const solo = createSolo(0);
+    for (let i = 0; i < 5; i++) solo.step({ kind: 'malformed', from: 2, reason: 'noise' });
+    expect(solo.evidence()).to.have.length(1);
+    expect(solo.core.status().peers.find(({ peer }) => peer === 2)?.faults).to.equal(5);
+  });
+
+  it('keep the leader within the window of what q replicas have applied', () => {
+    const solo = createSolo(0, 4, { windowSlots: 8, pipelineSlotsMax: 4, fetchSlotsMax: 8 });
+    solo.openAll();
+    let proposed = 0;
+    for (let i = 0; i < 20; i++) {
+      const pending = solo.state.lanes[0]!.tip.seq - solo.state.executed.frontier[0]!.seq;
+      if (pending < 8) solo.step({ kind: 'submit', payload: Buffer.from(`${i}`) });
+      const { head } = solo.state.leader;
+      proposed = head.slot;
+      for (let slot = solo.state.executed.slot + 1; slot <= proposed; slot++) {
+        const digest = solo.state.slots.records[slot % 16]!.round.digest.slice();
+        for (const from of [1, 2, 3]) solo.cell(from, { kind: 'vote', view: 0, slot, digest });
+      }
+      solo.step({ kind: 'applied', slot: solo.state.executed.slot, blocksUncertified: 0 });
+    }
+    expect(proposed).to.equal(8);
+    for (const from of [1, 2]) {
+      solo.cell(from, { kind: 'progress', appliedSlot: 3, held: solo.state.executed.frontier });
+    }
+    expect(solo.state.leader.head.slot).to.be.within(9, 11);
+  });
+
+  it('do not bury an orderer that does not apply', () => {
+    const solo = createSolo(1, 4, { windowSlots: 4, pipelineSlotsMax: 2, fetchSlotsMax: 4 });
+    solo.openAll();
+    for (let slot = 1; slot <= 6; slot++) {
+      const content = solo.content(slot, {});
+      solo.propose(content);
+      for (const from of [0, 2, 3]) {
+        solo.cell(from, { kind: 'vote', view: 0, slot, digest: solo.digest(content) });
+      }
+    }
+    expect(solo.delivered()).to.eql([1, 2, 3, 4]);
+    solo.step({ kind: 'applied', slot: 1, blocksUncertified: 0 });
+    expect(solo.delivered()).to.eql([1, 2, 3, 4, 5]);
+  });
+
+  it('keep executed batches for others up to retainedBytesMax', () => {
+    const solo = createSolo(0, 1, { retainedBytesMax: 100 });
+    for (let i = 1; i <= 50; i++) {
+      solo.step({ kind: 'submit', payload: new Uint8Array(30) });
+      solo.step({ kind: 'applied', slot: solo.state.executed.slot, blocksUncertified: 0 });
+    }
+    expect(solo.state.lanes[0]!.batches.size).to.equal(3);
+    expect(solo.state.lanes[0]!.heldBytes).to.equal(0);
+    expect(solo.state.retained.bytes).to.equal(90);
+  });
+
+  it('ask for no more cells than matter', () => {
+    const solo = createSolo(1);
+    expect(solo.core.interest()).to.eql({ fromSlot: 1, toSlot: 4 });
+    solo.openAll();
+    for (const from of [0, 2]) {
+      const held = [EMPTY, EMPTY, EMPTY, EMPTY];
+      solo.cell(from, { kind: 'progress', appliedSlot: 1_000, held });
+    }
+    expect(solo.core.interest()).to.eql({ fromSlot: 1, toSlot: 256 });
+  });
+});

@@ -1,0 +1,56 @@
+import { expect } from 'chai';
+import { CoreError } from '../../../consensus/core/index.ts';
+import { START_MS } from '../support/replica.ts';
+import { createSolo, EMPTY } from '../support/solo.ts';
+
+describe('catching up', () => {
+  it('believes f + 1 peers that say the same, and no fewer', () => {
+    const solo = createSolo(1);
+    solo.openAll();
+    const held = [EMPTY, EMPTY, EMPTY, EMPTY];
+    const content = solo.content(1, {});
+    solo.message(0, { kind: 'decided', proposal: content });
+    for (const from of [0, 2]) solo.cell(from, { kind: 'progress', appliedSlot: 1, held });
+    solo.tick(25);
+    solo.message(0, { kind: 'decided', proposal: solo.content(1, {}, START_MS + 5) });
+    solo.message(0, { kind: 'decided', proposal: content });
+    solo.message(2, { kind: 'decided', proposal: content });
+    expect(solo.delivered()).to.eql([]);
+    solo.message(3, { kind: 'decided', proposal: content });
+    expect(solo.delivered()).to.eql([1]);
+    expect(solo.evidence().map(({ kind, peer }) => [kind, peer])).to.eql([['malformed', 0]]);
+  });
+
+  it('delivers what is decided even if the own orderer finds it invalid', () => {
+    const solo = createSolo(1);
+    solo.openAll();
+    const tip = solo.batch(2, EMPTY, 'a', false);
+    const content = solo.content(1, { 2: tip });
+    solo.propose(content);
+    expect(solo.votes()).to.eql([]);
+    for (const from of [0, 2, 3]) {
+      solo.cell(from, { kind: 'commit', view: 0, slot: 1, digest: solo.digest(content) });
+    }
+    expect(solo.delivered()).to.eql([1]);
+  });
+
+  it('halts when one slot is decided in two ways', () => {
+    const solo = createSolo(1);
+    solo.openAll();
+    const tip = solo.batch(2, EMPTY, 'a', 'none');
+    const content = solo.content(1, { 2: tip });
+    solo.propose(content);
+    const held = [EMPTY, EMPTY, EMPTY, EMPTY];
+    for (const from of [0, 2]) solo.cell(from, { kind: 'progress', appliedSlot: 1, held });
+    solo.tick(25);
+    const other = solo.content(1, {});
+    solo.message(2, { kind: 'decided', proposal: other });
+    expect(solo.delivered()).to.eql([]);
+    for (const from of [0, 2, 3]) {
+      solo.cell(from, { kind: 'commit', view: 0, slot: 1, digest: solo.digest(content) });
+    }
+    expect(() => solo.message(3, { kind: 'decided', proposal: other }))
+      .to.throw(CoreError, 'decided twice')
+      .with.property('code', 'safety_violation');
+  });
+});

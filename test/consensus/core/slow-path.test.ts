@@ -1,0 +1,78 @@
+import { expect } from 'chai';
+import { createSolo, EMPTY } from '../support/solo.ts';
+
+describe('the slow path', () => {
+  function voted() {
+    const solo = createSolo(1);
+    solo.openAll();
+    const content = solo.content(1, {});
+    solo.propose(content);
+    return { solo, content };
+  }
+  const commits = (solo: ReturnType<typeof createSolo>) =>
+    solo.effects.filter((effect) => effect.kind === 'write-cell' && effect.cell.kind === 'commit');
+
+  it('needs q valid signatures and checks no more', () => {
+    const { solo, content } = voted();
+    const { verified } = solo.crypto.counts;
+    solo.message(0, { kind: 'prepare', request: true, prepare: solo.prepareOf(0, content) });
+    expect(solo.crypto.counts.verified).to.equal(verified);
+    expect(commits(solo)).to.have.length(0);
+    solo.message(2, { kind: 'prepare', request: true, prepare: solo.prepareOf(2, content) });
+    expect(commits(solo)).to.have.length(1);
+    solo.message(3, { kind: 'prepare', request: true, prepare: solo.prepareOf(3, content) });
+    expect(solo.crypto.counts.verified).to.equal(verified + 2);
+    expect(solo.crypto.counts.signed).to.equal(1);
+  });
+
+  it('does not count a forged, stale or relayed PREPARE', () => {
+    const { solo, content } = voted();
+    const good = solo.prepareOf(2, content);
+    const relayed = { kind: 'prepare', request: false, prepare: good } as const;
+    solo.message(3, relayed);
+    const signature = good.signature.slice();
+    signature[5]! ^= 1;
+    solo.message(2, { ...relayed, prepare: { ...good, signature } });
+    const stale = solo.prepareOf(3, content, new Uint8Array(8).fill(99));
+    solo.message(3, { ...relayed, prepare: stale });
+    expect(commits(solo)).to.have.length(0);
+    solo.message(0, { ...relayed, prepare: solo.prepareOf(0, content) });
+    solo.tick(60);
+    expect(commits(solo)).to.have.length(0);
+    const faults = solo.evidence().map(({ kind, peer }) => [kind, peer]);
+    expect(faults).to.have.deep.members([
+      ['invalid-signature', 2],
+      ['invalid-signature', 3],
+    ]);
+  });
+
+  it('commits without own certificate when q others say so', () => {
+    const { solo, content } = voted();
+    for (const from of [0, 2, 3]) {
+      solo.cell(from, { kind: 'commit', view: 0, slot: 1, digest: solo.digest(content) });
+    }
+    expect(solo.delivered()).to.eql([1]);
+  });
+
+  it('helps with PREPARE and COMMIT after it has decided', () => {
+    const { solo, content } = voted();
+    for (const from of [0, 2, 3]) {
+      solo.cell(from, { kind: 'vote', view: 0, slot: 1, digest: solo.digest(content) });
+    }
+    expect(solo.core.status().fastCommits).to.equal(1);
+    expect(commits(solo)).to.have.length(0);
+    const ask = { kind: 'prepare', request: true, prepare: solo.prepareOf(3, content) } as const;
+    const said = solo.message(3, ask);
+    expect(said.map(({ kind }) => kind)).to.eql(['send', 'write-cell']);
+    expect(solo.message(3, ask)).to.eql([]);
+    solo.nowMs += 60;
+    expect(solo.message(3, ask).filter(({ kind }) => kind === 'send')).to.have.length(1);
+  });
+
+  it('refuses to help with what it did not vote for', () => {
+    const { solo } = voted();
+    const other = solo.content(1, {}, START_MS + 7);
+    solo.message(3, { kind: 'prepare', request: true, prepare: solo.prepareOf(3, other) });
+    expect(solo.crypto.counts.signed).to.equal(0);
+  });
+});
