@@ -30,6 +30,7 @@ export interface PumpDependencies {
 /** After so many blocks without a pause other work gets its turn, even if the client takes all at once. */
 const BLOCKS_PER_TURN = 16;
 
+/** Rejects when a block that must be there cannot be had: a fault of this replica. */
 export async function pumpBlocks(plan: DeliverPlan, deps: PumpDependencies): Promise<StreamEnd> {
   const { channel, waker, closing } = deps;
   let height = channel.info().height;
@@ -85,13 +86,14 @@ async function run(
       }
       continue;
     }
+    revoked = false;
     const lease = await frames.acquire(channel, next, plan.format, onRevoke);
-    if (lease !== undefined && sink.closed) {
+    if (lease === undefined) {
+      throw new Error(`block ${next} is missing below the height ${height()}`);
+    }
+    if (sink.closed) {
       lease.release();
       return 'left';
-    }
-    if (lease === undefined) {
-      return say(new ApiError('internal_error', { details: { next } }));
     }
     deadlineMs = performance.now() + allowedMs(lease.bytes.length, limits);
     sink.send(next, lease);

@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws';
 import type { ChannelService } from '../../orderer/service.ts';
 import { onConnectionEnd } from '../connection-end.ts';
 import { type ApiContext, channelOf } from '../context.ts';
-import { ApiError } from '../errors.ts';
+import { ApiError, errorBody } from '../errors.ts';
 import { isOwnOrAllowedOrigin } from '../origins.ts';
 import { type DeliverPlan, readDeliverPlan } from './plan.ts';
 import { pumpBlocks } from './pump.ts';
@@ -59,7 +59,7 @@ export function registerDeliver(app: FastifyInstance, context: ApiContext): Deli
       });
     } catch (error) {
       context.log.error({ err: error, reqId: request.id }, 'deliver stream failed');
-      sink.destroy();
+      sink.end(errorBody(new ApiError('internal_error'), request.id));
     }
     // Who reads on has seen its last block leave; who was too slow gets a moment for the last words.
     const wordsMs = context.frames.pressed ? PRESSED_LINGER_MS : limits.deliverLingerMs;
@@ -150,8 +150,11 @@ function startHttp(request: FastifyRequest, reply: FastifyReply, plan: DeliverPl
   response.on('error', () => response.destroy());
   const waker = createWaker();
   const finished = new Promise<void>((resolve) => {
-    response.once('finish', resolve);
-    onConnectionEnd(request.raw.socket, resolve);
+    const forget = onConnectionEnd(request.raw.socket, resolve);
+    response.once('finish', () => {
+      forget();
+      resolve();
+    });
   });
   const sink = createHttpSink(response, request.raw.socket, plan.media, { onChange: waker.wake });
   return { sink, waker, finished, fault: () => undefined };

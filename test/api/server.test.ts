@@ -146,6 +146,8 @@ describe('the server, configured', () => {
       'internal_error',
     );
     expect(error.message, 'faults stay inside').not.to.include('fire');
+    const stream = await fetch(`${api.url}/v1/channels/main/deliver`);
+    expect(((await stream.json()) as { code: string }).code).to.equal('internal_error');
     const fault = lines.find(({ level }) => level === 50);
     expect(fault?.reqId).to.equal(error.requestId);
     await api.close();
