@@ -166,6 +166,9 @@ export class Replica implements OrderingService {
       },
       { sha256 },
     );
+    for (const finding of ledger.tornLogs) {
+      this.#log.warn({ channel: name, finding }, 'a crash cut off the end of the ledger log');
+    }
     const resolver = new IdentityResolver(config, {
       cacheEntriesMax: this.#limits.writersCachedMax,
     });
