@@ -29,7 +29,7 @@ export const EXIT = { OK: 0, REFUSED: 1, UNABLE: 2 } as const;
 export function addConnectOptions(command: Command): Command {
   return command
     .option('--data <dir>', "the network's folder: replicas, genesis block, keys", 'data')
-    .option('--url <url>', "a replica's API instead; may be given several times", collect, [])
+    .option('--url <url>', "a replica's API instead; may be given several times", collect)
     .option('--channel <name>', 'channel; needed only when there are several')
     .option('--genesis <file>', 'block 0, the root of trust, when it is not in the data folder');
 }

@@ -60,6 +60,8 @@ Exit code: 0 ordered (with --wait queued: taken), 1 refused, or the receipt does
 /** Transactions in one --count run. */
 const COUNT_MAX = 1_000_000;
 const CONCURRENCY_MAX = 1024;
+/** No channel takes a larger envelope. */
+const INPUT_BYTES_MAX = 64 << 20;
 
 export function register(program: Command): void {
   const command = program
@@ -98,7 +100,7 @@ async function submit(data: string | undefined, options: SubmitOptions): Promise
   try {
     checkCounts(options);
     const client = connect(options);
-    const makeEnvelope = envelopeMaker(data, options, client.channel);
+    const makeEnvelope = await envelopeMaker(data, options, client.channel);
     return options.count === 1
       ? await submitOne(client, makeEnvelope(), options)
       : await submitMany(client, makeEnvelope, options);
@@ -124,14 +126,25 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Path of standard input for readFileSync. */
-const STDIN_FD = '/dev/stdin';
-
-function readSource(path: string, what: string): Uint8Array {
-  return readInput(path === '-' ? STDIN_FD : path, what);
+async function readStandardInput(): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let total = 0;
+  for await (const chunk of process.stdin) {
+    const bytes = chunk as Uint8Array;
+    total += bytes.length;
+    if (total > INPUT_BYTES_MAX) {
+      throw new CommandError(`standard input has more than ${INPUT_BYTES_MAX} bytes`);
+    }
+    chunks.push(bytes);
+  }
+  return new Uint8Array(Buffer.concat(chunks));
 }
 
-function readData(data: string | undefined, options: SubmitOptions): Uint8Array {
+function readSource(path: string, what: string): Promise<Uint8Array> {
+  return path === '-' ? readStandardInput() : Promise.resolve(readInput(path, what));
+}
+
+async function readData(data: string | undefined, options: SubmitOptions): Promise<Uint8Array> {
   if (data !== undefined && options.file !== undefined) {
     throw new CommandError('give the data once: as argument or with --file');
   }
@@ -141,19 +154,19 @@ function readData(data: string | undefined, options: SubmitOptions): Uint8Array 
   throw new CommandError('what shall be submitted? give the data, -, --file FILE or --raw FILE');
 }
 
-function envelopeMaker(
+async function envelopeMaker(
   data: string | undefined,
   options: SubmitOptions,
   channel: string,
-): () => Uint8Array {
+): Promise<() => Uint8Array> {
   if (options.raw !== undefined) {
     if (data !== undefined || options.file !== undefined) {
       throw new CommandError('--raw is the whole envelope: give no data beside it');
     }
-    const envelope = readSource(options.raw, 'the envelope');
+    const envelope = await readSource(options.raw, 'the envelope');
     return () => envelope;
   }
-  const bytes = readData(data, options);
+  const bytes = await readData(data, options);
   const writer = readWriter(options);
   return () => buildEnvelope({ channel, data: bytes, writer }).envelope;
 }

@@ -57,7 +57,7 @@ export function register(program: Command): void {
   exitWithUsageCode(program.command('verify'))
     .description('audit one or more copies of a chain')
     .option('--data <dir>', 'stopped replica (or whole network); may be repeated', collect)
-    .option('--url <url>', "running replica's API; may be repeated", collect, [])
+    .option('--url <url>', "running replica's API; may be repeated", collect)
     .option('--blocks <dir>', 'folder of NNNN.block files; may be repeated', collect)
     .option('--genesis <file>', 'the genesis block that you trust')
     .option('--channel <name>', 'channel, when the sources have several')

@@ -299,7 +299,8 @@ export async function auditSources(
       const [{ block, certified }] = other as [Copy];
       backlog.push(withSources(audit.checkCopy(block, certified), other));
     }
-    return otherVariants.some(([copy]) => copy?.certified === true && copy.block.header.number > 0);
+    const certificates = [variant, ...otherVariants].filter(([copy]) => copy?.certified === true);
+    return certificates.length > 1 && representative.block.header.number > 0;
   }
 
   function auditHeight(copies: readonly Copy[], height: number): void {
