@@ -21,7 +21,9 @@ export type TransportErrorCode =
   /** The cryptographic library of Node.js refused a call that must not fail. */
   | 'crypto_failed'
   /** Memory for a queue or a payload could not be had. */
-  | 'out_of_memory';
+  | 'out_of_memory'
+  /** The addon met what its authors thought impossible: report it. */
+  | 'internal';
 
 /** The one error class of this folder. `data` holds the figures (errno, peer, limits) that go with the code. */
 export class TransportError extends Error {

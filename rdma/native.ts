@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import type { PeerCounters } from './contract.ts';
 import { TransportError } from './errors.ts';
 
 export interface NativeTransportOptions {
@@ -42,7 +43,7 @@ export interface NativeTransport {
   poll(fromSlot: number, toSlot: number, records: Uint8Array, payloads: ArrayBuffer[]): number;
   wait(timeoutUs: number): boolean;
   wakeHandle(): number;
-  counters(peer: number): Record<string, number>;
+  counters(peer: number): PeerCounters;
   destroy(): void;
 }
 

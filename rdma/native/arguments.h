@@ -44,6 +44,10 @@ auto Guarded(Napi::Env env, Body&& body) -> decltype(body()) {
   } catch (const std::bad_alloc&) {
     throw ToJavaScript(env, "out_of_memory",
                        "no memory left for the transport: lower its ring, queue or payload limits");
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw ToJavaScript(env, "internal", error.what());
   }
 }
 

@@ -203,8 +203,9 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
       const Bytes records = BytesArgument(info[2], "records", limits::kPollRecordBytesMax,
                                           limits::kPollRecordBytesMax);
       if (!info[3].IsArray()) throw TransportError("invalid_argument", "payloads must be an array");
-      RecordSink sink(const_cast<uint8_t*>(records.data), records.size, info[3].As<Napi::Array>());
+      RecordSink sink(info.Env(), const_cast<uint8_t*>(records.data), records.size);
       core.Poll(interest, sink);
+      sink.MovePayloads(info[3].As<Napi::Array>());
       return Napi::Number::New(info.Env(), sink.items());
     });
   }

@@ -38,15 +38,19 @@ void RecordSink::BadFrame(uint8_t ring, FrameFault reason) {
 }
 
 uint8_t* RecordSink::Allocate(size_t bytes) {
-  allocated_ = Napi::ArrayBuffer::New(payloads_.Env(), bytes);
+  allocated_ = Napi::ArrayBuffer::New(env_, bytes);
   return static_cast<uint8_t*>(allocated_.Data());
 }
 
 void RecordSink::Payload(uint8_t ring, const uint8_t sha256[32]) {
-  payloads_.Set(payloadCount_, allocated_);
-  std::memcpy(Add(record::kPayload, ring, 0, payloadCount_, 0, layout::kSha256Bytes), sha256,
+  const auto place = static_cast<uint32_t>(payloads_.size());
+  payloads_.push_back(allocated_);
+  std::memcpy(Add(record::kPayload, ring, 0, place, 0, layout::kSha256Bytes), sha256,
               layout::kSha256Bytes);
-  payloadCount_++;
+}
+
+void RecordSink::MovePayloads(Napi::Array to) const {
+  for (uint32_t i = 0; i < payloads_.size(); i++) to.Set(i, payloads_[i]);
 }
 
 }  // namespace sluice

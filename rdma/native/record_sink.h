@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "layout.h"
 #include "sink.h"
@@ -17,13 +18,13 @@ inline constexpr uint8_t kBadCell = 3;
 inline constexpr uint8_t kBadFrame = 4;
 inline constexpr size_t kHeaderBytes = 24;
 inline constexpr size_t kBytesMax = kHeaderBytes + kCellBytesMax;
+static_assert(limits::kPollRecordBytesMax >= 16 * kBytesMax);
 }  // namespace record
 
 class RecordSink final : public PollSink {
  public:
-  // `payloads` receives one ArrayBuffer for each payload record, in order.
-  RecordSink(uint8_t* records, size_t bytes, Napi::Array payloads)
-      : records_(records), bytes_(bytes), payloads_(payloads) {}
+  RecordSink(Napi::Env env, uint8_t* records, size_t bytes)
+      : env_(env), records_(records), bytes_(bytes) {}
 
   void From(uint32_t peer) override { peer_ = static_cast<uint8_t>(peer); }
   // Two, because one step may report two faults.
@@ -36,18 +37,21 @@ class RecordSink final : public PollSink {
   void Payload(uint8_t ring, const uint8_t sha256[32]) override;
 
   uint32_t items() const { return items_; }
+  // One ArrayBuffer for each payload record, in order. They go to JavaScript's array only after the poll:
+  // an array may have setters, and those could call the transport while it polls.
+  void MovePayloads(Napi::Array to) const;
 
  private:
   uint8_t* Add(uint8_t type, uint8_t what, uint8_t detail, uint32_t number, double slot,
                size_t bodyBytes);
 
+  Napi::Env env_;
   uint8_t* records_;
   size_t bytes_;
   size_t used_ = 0;
   uint32_t items_ = 0;
   uint8_t peer_ = 0;
-  Napi::Array payloads_;
-  uint32_t payloadCount_ = 0;
+  std::vector<Napi::ArrayBuffer> payloads_;
   Napi::ArrayBuffer allocated_;
 };
 

@@ -302,7 +302,7 @@ class ShmTransport implements Transport {
   }
 
   counters(peer: ReplicaIndex): PeerCounters {
-    return this.#native.counters(peer) as unknown as PeerCounters;
+    return this.#native.counters(peer);
   }
 
   destroy(): void {

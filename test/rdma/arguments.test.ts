@@ -18,6 +18,23 @@ function errorOf(call: () => unknown): TransportError {
   throw new Error('the call did not throw');
 }
 
+function nativeTransport(self: number): NativeTransport {
+  const { NativeTransport } = loadNative();
+  return new NativeTransport({
+    ...SMALL,
+    self,
+    replicas: 3,
+    payloadBytesMax: 1000,
+    laneOutQueueBytesMax: 1000,
+    controlOutQueueBytesMax: 1000,
+    pollBytesMax: 65_536,
+    waitMode: 0,
+    spinUs: 0,
+    futexWaitv: true,
+    digest: Buffer.alloc(32),
+  });
+}
+
 const ODD_NUMBERS = [-1, 0.5, 2 ** 53, 2 ** 64, NaN, Infinity, -0, -Infinity, 1e308];
 
 describe('wrong arguments', () => {
@@ -125,19 +142,7 @@ describe('wrong arguments', () => {
 
   it('of any kind to any native function throw typed errors and never crash (property)', () => {
     const addon = loadNative();
-    const native = new addon.NativeTransport({
-      ...SMALL,
-      self: 0,
-      replicas: 3,
-      payloadBytesMax: 1000,
-      laneOutQueueBytesMax: 1000,
-      controlOutQueueBytesMax: 1000,
-      pollBytesMax: 65_536,
-      waitMode: 0,
-      spinUs: 0,
-      futexWaitv: true,
-      digest: Buffer.alloc(32),
-    });
+    const native = nativeTransport(0);
     native.offer(1);
     const methods = Object.getOwnPropertyNames(addon.NativeTransport.prototype).filter(
       (name) => name !== 'constructor' && name !== 'destroy',
@@ -166,6 +171,26 @@ describe('wrong arguments', () => {
       { numRuns: 5000 },
     );
     native.destroy();
+  });
+
+  it('that call back into the transport as a poll ends find it whole', () => {
+    const [reader, writer] = [nativeTransport(0), nativeTransport(1)];
+    const keys = randomBytes(48);
+    const names = [reader.offer(1), writer.offer(0)] as const;
+    reader.setInboundKeys(1, keys, 1n);
+    writer.setInboundKeys(0, keys, 1n);
+    reader.map(1, names[1], keys, 1n);
+    writer.map(0, names[0], keys, 1n);
+    reader.confirm(1);
+    writer.confirm(0);
+    for (let i = 0; i < 10; i++) writer.send(0, Buffer.alloc(10));
+    const payloads: ArrayBuffer[] = [];
+    Object.defineProperty(payloads, 0, { set: () => reader.destroy() });
+    const records = new Uint8Array(LIMITS.pollRecordBytesMax);
+    expect(reader.poll(0, 0, records, payloads)).to.equal(10);
+    expect(payloads).to.have.length(10);
+    expect(errorOf(() => reader.wait(0)).code).to.equal('transport_destroyed');
+    writer.destroy();
   });
 
   it('of another receiver throw', () => {

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { Transport } from '../../rdma/index.ts';
 import { ALL, Inbox, open, pollUntil } from './support/pair.ts';
@@ -107,6 +108,7 @@ describe('two processes', function () {
   it('go on when a peer was stopped for a while', async () => {
     exchangeVote(1, 1);
     peer.child.kill('SIGSTOP');
+    while (!/^State:\s+T/m.test(readFileSync(`/proc/${peer.child.pid}/status`, 'utf8')));
     transport.writeCell({ kind: 'vote', slot: 2, view: 2, flags: 0, body: Buffer.alloc(24) });
     expect(transport.wait(20_000)).to.equal(false);
     peer.child.kill('SIGCONT');

@@ -34,7 +34,7 @@ for (const options of MODES) {
       const start = performance.now();
       expect(a.wait(20_000)).to.equal(false);
       const took = performance.now() - start;
-      expect(took).to.be.within(19, 500);
+      expect(took).to.be.within(19, 2000);
       expect(a.wait(0)).to.equal(false);
     });
 
