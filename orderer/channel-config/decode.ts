@@ -28,6 +28,7 @@ import { decodeMsp } from './msp-codec.ts';
 import { entriesOf, type ProtoMap, parseProto, utf8 } from './proto.ts';
 import { decodeSluiceOptions } from './sluice-options.ts';
 import type { BatchSize, ChannelConfig, Consenter, MspConfig, SluiceOptions } from './types.ts';
+import { WIRE_SHAPES } from './wire-guard.ts';
 
 /** Fabric's rule for channel names (fabric common/configtx/validator.go `validateChannelID`). */
 const CHANNEL_NAME = /^[a-z][a-z0-9.-]*$/;
@@ -39,7 +40,12 @@ export function isChannelName(name: string): boolean {
 /** `genesisBlock`: serialized `common.Block` number 0. Throws ConfigError. */
 export function readChannelConfig(genesisBlock: Uint8Array): ChannelConfig {
   const { channel, createdAtMs, data } = openGenesis(genesisBlock);
-  const envelope = parseProto('ConfigEnvelope', configtx.ConfigEnvelope, data);
+  const envelope = parseProto(
+    'ConfigEnvelope',
+    configtx.ConfigEnvelope,
+    data,
+    WIRE_SHAPES.configEnvelope,
+  );
   const config = envelope.getConfig();
   const root = config?.getChannelGroup();
   if (config === undefined || root === undefined) {
@@ -244,6 +250,7 @@ function consenterList(group: ConfigGroup): Consenter[] {
     at,
     configuration.Orderers,
     requiredValue('Channel/Orderer', group, 'Orderers'),
+    WIRE_SHAPES.orderers,
   ).getConsenterMappingList();
   return list
     .map((item, index) => ({

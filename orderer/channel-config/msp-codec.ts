@@ -9,6 +9,7 @@ import { ConfigError } from './errors.ts';
 import { CONFIG_LIMITS } from './limits.ts';
 import { parseProto, utf8, utf8Bytes } from './proto.ts';
 import type { MspConfig, NodeOu, NodeOus } from './types.ts';
+import { WIRE_SHAPES } from './wire-guard.ts';
 
 /** `MSPConfig.type` of X.509 organizations (fabric msp/msp.go `FABRIC`). */
 const FABRIC_TYPE = 0;
@@ -62,7 +63,12 @@ export function decodeMsp(
   if (wrapper.getType() !== FABRIC_TYPE) {
     throw new ConfigError(path, `MSP type ${wrapper.getType()}; only 0 (X.509) is supported`);
   }
-  const config = parseProto(path, proto.FabricMSPConfig, wrapper.getConfig_asU8());
+  const config = parseProto(
+    path,
+    proto.FabricMSPConfig,
+    wrapper.getConfig_asU8(),
+    WIRE_SHAPES.fabricMspConfig,
+  );
   if (config.getName() === '') throw new ConfigError(path, 'name is empty');
   const hash = config.getCryptoConfig()?.getIdentityIdentifierHashFunction() ?? 'SHA256';
   if (hash !== 'SHA256' && hash !== '') {

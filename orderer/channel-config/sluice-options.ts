@@ -35,12 +35,12 @@ const NUMERIC_OPTIONS: readonly { name: NumericOption; min: number; max: number 
 /** What `sluice init` puts into a new channel. */
 export const DEFAULT_SLUICE_OPTIONS: SluiceOptions = {
   windowSlots: 256,
-  laneAdvanceBatchesMax: 64,
-  laneAdvanceBytesMax: 4 * 1024 * 1024,
+  laneAdvanceBatchesMax: 16,
+  laneAdvanceBytesMax: 12 * 1024 * 1024,
   batchBytesMax: 256 * 1024,
-  clockSkewMsMax: 5_000,
-  slowPathAfterMsMin: 5,
-  slowPathAfterMsMax: 200,
+  clockSkewMsMax: 2_000,
+  slowPathAfterMsMin: 4,
+  slowPathAfterMsMax: 50,
   waitMode: 'adaptive',
 };
 

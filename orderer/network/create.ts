@@ -21,7 +21,7 @@ import { createAuthority, issueCertificate, type KeyPair } from './certificates.
 import { NetworkError } from './errors.ts';
 import { makeDirectory, syncDirectory, writeKeyPair, writeNewFile } from './files.ts';
 import { APPLICATION_MSP, NETWORK_FILE, ORDERER_MSP, replicaFile } from './layout.ts';
-import { apiUrl, networkYaml, type ReplicaPlace, replicaYaml } from './yaml-text.ts';
+import { apiAddress, apiUrl, networkYaml, type ReplicaPlace, replicaYaml } from './yaml-text.ts';
 
 export interface CreateNetworkOptions {
   /** Must not exist, or be empty. */
@@ -71,6 +71,9 @@ export const NETWORK_DEFAULTS = {
   batchTimeoutMs: 2000,
 } as const;
 
+/** One alone has nobody to agree with. */
+export const REPLICAS_MIN = 2;
+
 type Plan = Required<Omit<CreateNetworkOptions, 'onProgress' | 'sluice' | 'batchSize'>> &
   Pick<ChannelConfig, 'batchSize'> & { readonly sluice: SluiceOptions };
 
@@ -105,7 +108,7 @@ function planOf(options: CreateNetworkOptions): Plan {
     sluice: { ...DEFAULT_SLUICE_OPTIONS, ...options.sluice },
   };
   const { consentersMax, batchTimeoutMsMax } = CONFIG_LIMITS;
-  requireRange('replicas', plan.replicas, 1, consentersMax);
+  requireRange('replicas', plan.replicas, REPLICAS_MIN, consentersMax);
   requireRange('batchTimeoutMs', plan.batchTimeoutMs, 1, batchTimeoutMsMax);
   requireRange('linkPortBase', plan.linkPortBase, 1, 65_536 - plan.replicas);
   requireRange('apiPortBase', plan.apiPortBase, 0, 65_536 - plan.replicas);
@@ -312,7 +315,7 @@ function configOf(
     msps,
     policies: standardPolicies(msps, consenters),
     sluice: plan.sluice,
-    ordererAddresses: placesOf(plan).map((place) => `${place.apiHost}:${place.apiPort}`),
+    ordererAddresses: plan.apiPortBase === 0 ? [] : placesOf(plan).map(apiAddress),
   };
 }
 

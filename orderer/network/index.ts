@@ -7,6 +7,7 @@ export {
   type CreateNetworkOptions,
   createNetwork,
   NETWORK_DEFAULTS,
+  REPLICAS_MIN,
 } from './create.ts';
 export { NetworkError, type NetworkErrorCode } from './errors.ts';
 export { type IssuedWriter, type IssueWriterOptions, issueWriter, WRITER_ROLES } from './issue.ts';
@@ -25,5 +26,4 @@ export {
   type LoadedReplica,
   loadGenesis,
   loadReplica,
-  replicaFilesOf,
 } from './load.ts';

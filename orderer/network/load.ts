@@ -3,7 +3,6 @@
  * against each other, so that what goes wrong later is not a wrong file.
  */
 
-import { dirname } from 'node:path';
 import {
   type ChannelConfig,
   CONFIG_LIMITS,
@@ -31,7 +30,6 @@ import {
   validityWarning,
   type WriterKey,
 } from './key-files.ts';
-import { replicaFile } from './layout.ts';
 
 export interface LoadedChannel {
   readonly name: string;
@@ -237,14 +235,4 @@ function tlsRoots(channels: readonly LoadedChannel[]): string[] {
       .flatMap((msp) => [...msp.tlsRootCertsPem, ...msp.tlsIntermediateCertsPem]),
   );
   return [...new Set(roots)];
-}
-
-/** replica.yaml of every replica in a network's directory, by number: what `sluice start` starts. */
-export function replicaFilesOf(networkFile: string): { number: number; file: string }[] {
-  const { replicas } = readNetworkFile(networkFile);
-  const directory = dirname(networkFile);
-  return replicas.map(({ number }) => ({
-    number,
-    file: replicaFile(directory, number),
-  }));
 }

@@ -85,6 +85,11 @@ log:
 }
 
 export function apiUrl(replica: Pick<ReplicaPlace, 'apiHost' | 'apiPort'>): string {
+  return `http://${apiAddress(replica)}`;
+}
+
+/** host:port, an IPv6 address in brackets. */
+export function apiAddress(replica: Pick<ReplicaPlace, 'apiHost' | 'apiPort'>): string {
   const host = replica.apiHost.includes(':') ? `[${replica.apiHost}]` : replica.apiHost;
-  return `http://${host}:${replica.apiPort}`;
+  return `${host}:${replica.apiPort}`;
 }

@@ -13,6 +13,8 @@ import {
   decodeSerializedIdentity,
   encodeSerializedIdentity,
 } from '../../ledger/format/index.ts';
+import { parseGuarded } from '../channel-config/proto.ts';
+import { WIRE_SHAPES } from '../channel-config/wire-guard.ts';
 import { fromHex, toHex } from '../msp/der.ts';
 import { decodePem } from '../msp/pem.ts';
 import { POLICY_LIMITS } from './limits.ts';
@@ -110,7 +112,7 @@ export function decodePolicy(message: ProtoPolicy): Decoded<Policy> {
 function policyOf(message: ProtoPolicy): Policy {
   const types = policies.Policy.PolicyType;
   if (message.getType() === types.IMPLICIT_META) {
-    const meta = policies.ImplicitMetaPolicy.deserializeBinary(message.getValue_asU8());
+    const meta = parseGuarded(policies.ImplicitMetaPolicy, message.getValue_asU8());
     const rule = META_RULES[meta.getRule()];
     if (rule === undefined) throw new Error(`unknown implicit meta rule ${meta.getRule()}`);
     if (meta.getSubPolicy() === '') throw new Error('an implicit meta policy without a sub-policy');
@@ -119,7 +121,11 @@ function policyOf(message: ProtoPolicy): Policy {
   if (message.getType() !== types.SIGNATURE) {
     throw new Error(`policy type ${message.getType()} is not supported`);
   }
-  const envelope = policies.SignaturePolicyEnvelope.deserializeBinary(message.getValue_asU8());
+  const envelope = parseGuarded(
+    policies.SignaturePolicyEnvelope,
+    message.getValue_asU8(),
+    WIRE_SHAPES.signaturePolicyEnvelope,
+  );
   if (envelope.getVersion() !== 0) {
     throw new Error(`signature policy version ${envelope.getVersion()}; only 0 is known`);
   }
@@ -177,13 +183,13 @@ function principalOf(message: MSPPrincipal, depth: number, budget: Budget): Prin
   const bytes = message.getPrincipal_asU8();
   switch (message.getPrincipalClassification()) {
     case classes.ROLE: {
-      const role = principals.MSPRole.deserializeBinary(bytes);
+      const role = parseGuarded(principals.MSPRole, bytes);
       const name = ROLES[role.getRole()];
       if (name === undefined) throw new Error(`unknown role ${role.getRole()}`);
       return { kind: 'role', mspId: role.getMspIdentifier(), role: name };
     }
     case classes.ORGANIZATION_UNIT: {
-      const unit = principals.OrganizationUnit.deserializeBinary(bytes);
+      const unit = parseGuarded(principals.OrganizationUnit, bytes);
       return {
         kind: 'organization-unit',
         mspId: unit.getMspIdentifier(),
@@ -199,7 +205,11 @@ function principalOf(message: MSPPrincipal, depth: number, budget: Budget): Prin
       return { kind: 'identity', mspId: identity.value.mspId, identityPem, certificateDigest };
     }
     case classes.COMBINED: {
-      const combined = principals.CombinedPrincipal.deserializeBinary(bytes);
+      const combined = parseGuarded(
+        principals.CombinedPrincipal,
+        bytes,
+        WIRE_SHAPES.combinedPrincipal,
+      );
       const list = combined.getPrincipalsList();
       if (list.length === 0) throw new Error('a combined principal of nothing');
       return {

@@ -13,6 +13,7 @@ import {
   createNetwork,
   NETWORK_DEFAULTS,
   NetworkError,
+  REPLICAS_MIN,
 } from '../../orderer/network/index.ts';
 
 interface InitOptions {
@@ -53,7 +54,7 @@ export function register(program: Command): void {
     .option(
       '--replicas <n>',
       'number of replicas; 3f+1 of them tolerate f that lie',
-      integer(1, CONFIG_LIMITS.consentersMax),
+      integer(REPLICAS_MIN, CONFIG_LIMITS.consentersMax),
       defaults.replicas,
     )
     .option('--channel <name>', 'name of the channel', defaults.channel)

@@ -26,7 +26,7 @@ Examples:
   $ sluice keygen --name bob --algorithm p256      a key that Fabric's older clients know, too
   $ sluice keygen --name carol --org Org1MSP --role admin --data /srv/sluice
 
-Then: sluice submit --key DIR/orgs/Org1MSP/users/alice 'hello'`;
+Then: sluice submit --writer data/orgs/Org1MSP/users/alice 'hello'`;
 
 export function register(program: Command): void {
   program

@@ -240,15 +240,17 @@ describe('orderer/channel-config', () => {
   });
 
   it('refuses groups nested without end', () => {
-    const bytes = withGroup(genesis, (root) => {
-      let at = root;
-      for (let level = 0; level < 40; level++) {
-        const inner = new configtx.ConfigGroup();
-        at.getGroupsMap().set('x', inner);
-        at = inner;
-      }
-    });
-    expect(() => readChannelConfig(bytes)).to.throw(ConfigError, /nested deeper than 8/);
+    const nested = (levels: number) =>
+      withGroup(genesis, (root) => {
+        let at = root;
+        for (let level = 0; level < levels; level++) {
+          const inner = new configtx.ConfigGroup();
+          at.getGroupsMap().set('x', inner);
+          at = inner;
+        }
+      });
+    expect(() => readChannelConfig(nested(12))).to.throw(ConfigError, /nested deeper than 8/);
+    expect(() => readChannelConfig(nested(500))).to.throw(ConfigError, /nested deeper than 48/);
   });
 
   it('is total: whatever the configuration bytes are, it answers with a ConfigError or a config', () => {

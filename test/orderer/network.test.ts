@@ -17,12 +17,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tls from 'node:tls';
 import { expect } from 'chai';
+import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
 import {
   ConfigError,
   consenterKeys,
   encodeGenesisBlock,
   readChannelConfig,
 } from '../../orderer/channel-config/index.ts';
+import { coreLimitsOf } from '../../orderer/core-limits.ts';
 import { IdentityResolver } from '../../orderer/msp/index.ts';
 import {
   type CreatedNetwork,
@@ -187,7 +189,7 @@ describe('orderer/network: creation', () => {
   it('fills an empty directory, and refuses one with other things in it, or a file', async () => {
     const empty = join(root, 'empty');
     mkdirSync(empty);
-    await createNetwork({ directory: empty, replicas: 1, gateway: false });
+    await createNetwork({ directory: empty, replicas: 2, gateway: false });
     expect(readdirSync(empty)).to.include('network.yaml');
     expect(readdirSync(join(empty, 'replica-1/keys'))).to.have.lengthOf(4);
     expect(loadReplica(join(empty, 'replica-1/replica.yaml')).gateway).to.equal(undefined);
@@ -203,7 +205,7 @@ describe('orderer/network: creation', () => {
   it('two creations at once: one wins, whole', async () => {
     const directory = join(root, 'race');
     const results = await Promise.allSettled(
-      [1, 2, 3].map(() => createNetwork({ directory, replicas: 1 })),
+      [1, 2, 3].map(() => createNetwork({ directory, replicas: 2 })),
     );
     const lost = results.filter((result) => result.status === 'rejected');
     expect(lost).to.have.lengthOf(2);
@@ -215,7 +217,7 @@ describe('orderer/network: creation', () => {
   it('refuses options out of range, and leaves nothing behind', async () => {
     const directory = join(root, 'bad');
     const cases: [object, RegExp][] = [
-      [{ replicas: 0 }, /replicas: must be 1\.\.64, found 0/],
+      [{ replicas: 1 }, /replicas: must be 2\.\.64, found 1/],
       [{ replicas: 4.5 }, /replicas: must be/],
       [{ channel: 'Main' }, /channel: "Main" is no channel name/],
       [{ apiPortBase: 65_535 }, /apiPortBase: must be 0\.\.65532/],
@@ -231,6 +233,35 @@ describe('orderer/network: creation', () => {
       expect(error.message).to.match(message);
     }
     expect(readdirSync(root)).not.to.include('bad');
+  });
+
+  it('writes IPv6 addresses in brackets, and none that only a start decides', async () => {
+    const at = (name: string, options: object) =>
+      createNetwork({ directory: join(root, name), replicas: 2, ...options });
+    const six = await at('six', { apiHost: '::1' });
+    expect(six.replicas[0]?.api).to.equal('http://[::1]:7051');
+    expect(six.config.ordererAddresses[0]).to.equal('[::1]:7051');
+    const loaded = loadReplica(six.replicas[0]?.configFile ?? '');
+    expect(loaded.settings.api).to.deep.equal({ host: '::1', port: 7051 });
+    const free = await at('free', { apiPortBase: 0 });
+    expect(free.config.ordererAddresses).to.deep.equal([]);
+    expect(loadReplica(free.replicas[0]?.configFile ?? '').settings.api.port).to.equal(0);
+  });
+
+  it('asks for the limits that the consensus core has by itself', () => {
+    const { sluice, batchSize } = created.config;
+    if (sluice === undefined) throw new Error('a Sluice channel');
+    const limits = coreLimitsOf(sluice, batchSize);
+    for (const name of [
+      'windowSlots',
+      'laneAdvanceBatchesMax',
+      'laneAdvanceBytesMax',
+      'clockSkewMsMax',
+      'slowPathAfterMsMin',
+      'slowPathAfterMsMax',
+    ] as const) {
+      expect(limits[name], name).to.equal(DEFAULT_LIMITS[name]);
+    }
   });
 
   it('reports its steps', async () => {
@@ -257,7 +288,7 @@ describe('orderer/network: writers', () => {
 
   before(async () => {
     root = mkdtempSync(join(tmpdir(), 'sluice-writers-'));
-    created = await createNetwork({ directory: join(root, 'data'), replicas: 1 });
+    created = await createNetwork({ directory: join(root, 'data'), replicas: 2 });
   });
 
   after(() => rmSync(root, { recursive: true }));

@@ -278,6 +278,25 @@ describe('orderer/policy: codec', () => {
       .that.matches(/type 0 is not supported/);
   });
 
+  it('is quick with lengths that lie', () => {
+    const lies = [
+      [0x12, 0xff, 0xff, 0xff, 0x7f, 0x08, 0x01],
+      [0x0a, 0xff, 0xff, 0xff, 0xff, 0x07],
+      [0x12, 0x05, 0x12, 0xff, 0xff, 0xff, 0x7f],
+      [0x12, 0x04, 0x12, 0x02, 0x12, 0x7f],
+    ];
+    for (const bytes of lies) {
+      for (const type of [1, 3] as const) {
+        const policy = new policies.Policy();
+        policy.setType(type);
+        policy.setValue(Uint8Array.from(bytes));
+        const startedMs = performance.now();
+        expect(decodePolicy(policy)).to.have.property('kind', 'malformed');
+        expect(performance.now() - startedMs).to.be.below(1_000);
+      }
+    }
+  });
+
   it('is total over arbitrary bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(1, 3), (bytes, type) => {
