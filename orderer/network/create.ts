@@ -177,7 +177,11 @@ async function publish(draft: string, target: string): Promise<void> {
   } catch (error) {
     const code = errorCode(error);
     if (code === 'ENOTEMPTY' || code === 'EEXIST') throw exists(target);
-    throw error;
+    if (code !== 'EBUSY' && code !== 'ENOTDIR') throw error;
+    throw new NetworkError(
+      'bad_option',
+      `directory: ${target} is a mount point or a link and cannot be made in one step; name a directory in it, like ${join(target, 'network')}`,
+    );
   }
 }
 

@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { cp } from 'node:fs/promises';
@@ -200,6 +201,12 @@ describe('orderer/network: creation', () => {
       const { code } = await refusal(createNetwork({ directory }));
       expect(code).to.equal('directory_not_empty');
     }
+    const target = join(root, 'target');
+    mkdirSync(target);
+    symlinkSync(target, join(root, 'link'));
+    const error = await refusal(createNetwork({ directory: join(root, 'link'), replicas: 2 }));
+    expect(error.message).to.match(/is a mount point or a link .* like .*link.network$/);
+    expect(readdirSync(target)).to.deep.equal([]);
   });
 
   it('two creations at once: one wins, whole', async () => {
