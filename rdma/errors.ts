@@ -1,6 +1,6 @@
 /**
- * Errors of the transport. Thrown for what the caller or the machine did wrong; what a peer did wrong
- * comes back as data (`TransportFault` in contract.ts).
+ * Errors of the transport. Thrown for what the caller or the machine did wrong; what a peer did
+ * wrong comes back as data (`TransportFault` in contract.ts).
  */
 
 export type TransportErrorCode =
@@ -25,7 +25,10 @@ export type TransportErrorCode =
   /** The addon met what its authors thought impossible: report it. */
   | 'internal';
 
-/** The one error class of this folder. `data` holds the figures (errno, peer, limits) that go with the code. */
+/**
+ * The one error class of this folder. `data` holds the figures (errno, peer, limits) that go with
+ * the code.
+ */
 export class TransportError extends Error {
   readonly code: TransportErrorCode;
   readonly data: Readonly<Record<string, unknown>>;

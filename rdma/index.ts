@@ -1,6 +1,6 @@
 /**
- * rdma: bytes and memory. Moves cells, lane payloads and messages between replicas under the contract of
- * contract.ts; knows nothing of agreement, blocks or transactions. See README.md.
+ * rdma: bytes and memory. Moves cells, lane payloads and messages between replicas under the
+ * contract of contract.ts; knows nothing of agreement, blocks or transactions. See README.md.
  */
 
 export type * from './contract.ts';

@@ -71,7 +71,10 @@ function checkRing(name: string, value: unknown): void {
   }
 }
 
-/** Checks each size and the relations between them; throws `invalid_argument` naming the first that is wrong. */
+/**
+ * Checks each size and the relations between them; throws `invalid_argument` naming the first that
+ * is wrong.
+ */
 export function checkSizes(sizes: TransportSizes): void {
   checkInteger('replicas', sizes.replicas, LIMITS.replicasMin, LIMITS.replicasMax);
   checkInteger('windowSlots', sizes.windowSlots, LIMITS.windowSlotsMin, LIMITS.windowSlotsMax);
@@ -81,7 +84,8 @@ export function checkSizes(sizes: TransportSizes): void {
   checkInteger('pollBytesMax', sizes.pollBytesMax, LIMITS.pollBytesMaxMin, LIMITS.pollBytesMaxMax);
   for (const name of ['laneOutQueueBytesMax', 'controlOutQueueBytesMax'] as const) {
     checkInteger(name, sizes[name], 1, LIMITS.outQueueBytesMaxMax);
-    // A payload that can never be queued would be skipped for ever and starve the peer that needs it.
+    // A payload that can never be queued would be skipped for ever and starve the peer that needs
+    // it.
     if (sizes[name] < sizes.payloadBytesMax) {
       throw new TransportError(
         'invalid_argument',

@@ -1,6 +1,7 @@
 /**
- * Loads the native addon (`build/Release/sluice_rdma.node` under the package's root) and states its types.
- * Each thread that loads it gets its own classes; the addon's code and its wake handles are one a process.
+ * Loads the native addon (`build/Release/sluice_rdma.node` under the package's root) and states its
+ * types. Each thread that loads it gets its own classes; the addon's code and its wake handles are
+ * one a process.
  */
 
 import { existsSync } from 'node:fs';
@@ -27,7 +28,10 @@ export interface NativeTransportOptions {
   readonly digest: Uint8Array;
 }
 
-/** Every method checks its arguments and throws a TransportError; none is safe to use from two threads. */
+/**
+ * Every method checks its arguments and throws a TransportError; none is safe to use from two
+ * threads.
+ */
 export interface NativeTransport {
   offer(peer: number): string;
   setInboundKeys(peer: number, keys: Uint8Array, peerIncarnation: bigint): void;
@@ -95,8 +99,8 @@ export function loadNative(): NativeAddon {
 }
 
 /**
- * Wakes the transport with this `wakeHandle` out of `wait`, from any thread of the process. Returns false
- * when that transport has been destroyed.
+ * Wakes the transport with this `wakeHandle` out of `wait`, from any thread of the process. Returns
+ * false when that transport has been destroyed.
  */
 export function wakeTransport(handle: number): boolean {
   return loadNative().wake(handle);

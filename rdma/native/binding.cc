@@ -281,7 +281,8 @@ Napi::Value AesCmac(const Napi::CallbackInfo& info) {
   });
 }
 
-// (replicas, windowSlots, laneRingBytes, controlRingBytes) -> offsets as in regionLayout() of layout.ts
+// (replicas, windowSlots, laneRingBytes, controlRingBytes) -> offsets as in regionLayout() of
+// layout.ts
 Napi::Value RegionLayout(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&]() -> Napi::Value {
     const Geometry geometry(

@@ -10,8 +10,8 @@ namespace sluice {
 
 namespace {
 
-// A correct writer may be descheduled in the middle of a cell: its bytes are called bad only when they
-// have stayed the same for so many looks and so long.
+// A correct writer may be descheduled in the middle of a cell: its bytes are called bad only when
+// they have stayed the same for so many looks and so long.
 constexpr uint32_t kSuspectTriesMin = 8;
 constexpr uint64_t kSuspectUsMin = 50'000;
 
@@ -67,7 +67,8 @@ void CellWriter::WriteCredit(uint16_t epoch, const RingHeads& heads) {
   Seal(geometry_.progressOrdinal(), cell);
 }
 
-// The tag goes last, so that a reader who looks in between mostly sees the tag that it knows and waits.
+// The tag goes last, so that a reader who looks in between mostly sees the tag that it knows and
+// waits.
 void CellWriter::Seal(uint32_t ordinal, uint8_t* cell) {
   const size_t bytes = geometry_.cellBytes(ordinal);
   const size_t signedBytes = bytes - layout::kCellMacFromEnd;

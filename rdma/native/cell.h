@@ -43,7 +43,8 @@ class CellWriter {
  public:
   CellWriter(const Geometry& geometry, uint8_t* base, const uint8_t* macKey, uint64_t incarnation);
 
-  // `content` is a cell of `CellTable`; `heads` go into progress cells. The caller rings the doorbell.
+  // `content` is a cell of `CellTable`; `heads` go into progress cells. The caller rings the
+  // doorbell.
   void Write(uint32_t ordinal, const uint8_t* content, const RingHeads& heads);
   // Heads alone, as long as there is no progress cell to carry them.
   void WriteCredit(uint16_t epoch, const RingHeads& heads);
@@ -72,11 +73,12 @@ class CellReader {
   bool NoteDoorbell();
   uint32_t seenDoorbell() const { return seenDoorbell_; }
 
-  // Examines the marked cells that the interest covers. A cell of a slot beyond the interest is handed up
-  // at once, and again when the interest comes to cover it. False when the sink was full.
+  // Examines the marked cells that the interest covers. A cell of a slot beyond the interest is
+  // handed up at once, and again when the interest comes to cover it. False when the sink was full.
   bool Scan(const SlotInterest& interest, PollSink& sink);
 
-  // Cells whose check has failed and that are looked at again: a writer may be in the middle of them.
+  // Cells whose check has failed and that are looked at again: a writer may be in the middle of
+  // them.
   bool retrying() const { return retrying_ != 0; }
   // Latest heads that the peer has published in this session.
   const RingHeads& heads() const { return heads_; }

@@ -1,5 +1,5 @@
-// The numbers of layout.h under the names that ../layout.ts and ../limits.ts give them, for the test that
-// compares the two.
+// The numbers of layout.h under the names that ../layout.ts and ../limits.ts give them, for the
+// test that compares the two.
 
 #include <napi.h>
 

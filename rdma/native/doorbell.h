@@ -9,8 +9,8 @@ class Doorbell {
  public:
   explicit Doorbell(uint8_t* base) : base_(base) {}
 
-  // Publishes what was written before. `hint` is the ordinal of the cell or layout::kHintRing. Wakes the
-  // reader if it has said that it blocks.
+  // Publishes what was written before. `hint` is the ordinal of the cell or layout::kHintRing.
+  // Wakes the reader if it has said that it blocks.
   void Ring(uint32_t hint);
 
  private:

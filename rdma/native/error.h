@@ -1,4 +1,5 @@
-// The one exception of the native core; binding.cc turns it into a TransportError with the same code.
+// The one exception of the native core; binding.cc turns it into a TransportError with the same
+// code.
 #pragma once
 
 #include <cstring>

@@ -1,4 +1,5 @@
-// Layout of a region, as drawn in ../layout.ts; test/rdma/layout.test.ts compares the two files' numbers.
+// Layout of a region, as drawn in ../layout.ts; test/rdma/layout.test.ts compares the two files'
+// numbers.
 #pragma once
 
 #include <cstddef>

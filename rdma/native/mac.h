@@ -1,4 +1,5 @@
-// AES-128-CMAC (RFC 4493) for messages of whole blocks, and SHA-256, on the OpenSSL that Node.js exports.
+// AES-128-CMAC (RFC 4493) for messages of whole blocks, and SHA-256, on the OpenSSL that Node.js
+// exports.
 #pragma once
 
 #include <openssl/evp.h>

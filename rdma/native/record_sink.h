@@ -37,8 +37,8 @@ class RecordSink final : public PollSink {
   void Payload(uint8_t ring, const uint8_t sha256[32]) override;
 
   uint32_t items() const { return items_; }
-  // One ArrayBuffer for each payload record, in order. They go to JavaScript's array only after the poll:
-  // an array may have setters, and those could call the transport while it polls.
+  // One ArrayBuffer for each payload record, in order. They go to JavaScript's array only after the
+  // poll: an array may have setters, and those could call the transport while it polls.
   void MovePayloads(Napi::Array to) const;
 
  private:

@@ -79,8 +79,8 @@ Region Region::Create(const Geometry& geometry, const LayoutDigest& digest) {
   return region;
 }
 
-// An empty object, locked. Another process may take it for abandoned before it is locked: then its name is
-// gone afterwards, and another one is made.
+// An empty object, locked. Another process may take it for abandoned before it is locked: then its
+// name is gone afterwards, and another one is made.
 Region Region::CreateLocked(size_t bytes) {
   for (;;) {
     const std::string name = RandomName();

@@ -28,18 +28,19 @@ class FileDescriptor {
 
 class Region {
  public:
-  // Creates an object with an unguessable name, readable and writable by this user only, with all of its
-  // memory reserved (a full /dev/shm is an error here, not a SIGBUS later). Throws `region_create_failed`.
+  // Creates an object with an unguessable name, readable and writable by this user only, with all
+  // of its memory reserved (a full /dev/shm is an error here, not a SIGBUS later). Throws
+  // `region_create_failed`.
   static Region Create(const Geometry& geometry, const LayoutDigest& digest);
 
-  // Maps a peer's object. Throws `map_failed`, or `offer_mismatch` when size, owner, permissions or header
-  // are not as agreed.
+  // Maps a peer's object. Throws `map_failed`, or `offer_mismatch` when size, owner, permissions or
+  // header are not as agreed.
   static Region Map(const std::string& name, const Geometry& geometry, const LayoutDigest& digest);
 
   static bool IsName(const std::string& name);
 
-  // Removes the names that processes of this user left when they were killed between offer and confirm.
-  // Regions of live processes are locked and stay.
+  // Removes the names that processes of this user left when they were killed between offer and
+  // confirm. Regions of live processes are locked and stay.
   static void RemoveAbandoned();
 
   Region(Region&& other) noexcept;

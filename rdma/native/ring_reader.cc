@@ -44,8 +44,8 @@ bool RingReader::ReadFrame(uint64_t available, PollSink& sink, Sha256& sha256) {
   return true;
 }
 
-// The tail was published after the whole frame, so there is nothing to wait for: what does not check now
-// never will.
+// The tail was published after the whole frame, so there is nothing to wait for: what does not
+// check now never will.
 bool RingReader::CheckFrame(uint64_t available, Frame& frame, PollSink& sink) {
   if (available > ringBytes_ || available % layout::kFrameAlign != 0) {
     return Break(FrameFault::kLength, sink);

@@ -1,5 +1,6 @@
-// The reader's side of a ring in an inbound region. Everything in the ring is the peer's word: lengths are
-// read once and bounded, payloads are copied once, and only the copy is hashed and handed up.
+// The reader's side of a ring in an inbound region. Everything in the ring is the peer's word:
+// lengths are read once and bounded, payloads are copied once, and only the copy is hashed and
+// handed up.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,9 @@ class RingReader {
   RingReader(const Geometry& geometry, uint8_t ring, uint8_t* base, const uint8_t* macKey,
              size_t payloadBytesMax);
 
-  // Takes frames until `budgetBytes` are used up (at least one), the ring is empty, or the sink is full.
-  // A frame that no correct writer leaves is reported once and ends the ring for this session.
+  // Takes frames until `budgetBytes` are used up (at least one), the ring is empty, or the sink is
+  // full. A frame that no correct writer leaves is reported once and ends the ring for this
+  // session.
   void Read(size_t budgetBytes, PollSink& sink, Sha256& sha256);
 
   // True when there are frames left that the last `Read` did not take.

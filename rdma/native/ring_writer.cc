@@ -46,8 +46,8 @@ bool RingWriter::Push(const std::shared_ptr<OutPayload>& payload) {
     for (size_t i = 0; i < payload->fragments(); i++) WriteFrame(*payload, i);
     return true;
   }
-  // An empty queue takes any payload: the relation of the limits is checked when a transport is opened,
-  // and headers must not push the largest payload over the edge.
+  // An empty queue takes any payload: the relation of the limits is checked when a transport is
+  // opened, and headers must not push the largest payload over the edge.
   if (!queue_.empty() && queuedBytes_ + payload->frameBytes() > outQueueBytesMax_) return false;
   payload->Keep();
   queue_.push_back({payload, 0});

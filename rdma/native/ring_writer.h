@@ -1,5 +1,5 @@
-// The writer's side of a ring in one peer's region: frames, credits, and a bounded queue of what waits
-// for credits.
+// The writer's side of a ring in one peer's region: frames, credits, and a bounded queue of what
+// waits for credits.
 #pragma once
 
 #include <array>
@@ -15,8 +15,8 @@ namespace sluice {
 
 using Digest = std::array<uint8_t, layout::kSha256Bytes>;
 
-// A payload cut into fragments and hashed, once for all peers. The bytes are the caller's until somebody
-// has to queue it: then they are copied, once for all peers.
+// A payload cut into fragments and hashed, once for all peers. The bytes are the caller's until
+// somebody has to queue it: then they are copied, once for all peers.
 class OutPayload {
  public:
   OutPayload(const uint8_t* data, size_t bytes, size_t fragmentBytesMax, Sha256& sha256);
@@ -45,7 +45,8 @@ class RingWriter {
   RingWriter(const Geometry& geometry, uint8_t ring, uint8_t* base, const uint8_t* macKey,
              size_t outQueueBytesMax);
 
-  // Writes the payload, or queues it (whole) until the reader gives credits. False: no room, skipped.
+  // Writes the payload, or queues it (whole) until the reader gives credits. False: no room,
+  // skipped.
   bool Push(const std::shared_ptr<OutPayload>& payload);
   // Writes as much of the queue as the credits allow.
   void Pump();

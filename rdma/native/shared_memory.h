@@ -20,8 +20,8 @@ inline std::atomic_ref<uint64_t> SharedWord64(uint8_t* address) {
   return std::atomic_ref<uint64_t>(*reinterpret_cast<uint64_t*>(address));
 }
 
-// Copies 8-byte aligned words one by one, each whole: what arrives may mix two writes, but no later read
-// of `to` goes back to shared memory. `bytes` is a multiple of 8.
+// Copies 8-byte aligned words one by one, each whole: what arrives may mix two writes, but no later
+// read of `to` goes back to shared memory. `bytes` is a multiple of 8.
 inline void CopyFromShared(uint8_t* to, uint8_t* from, size_t bytes) {
   for (size_t at = 0; at < bytes; at += 8) {
     const uint64_t word = SharedWord64(from + at).load(std::memory_order_relaxed);

@@ -1,4 +1,5 @@
-// Where a poll puts what it found. The core knows nothing of JavaScript: binding.cc implements this.
+// Where a poll puts what it found. The core knows nothing of JavaScript: binding.cc implements
+// this.
 #pragma once
 
 #include <cstddef>

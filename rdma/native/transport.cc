@@ -186,8 +186,8 @@ void Transport::RingIfPublished(Outbound& outbound) {
   if (lane || control) outbound.doorbell.Ring(layout::kHintRing);
 }
 
-// Cells of all peers come first, then each peer's rings within its share of the budget: no peer's traffic
-// delays another's cells, or takes another's share.
+// Cells of all peers come first, then each peer's rings within its share of the budget: no peer's
+// traffic delays another's cells, or takes another's share.
 void Transport::Poll(const SlotInterest& interest, PollSink& sink) {
   sinkFilled_ = false;
   const uint32_t peers = options_.replicas;
@@ -248,8 +248,8 @@ void Transport::PollRings(uint32_t peer, size_t budgetBytes, PollSink& sink) {
   ReturnCredits(*session);
 }
 
-// The peer must be able to write a whole fragment when all before it is read: heads may lag behind by one
-// fragment, and the ring holds four.
+// The peer must be able to write a whole fragment when all before it is read: heads may lag behind
+// by one fragment, and the ring holds four.
 void Transport::ReturnCredits(Session& session) {
   const RingHeads& published = session.outbound->publishedHeads;
   const uint64_t lane = session.inbound->lane.head() - published.lane;
@@ -328,7 +328,8 @@ bool Transport::Wait(uint64_t timeoutUs) {
     }
     waitWords_.push_back({reinterpret_cast<uint8_t*>(wakeWord_->address()), seenWake_, false});
     SetWaiting(1);
-    // A doorbell that rang before its writer could see that we wait is seen here or by the futex call.
+    // A doorbell that rang before its writer could see that we wait is seen here or by the futex
+    // call.
     if (!HasWork()) blocker_.Block(waitWords_, deadline);
     SetWaiting(0);
     if (HasWork()) return WorkFound();

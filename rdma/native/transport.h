@@ -51,8 +51,8 @@ class Transport {
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
-  // The steps of a session, in this order (`Map` and `Confirm` in any order). Each throws `invalid_state`
-  // out of order. `peer` < replicas and not self: the caller has checked.
+  // The steps of a session, in this order (`Map` and `Confirm` in any order). Each throws
+  // `invalid_state` out of order. `peer` < replicas and not self: the caller has checked.
   std::string Offer(uint32_t peer);
   void SetInboundKeys(uint32_t peer, const DirectionKeys& keys, uint64_t peerIncarnation);
   void Map(uint32_t peer, const std::string& name, const DirectionKeys& keys,

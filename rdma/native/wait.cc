@@ -104,8 +104,9 @@ void Doorbell::Ring(uint32_t hint) {
   count_++;
   uint8_t* word = base_ + layout::kHeaderDoorbell;
   SharedWord32(word).store(count_, std::memory_order_release);
-  // Against the reader's "set waiting, then look again": one of the two sees the other. It also keeps the
-  // next hint from becoming visible before this doorbell, which the reader's lap check relies on.
+  // Against the reader's "set waiting, then look again": one of the two sees the other. It also
+  // keeps the next hint from becoming visible before this doorbell, which the reader's lap check
+  // relies on.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   auto waiting = SharedWord32(base_ + layout::kHeaderWaiting);
   if (waiting.load(std::memory_order_relaxed) != 0 && waiting.exchange(0) != 0) WakeShared(word);

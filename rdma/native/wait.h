@@ -1,5 +1,5 @@
-// Waiting for work: futexes on the doorbells of all inbound regions and on a word that threads of this
-// process use to wake the owner.
+// Waiting for work: futexes on the doorbells of all inbound regions and on a word that threads of
+// this process use to wake the owner.
 #pragma once
 
 #include <atomic>
@@ -26,8 +26,8 @@ class WakeWord {
   static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
 };
 
-// Handles of this process's wake words: the only state that all threads share. A handle is never given
-// out twice, so a stale one finds nothing.
+// Handles of this process's wake words: the only state that all threads share. A handle is never
+// given out twice, so a stale one finds nothing.
 class WakeRegistry {
  public:
   static uint64_t Add(std::shared_ptr<WakeWord> word);

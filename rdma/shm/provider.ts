@@ -1,6 +1,7 @@
 /**
- * The `shm` provider: replicas on one host write into each other's mapped shared memory. TypeScript keeps
- * the sessions' keys and checks what callers pass; the addon moves and authenticates the bytes.
+ * The `shm` provider: replicas on one host write into each other's mapped shared memory. TypeScript
+ * keeps the sessions' keys and checks what callers pass; the addon moves and authenticates the
+ * bytes.
  */
 
 import type {
@@ -43,7 +44,10 @@ export interface ShmTransportOptions {
   /** What may wait for one peer's credits; memory is taken only while something waits. */
   readonly laneOutQueueBytesMax?: number;
   readonly controlOutQueueBytesMax?: number;
-  /** Ring bytes that one poll takes, shared equally by the peers (each may exceed its share by one frame). */
+  /**
+   * Ring bytes that one poll takes, shared equally by the peers (each may exceed its share by one
+   * frame).
+   */
   readonly pollBytesMax?: number;
   /** False: never use futex_waitv(2). For kernels and sandboxes where it misbehaves. */
   readonly futexWaitv?: boolean;
@@ -120,8 +124,8 @@ function withDefaults(options: ShmTransportOptions) {
 }
 
 /**
- * Opens the transport of replica `self`. No session exists yet; no shared memory is used before `offer`.
- * Throws TransportError `invalid_argument` (names the option) or `addon_missing`.
+ * Opens the transport of replica `self`. No session exists yet; no shared memory is used before
+ * `offer`. Throws TransportError `invalid_argument` (names the option) or `addon_missing`.
  */
 export function openShmTransport(options: ShmTransportOptions): Transport {
   return new ShmTransport(options);

@@ -8,7 +8,10 @@ import { ALL, connect, Inbox, open, pollUntil, SMALL } from './support/pair.ts';
 const RING_BYTES = SMALL.laneRingBytes;
 const FRAGMENT_BYTES_MAX = RING_BYTES / LAYOUT.FRAGMENTS_PER_RING;
 
-/** Replica 0 reads; replica 1 is correct and also has an evil twin at its region; replica 2 is correct. */
+/**
+ * Replica 0 reads; replica 1 is correct and also has an evil twin at its region; replica 2 is
+ * correct.
+ */
 class Stage {
   readonly reader = open(0, 3, { payloadBytesMax: 64 * 1024 });
   readonly writer = open(1, 3, { payloadBytesMax: 64 * 1024 });

@@ -66,7 +66,8 @@ describe('two processes', function () {
   });
 
   it('wake each other out of a blocking wait', () => {
-    // The peer blocks for up to 2 ms at a time: an answer within 1 s from 100 rounds means it was woken.
+    // The peer blocks for up to 2 ms at a time: an answer within 1 s from 100 rounds means it was
+    // woken.
     const start = performance.now();
     for (let round = 0; round < 100; round++) {
       const inbox = new Inbox();

@@ -1,6 +1,7 @@
 /**
- * A peer that holds the session's keys and writes whatever it likes into the region, through the file
- * under /dev/shm. It is a second implementation of the layout, MAC and key derivation included.
+ * A peer that holds the session's keys and writes whatever it likes into the region, through the
+ * file under /dev/shm. It is a second implementation of the layout, MAC and key derivation
+ * included.
  */
 
 import { createCipheriv, createHash, hkdfSync } from 'node:crypto';
@@ -148,7 +149,10 @@ export class ByzantinePeer {
     this.ring();
   }
 
-  /** Puts one frame at ring position `position` without moving the tail; returns the position after it. */
+  /**
+   * Puts one frame at ring position `position` without moving the tail; returns the position after
+   * it.
+   */
   writeFrame(ring: 'lane' | 'control', position: number, frame: ForgedFrame): number {
     const header = Buffer.alloc(LAYOUT.FRAME_HEADER_BYTES);
     header.writeUInt32LE(frame.length ?? frame.payload.length, 0);

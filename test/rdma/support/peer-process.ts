@@ -1,6 +1,6 @@
 /**
- * Replica 1 of 2 as a process of its own: answers each vote with a commit cell and each lane payload with
- * a message. Told what to do over IPC by support/peer.ts.
+ * Replica 1 of 2 as a process of its own: answers each vote with a commit cell and each lane
+ * payload with a message. Told what to do over IPC by support/peer.ts.
  */
 
 import { type InboxHandler, openShmTransport, type RegionOffer } from '../../../rdma/index.ts';

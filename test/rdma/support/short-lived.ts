@@ -1,6 +1,6 @@
 /**
- * A worker thread that opens transports with sessions in every state and leaves them to the environment's
- * clean-up: it never calls destroy.
+ * A worker thread that opens transports with sessions in every state and leaves them to the
+ * environment's clean-up: it never calls destroy.
  */
 
 import { parentPort } from 'node:worker_threads';
