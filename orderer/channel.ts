@@ -202,6 +202,10 @@ export class ChannelOrderer implements ChannelService {
     this.#pending.add(txId);
     try {
       const stored = await ledger.transaction(txId);
+      // In a block that waits for its certificate: nothing to queue, and waiting for it works.
+      if (stored !== undefined && stored.blockNumber >= ledger.certifiedHeight()) {
+        return { kind: 'accepted', txId, duplicate: true };
+      }
       const late =
         stored === undefined
           ? (this.#notReady() ?? this.#full(envelope.length))

@@ -12,6 +12,11 @@ export const REPLICA_NODE_FLAGS = ['--max-old-space-size=192', '--max-semi-space
 export const REPLICA_ENVIRONMENT = { MALLOC_ARENA_MAX: '2' };
 const STOP_TIMEOUT_MS = 10_000;
 
+/** `SLUICE_NODE_FLAGS="--cpu-prof --cpu-prof-dir=/tmp/prof"` profiles every replica. */
+function extraFlags(): string[] {
+  return (process.env.SLUICE_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '');
+}
+
 export interface ReplicaProcessOptions {
   readonly number: number;
   /** Path of its replica.yaml. */
@@ -35,7 +40,7 @@ export class ReplicaProcess {
     const log = openSync(options.logPath, 'a', 0o600);
     this.#child = spawn(
       process.execPath,
-      [...REPLICA_NODE_FLAGS, sluice, 'replica', '--config', options.configPath, '--supervised'],
+      [...REPLICA_NODE_FLAGS, ...extraFlags(), sluice, 'replica', '--config', options.configPath, '--supervised'],
       { stdio: ['ignore', log, log, 'ipc'], env: { ...process.env, ...REPLICA_ENVIRONMENT } },
     );
     closeSync(log);
