@@ -24,12 +24,12 @@ const DECIDED_BYTES_PER_LANE = 40;
 export function decidedTarget(state: CoreState): Slot {
   const peers = state.replicas - 1;
   if (peers <= state.faults) return state.executed.slot;
-  const applied = new Float64Array(peers);
+  const applied = state.scratch;
   let count = 0;
   for (let peer = 0; peer < state.replicas; peer++) {
     if (peer !== state.self) applied[count++] = (state.peers[peer] as PeerState).appliedSlot;
   }
-  return kthHighest(applied, state.faults + 1);
+  return kthHighest(applied, count, state.faults + 1);
 }
 
 /** Asks for decided slots when they are due. */

@@ -150,7 +150,7 @@ export function onPrepare(
   request: boolean,
 ): void {
   if (prepare.signer !== from) return ignore(state, 'PREPARE signed by another than its sender');
-  const record = recordForPrepare(state, prepare);
+  const record = recordForPrepare(state, from, prepare);
   if (record === undefined) return;
   const { round } = record;
   const known = round.prepares[from];
@@ -161,9 +161,13 @@ export function onPrepare(
 }
 
 /** PREPAREs are taken for executed slots as well: their sender may be behind. */
-function recordForPrepare(state: CoreState, prepare: Prepare): SlotState | undefined {
+function recordForPrepare(
+  state: CoreState,
+  from: ReplicaIndex,
+  prepare: Prepare,
+): SlotState | undefined {
   const { slot, view } = prepare;
-  if (slot > state.executed.slot) return recordFor(state, view, slot);
+  if (slot > state.executed.slot) return recordFor(state, from, view, slot);
   const record = findSlot(state.slots, slot);
   if (record === undefined || record.round.view !== view) {
     ignore(state, 'PREPARE of a slot long past or another view');
@@ -187,7 +191,8 @@ function answerPrepare(
   const sinceMs = state.timerMs - (round.preparedToMs[from] as number);
   if (sinceMs < state.limits.fetchRetryMs) return ignore(state, 'PREPARE answered just now');
   sendPrepare(state, record, ownPrepare(state, record), from, false);
-  if (record.decided !== undefined) writeCommit(state, record);
+  const decidedIt = record.decided !== undefined && equalBytes(record.decidedDigest, digest);
+  if (decidedIt) writeCommit(state, record);
 }
 
 /** S3: checks signatures once enough PREPAREs are there. */

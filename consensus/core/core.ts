@@ -85,7 +85,7 @@ function onCell(state: CoreState, from: ReplicaIndex, cell: Cell): void {
     case 'vote':
       return onVote(state, from, cell.view, cell.slot, cell.digest);
     case 'commit': {
-      const record = recordFor(state, cell.view, cell.slot);
+      const record = recordFor(state, from, cell.view, cell.slot);
       if (record !== undefined) onCommit(state, from, record, cell.digest);
       return;
     }
@@ -101,7 +101,7 @@ function onMessage(state: CoreState, from: ReplicaIndex, message: Message): void
     case 'prepare':
       return onPrepare(state, from, message.prepare, message.request);
     case 'fetch-batch':
-      return onFetchBatch(state, from, message.lane, message.ref);
+      return onFetchBatch(state, from, message.lane, message.ref, message.after);
     case 'batch':
       return message.batch.lane === from
         ? onOwnerBatch(state, from, message.batch, undefined)

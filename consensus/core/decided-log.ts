@@ -2,8 +2,8 @@
 import {
   cellBodyBytes,
   decodeProposalBody,
-  encodeProposalBody,
   proposalFlags,
+  writeProposalBody,
 } from '../wire/index.ts';
 import { assert } from './assert.ts';
 import type { Proposal, Slot } from './types.ts';
@@ -32,7 +32,7 @@ export function logDecided(log: DecidedLog, proposal: Proposal): void {
   const at = index * log.recordBytes;
   log.slots[index] = proposal.slot;
   log.bytes[at] = proposalFlags(proposal);
-  log.bytes.set(encodeProposalBody(proposal), at + 1);
+  writeProposalBody(log.bytes, at + 1, proposal);
 }
 
 /** Undefined when the log does not hold the slot (any more). */
@@ -40,8 +40,8 @@ export function findDecided(log: DecidedLog, slot: Slot): Proposal | undefined {
   const index = slot % log.slots.length;
   if (log.slots[index] !== slot) return undefined;
   const at = index * log.recordBytes;
-  const body = log.bytes.slice(at + 1, at + log.recordBytes);
-  const decoded = decodeProposalBody(slot, log.bytes[at] as number, body, log.replicas);
+  const flags = log.bytes[at] as number;
+  const decoded = decodeProposalBody(slot, flags, log.bytes, at + 1, log.replicas);
   assert(decoded.kind === 'ok', 'the decided log holds what was encoded');
   return decoded.value;
 }

@@ -1,6 +1,7 @@
 /** What is hashed and signed. Every text starts with its own tag and the run, so that none passes for another. */
-import { encodeProposalBody, laneFrameHeader } from '../wire/index.ts';
-import { asciiBytes, DIGEST24_BYTES, joinBytes } from './bytes.ts';
+import { copyShort, writeU16, writeU32, writeU64 } from '../wire/bytes.ts';
+import { cellBodyBytes, laneFrameHeader, proposalFlags, writeProposalBody } from '../wire/index.ts';
+import { asciiBytes, DIGEST24_BYTES, DIGEST32_BYTES, joinBytes } from './bytes.ts';
 import type {
   BatchSeq,
   CoreCrypto,
@@ -32,44 +33,44 @@ export interface Digests {
   ): Uint8Array;
 }
 
-export function createDigests(runId: Uint8Array, crypto: CoreCrypto): Digests {
+const FLAGS_BYTES = 1;
+const SLOT_BYTES = 8;
+const LANE_BYTES = 2;
+
+/** The start of a hash as a small array of its own: what `sha256` returns may be a much larger object. */
+function short(hash: Uint8Array, length: number): Uint8Array {
+  return copyShort(hash, 0, length);
+}
+
+/** The texts to hash are built in place, in one buffer each that is used again. */
+export function createDigests(runId: Uint8Array, replicas: number, crypto: CoreCrypto): Digests {
   const batchPrefix = joinBytes(asciiBytes('sluice/batch/1'), runId);
+  const batchText = joinBytes(batchPrefix, new Uint8Array(LANE_BYTES + DIGEST32_BYTES));
   const proposalPrefix = joinBytes(asciiBytes('sluice/proposal/1'), runId);
+  const proposalBytes = SLOT_BYTES + FLAGS_BYTES + cellBodyBytes('proposal', replicas);
+  const proposalText = joinBytes(proposalPrefix, new Uint8Array(proposalBytes));
   const preparePrefix = joinBytes(asciiBytes('sluice/prepare/1'), runId);
   return {
     batch(lane, seq, previous, payload, frameSha256) {
       const frame = frameSha256 ?? crypto.sha256(laneFrameHeader(seq, previous), payload);
-      return crypto.sha256(batchPrefix, u16(lane), frame);
+      writeU16(batchText, batchPrefix.length, lane);
+      batchText.set(frame, batchPrefix.length + LANE_BYTES);
+      return short(crypto.sha256(batchText), DIGEST32_BYTES);
     },
     proposal(proposal) {
-      const body = encodeProposalBody(proposal);
-      // timeMs, then cut, then frontier: the body with the flag put between.
-      const head = new Uint8Array(8 + 8 + 1);
-      head.set(u64(proposal.slot), 0);
-      head.set(body.subarray(0, 8), 8);
-      head[16] = proposal.cut ? 1 : 0;
-      return crypto.sha256(proposalPrefix, head, body.subarray(8)).subarray(0, DIGEST24_BYTES);
+      const at = proposalPrefix.length;
+      writeU64(proposalText, at, proposal.slot);
+      proposalText[at + SLOT_BYTES] = proposalFlags(proposal);
+      writeProposalBody(proposalText, at + SLOT_BYTES + FLAGS_BYTES, proposal);
+      return short(crypto.sha256(proposalText), DIGEST24_BYTES);
     },
     prepare(signer, incarnation, view, slot, digest) {
-      return joinBytes(preparePrefix, u16(signer), incarnation, u32(view), u64(slot), digest);
+      const head = new Uint8Array(LANE_BYTES + 8 + 4 + SLOT_BYTES);
+      writeU16(head, 0, signer);
+      head.set(incarnation, 2);
+      writeU32(head, 10, view);
+      writeU64(head, 14, slot);
+      return joinBytes(preparePrefix, head, digest);
     },
   };
-}
-
-function u16(value: number): Uint8Array {
-  const bytes = new Uint8Array(2);
-  new DataView(bytes.buffer).setUint16(0, value, true);
-  return bytes;
-}
-
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value, true);
-  return bytes;
-}
-
-function u64(value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
-  return bytes;
 }

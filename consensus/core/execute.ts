@@ -36,7 +36,7 @@ function collectBatches(state: CoreState, proposal: Proposal): HeldBatch[][] | u
   for (const lane of state.lanes) {
     const walk = walkBack(lane, lane.executed, proposal.frontier[lane.lane] as BatchRef);
     if (walk.kind === 'missing') {
-      wantBatch(state, lane, walk.ref, proposal.slot);
+      wantBatch(state, lane, walk.ref, lane.executed.seq, proposal.slot);
       complete = false;
     } else if (walk.kind === 'chain') {
       advances[lane.lane] = walk.batches;
@@ -82,14 +82,17 @@ function afterAdvance(state: CoreState, lane: LaneState, advance: readonly HeldB
   for (const held of advance) retain(state, held);
 }
 
+/** What a held batch costs besides its payload; small batches are mostly this. */
+export const BATCH_OVERHEAD_BYTES = 1_024;
+
 /** E5. */
 function retain(state: CoreState, held: HeldBatch): void {
   const { retained, limits } = state;
   retained.batches.push(held);
-  retained.bytes += held.batch.payload.length;
+  retained.bytes += BATCH_OVERHEAD_BYTES + held.batch.payload.length;
   while (retained.bytes > limits.retainedBytesMax) {
     const oldest = retained.batches[retained.first++] as HeldBatch;
-    retained.bytes -= oldest.batch.payload.length;
+    retained.bytes -= BATCH_OVERHEAD_BYTES + oldest.batch.payload.length;
     removeBatch(state.lanes[oldest.batch.lane] as LaneState, oldest);
   }
   // The array's dead front is cut off now and then, at a cost that each push pays a little of.

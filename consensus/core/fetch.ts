@@ -1,6 +1,6 @@
 /** V8 and E3: getting batches that a proposal needs; C5: answering those who need ours. */
 import { equalBytes } from './bytes.ts';
-import { findBatch, type LaneState } from './lane-store.ts';
+import { findBatch, type LaneState, putOnProbation } from './lane-store.ts';
 import { findSlot, hasDigest } from './slots.ts';
 import {
   type CoreState,
@@ -10,10 +10,16 @@ import {
   type PeerState,
   type Want,
 } from './state.ts';
-import type { BatchRef, ReplicaIndex, Slot } from './types.ts';
+import type { BatchRef, BatchSeq, ReplicaIndex, Slot } from './types.ts';
 
-/** Notes that the proposal of `slot` needs this batch. */
-export function wantBatch(state: CoreState, lane: LaneState, ref: BatchRef, slot: Slot): void {
+/** Notes that the proposal of `slot` needs this batch, and those before it down to `after` (exclusive). */
+export function wantBatch(
+  state: CoreState,
+  lane: LaneState,
+  ref: BatchRef,
+  after: BatchSeq,
+  slot: Slot,
+): void {
   const known = findWant(state, lane.lane, ref);
   if (known !== undefined) {
     known.slot = slot;
@@ -22,11 +28,16 @@ export function wantBatch(state: CoreState, lane: LaneState, ref: BatchRef, slot
   if (state.wants.length >= state.limits.wantsMax) return ignore(state, 'too many open fetches');
   const waitMs = canStillArrive(state, lane, ref) ? state.limits.fetchAfterMs : 0;
   const nextMs = state.timerMs + waitMs;
-  state.wants.push({ lane: lane.lane, ref, slot, nextMs, attempts: 0, lastAsked: state.self });
+  const lastAsked = state.self;
+  state.wants.push({ lane: lane.lane, ref, after, slot, nextMs, attempts: 0, lastAsked });
 }
 
-/** Rings keep order: once something later has come from the owner, this one will not. */
+/**
+ * Through its owner's ring: rings keep order, so not once something later has come. Or behind its successor, which was
+ * fetched just now.
+ */
 function canStillArrive(state: CoreState, lane: LaneState, ref: BatchRef): boolean {
+  if (state.timerMs - lane.fetchedAtMs < state.limits.fetchAfterMs) return true;
   return (state.peers[lane.lane] as PeerState).open && lane.ownerSeq < ref.seq;
 }
 
@@ -68,8 +79,8 @@ export function runFetches(state: CoreState): void {
     if (to === undefined) continue;
     want.attempts++;
     want.lastAsked = to;
-    const { lane, ref } = want;
-    state.effects.push({ kind: 'send', to, message: { kind: 'fetch-batch', lane, ref } });
+    const { lane, ref, after } = want;
+    state.effects.push({ kind: 'send', to, message: { kind: 'fetch-batch', lane, ref, after } });
   }
 }
 
@@ -113,19 +124,25 @@ function hasVoted(state: CoreState, slot: Slot, peer: ReplicaIndex): boolean {
   return hasDigest(record.round.votes, peer, digest);
 }
 
-/** A peer asks for a batch by digest. */
+/** A peer asks for a batch by digest, and for its predecessors after `after`: newest first, as one slot may name. */
 export function onFetchBatch(
   state: CoreState,
   from: ReplicaIndex,
   laneIndex: ReplicaIndex,
   ref: BatchRef,
+  after: BatchSeq,
 ): void {
   const lane = state.lanes[laneIndex] as LaneState;
-  const held = findBatch(lane, ref);
+  let held = findBatch(lane, ref);
   if (held === undefined) return ignore(state, 'fetch of a batch not held');
   noteFetcher(state, from, lane, ref);
-  if (!mayAnswer(state, from, held.batch.payload.length)) return;
-  state.effects.push({ kind: 'send', to: from, message: { kind: 'batch', batch: held.batch } });
+  for (let count = 0; count < state.limits.laneAdvanceBatchesMax; count++) {
+    if (held === undefined || held.ref.seq <= after) return;
+    const { batch } = held;
+    if (!mayAnswer(state, from, batch.payload.length)) return;
+    state.effects.push({ kind: 'send', to: from, message: { kind: 'batch', batch } });
+    held = findBatch(lane, { seq: batch.seq - 1, digest: batch.previous });
+  }
 }
 
 /** P7. One fetcher may be slow or lying; f + 1 mean that the owner did not spread its batch. */
@@ -135,7 +152,7 @@ function noteFetcher(state: CoreState, from: ReplicaIndex, lane: LaneState, ref:
   let fetchers = 0;
   for (const fetched of lane.fetchers) fetchers += fetched;
   if (fetchers <= state.faults) return;
-  lane.probationUntilSeq = lane.tip.seq + state.limits.laneProbationBatches;
+  putOnProbation(lane, state.limits.laneProbationBatches);
 }
 
 /** C5: spends from the peer's allowance of answers. */

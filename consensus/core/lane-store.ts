@@ -30,10 +30,12 @@ export interface LaneState {
   heldBytes: number;
   /** Highest seq that came from the owner: its ring has passed everything below. */
   ownerSeq: BatchSeq;
-  /** Equivocation, conflict or an invalid batch: without trust for the rest of the run (L5). */
+  /** Equivocation or an invalid batch: without trust for the rest of the run (L3, L5). */
   faulty: boolean;
-  /** Without trust until a batch beyond this one is executed (P7). */
+  /** Without trust until this batch is executed (P7). */
   probationUntilSeq: BatchSeq;
+  /** When a batch last came by fetch: its predecessors may be on the way (V8). */
+  fetchedAtMs: number;
   /** Who has fetched an unexecuted batch of this lane from this replica since the lane last executed. */
   readonly fetchers: Uint8Array;
 }
@@ -49,12 +51,18 @@ export function createLane(lane: ReplicaIndex, replicas: number): LaneState {
     ownerSeq: 0,
     faulty: false,
     probationUntilSeq: 0,
+    fetchedAtMs: -Infinity,
     fetchers: new Uint8Array(replicas),
   };
 }
 
 export function isTrusted(lane: LaneState): boolean {
   return !lane.faulty && lane.executed.seq >= lane.probationUntilSeq;
+}
+
+/** P7. */
+export function putOnProbation(lane: LaneState, batches: number): void {
+  lane.probationUntilSeq = lane.tip.seq + batches;
 }
 
 export function findBatch(lane: LaneState, ref: BatchRef): HeldBatch | undefined {

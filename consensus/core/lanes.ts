@@ -9,6 +9,7 @@ import {
   insertBatch,
   type LaneState,
   nextValid,
+  putOnProbation,
   removeBatch,
 } from './lane-store.ts';
 import { type CoreState, currentLeader, ignore } from './state.ts';
@@ -90,6 +91,7 @@ export function onFetchedBatch(state: CoreState, from: ReplicaIndex, batch: Batc
   if (!isWanted(state, batch.lane, ref)) {
     return reportMalformed(state, from, 'answered a fetch with another batch');
   }
+  lane.fetchedAtMs = state.timerMs;
   holdBatch(state, lane, { batch, ref, fromOwner: false, source: from });
 }
 
@@ -136,12 +138,13 @@ function reportFork(
   const digests = [other.ref.digest, ref.digest] as const;
   const peer = lane.lane;
   if (other.fromOwner && fromOwner) {
+    lane.faulty = true;
     reportEvidence(state, { kind: 'lane-equivocation', peer, seq: ref.seq, digests });
-  } else if (!lane.faulty) {
-    const liar = source === peer ? currentLeader(state) : source;
-    reportEvidence(state, { kind: 'lane-conflict', peer, source: liar, seq: ref.seq, digests });
+    return;
   }
-  lane.faulty = true;
+  putOnProbation(lane, state.limits.laneProbationBatches);
+  const liar = source === peer ? currentLeader(state) : source;
+  reportEvidence(state, { kind: 'lane-conflict', peer, source: liar, seq: ref.seq, digests });
 }
 
 /** L3: the orderer's verdict. */

@@ -26,12 +26,12 @@ function hasRoom(state: CoreState): boolean {
 
 /** The q-th highest applied slot, the own included. */
 function lowSlot(state: CoreState): Slot {
-  const applied = new Float64Array(state.replicas);
+  const applied = state.scratch;
   for (let replica = 0; replica < state.replicas; replica++) {
     applied[replica] =
       replica === state.self ? state.appliedSlot : (state.peers[replica] as PeerState).appliedSlot;
   }
-  return kthHighest(applied, state.quorum);
+  return kthHighest(applied, state.replicas, state.quorum);
 }
 
 /** P1, P2, P6: undefined when there is no reason for a slot. */
@@ -129,12 +129,12 @@ function advanceOf(
 
 /** P1 for a lane without trust: the highest tip of the own chain that q replicas have reported to hold. */
 function coveredTip(state: CoreState, lane: LaneState, base: BatchRef): BatchRef {
-  const covered = new Float64Array(state.replicas);
+  const covered = state.scratch;
   for (let replica = 0; replica < state.replicas; replica++) {
     covered[replica] =
       replica === state.self ? lane.tip.seq : coveredBy(state.peers[replica] as PeerState, lane);
   }
-  const seq = kthHighest(covered, state.quorum);
+  const seq = kthHighest(covered, state.replicas, state.quorum);
   return seq <= base.seq ? base : ancestor(lane, seq);
 }
 

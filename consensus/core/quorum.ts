@@ -32,9 +32,17 @@ export function leaderOf(view: number, replicas: number): number {
 }
 
 /**
- * The k-th highest of `values`, k from 1: at least k of them are as high. Sorts `values` in place.
+ * The k-th highest of the first `count` values, k from 1: at least k of them are as high. Sorts them in place,
+ * by insertion: they are a handful.
  */
-export function kthHighest(values: Float64Array, k: number): number {
-  values.sort();
-  return values[values.length - k] as number;
+export function kthHighest(values: Float64Array, count: number, k: number): number {
+  for (let i = 1; i < count; i++) {
+    const value = values[i] as number;
+    let at = i;
+    for (; at > 0 && (values[at - 1] as number) < value; at--) {
+      values[at] = values[at - 1] as number;
+    }
+    values[at] = value;
+  }
+  return values[k - 1] as number;
 }

@@ -9,6 +9,7 @@ import { fastQuorum, faultsTolerated, leaderOf, quorum } from './quorum.ts';
 import { createSlotRing, type DigestTable, type SlotRing } from './slots.ts';
 import type {
   BatchRef,
+  BatchSeq,
   CoreCrypto,
   CoreLimits,
   CoreOptions,
@@ -31,6 +32,8 @@ export interface PeerState {
   /** Highest that it has reported; a lie is bounded by taking the (f+1)-th or q-th highest of all. */
   appliedSlot: Slot;
   held: BatchRef[];
+  /** Highest slot that it has named in a cell or PREPARE, when that was news. */
+  namedSlot: Slot;
   /** Per lane: highest seq of this replica's chain that the peer has reported exactly (P1). */
   readonly coveredSeq: Float64Array;
   /** Faults counted; evidence effects emitted; reasons of malformed input seen. */
@@ -57,6 +60,8 @@ export interface Repair {
 export interface Want {
   readonly lane: ReplicaIndex;
   readonly ref: BatchRef;
+  /** The batches after this one are needed, too, if not held. */
+  readonly after: BatchSeq;
   /** Slot whose proposal names it: its voters are asked. */
   slot: Slot;
   nextMs: number;
@@ -134,7 +139,7 @@ export interface CoreState {
   blocksUncertified: number;
   /** Highest slot voted for in this view; votes are contiguous from the executed slot on (V3). */
   lastVoted: Slot;
-  /** Highest slot that any accepted cell named. */
+  /** Highest slot that the leader, or f + 1 others, have named. */
   highestKnown: Slot;
   /** When the next proposal's time comes within the allowed skew (V4); Infinity: not waiting for that. */
   tooEarlyUntilMs: number;
@@ -148,6 +153,8 @@ export interface CoreState {
   readonly retained: { batches: HeldBatch[]; first: number; bytes: number };
   readonly decidedLog: DecidedLog;
   readonly counters: Counters;
+  /** One number per replica, for a moment's use. */
+  readonly scratch: Float64Array;
   effects: Effect[];
 }
 
@@ -161,7 +168,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
     options,
     limits,
     crypto,
-    digests: createDigests(options.runId, crypto),
+    digests: createDigests(options.runId, replicas, crypto),
     self,
     replicas,
     faults: faultsTolerated(replicas),
@@ -195,6 +202,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
     retained: { batches: [], first: 0, bytes: 0 },
     decidedLog: createDecidedLog(replicas, limits.decidedLogSlotsMax),
     counters: { fastCommits: 0, slowCommits: 0, fetchedCommits: 0, ignored: new Map() },
+    scratch: new Float64Array(replicas),
     effects: [],
   };
 
@@ -203,6 +211,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
       open: false,
       appliedSlot,
       held: new Array<BatchRef>(lanes).fill(EMPTY_LANE),
+      namedSlot: appliedSlot,
       coveredSeq: new Float64Array(lanes),
       faults: 0,
       evidenceEmitted: 0,

@@ -65,7 +65,13 @@ export type Message =
       readonly request: boolean;
       readonly prepare: Prepare;
     }
-  | { readonly kind: 'fetch-batch'; readonly lane: ReplicaIndex; readonly ref: BatchRef }
+  | {
+      readonly kind: 'fetch-batch';
+      readonly lane: ReplicaIndex;
+      readonly ref: BatchRef;
+      /** Predecessors are wanted too, down to this one (exclusive); below `ref.seq`. */
+      readonly after: BatchSeq;
+    }
   | { readonly kind: 'batch'; readonly batch: Batch }
   | { readonly kind: 'fetch-decided'; readonly fromSlot: Slot; readonly toSlot: Slot }
   | { readonly kind: 'decided'; readonly proposal: Proposal };

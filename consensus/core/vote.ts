@@ -18,7 +18,7 @@ export function onProposal(
   if (view === state.view && from !== currentLeader(state)) {
     return ignore(state, 'proposal from another than the leader');
   }
-  const record = recordFor(state, view, proposal.slot);
+  const record = recordFor(state, from, view, proposal.slot);
   if (record === undefined) return;
   const { round } = record;
   const digest = state.digests.proposal(proposal);
@@ -46,7 +46,7 @@ export function onVote(
   slot: Slot,
   digest: Digest24,
 ): void {
-  const record = recordFor(state, view, slot);
+  const record = recordFor(state, from, view, slot);
   if (record === undefined) return;
   const noted = noteDigest(record.round.votes, from, digest);
   if (noted === 'same') return ignore(state, 'vote already known');
@@ -159,7 +159,7 @@ function judgeLane(
   }
   switch (walk.kind) {
     case 'missing':
-      wantBatch(state, lane, walk.ref, slot);
+      wantBatch(state, lane, walk.ref, base.seq, slot);
       return 'wait';
     case 'fork':
       return 'tip does not continue the frontier';

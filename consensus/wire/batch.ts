@@ -10,10 +10,11 @@
  * The batch digest covers SHA-256 of this frame, which the transport computes natively anyway.
  */
 import type { Batch, BatchSeq, Digest32, ReplicaIndex } from '../core/types.ts';
-import { type Decoded, isZero, malformed, ok, readU64, viewOf, writeU64 } from './bytes.ts';
+import { copyShort, type Decoded, isZero, malformed, ok, readU64, writeU64 } from './bytes.ts';
 
 const VERSION = 1;
 const PREVIOUS_OFFSET = 9;
+const DIGEST32_BYTES = 32;
 export const LANE_FRAME_HEADER_BYTES = 41;
 
 /** The frame's first 41 bytes, for hashing header and payload without joining them. */
@@ -34,17 +35,17 @@ export function encodeLaneBatch(batch: Batch): Uint8Array {
 export function decodeLaneBatch(frame: Uint8Array, lane: ReplicaIndex): Decoded<Batch> {
   if (frame.length <= LANE_FRAME_HEADER_BYTES) return malformed('lane frame too short');
   if (frame[0] !== VERSION) return malformed('unknown lane frame version');
-  const seq = readU64(viewOf(frame), 1);
+  const seq = readU64(frame, 1);
   if (seq === undefined) return malformed('batch sequence exceeds 2^53 - 1');
   if (seq === 0) return malformed('batch sequence 0');
-  const previous = frame.slice(PREVIOUS_OFFSET, LANE_FRAME_HEADER_BYTES);
+  const previous = copyShort(frame, PREVIOUS_OFFSET, DIGEST32_BYTES);
   if (seq === 1 && !isZero(previous)) return malformed('first batch with a predecessor');
   return ok({ lane, seq, previous, payload: frame.subarray(LANE_FRAME_HEADER_BYTES) });
 }
 
 function writeHeader(frame: Uint8Array, seq: BatchSeq, previous: Digest32): void {
-  if (previous.length !== 32) throw new RangeError('a batch digest has 32 bytes');
+  if (previous.length !== DIGEST32_BYTES) throw new RangeError('a batch digest has 32 bytes');
   frame[0] = VERSION;
-  writeU64(viewOf(frame), 1, seq);
+  writeU64(frame, 1, seq);
   frame.set(previous, PREVIOUS_OFFSET);
 }

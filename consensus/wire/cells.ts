@@ -10,7 +10,7 @@
  */
 import { assertNever } from '../core/assert.ts';
 import type { Cell, Proposal } from '../core/types.ts';
-import { type Decoded, isZero, malformed, ok, readU64, viewOf, writeU64 } from './bytes.ts';
+import { copyShort, type Decoded, isZero, malformed, ok, readU64, writeU64 } from './bytes.ts';
 import { readFrontier, TIP_BYTES, writeFrontier } from './frontier.ts';
 
 /** As the transport takes and gives it (`CellContent` in rdma/contract.ts). */
@@ -42,24 +42,29 @@ export function cellBodyBytes(kind: Cell['kind'], replicas: number): number {
 }
 
 /** Body of a proposal cell; also part of the `decided` message and of the decided log. */
+export function writeProposalBody(bytes: Uint8Array, offset: number, proposal: Proposal): void {
+  writeU64(bytes, offset, proposal.timeMs);
+  writeFrontier(bytes, offset + FIXED_BYTES, proposal.frontier);
+}
+
 export function encodeProposalBody(proposal: Proposal): Uint8Array {
   const body = new Uint8Array(cellBodyBytes('proposal', proposal.frontier.length));
-  writeU64(viewOf(body), 0, proposal.timeMs);
-  writeFrontier(body, FIXED_BYTES, proposal.frontier);
+  writeProposalBody(body, 0, proposal);
   return body;
 }
 
-/** Digests are views into `body`, which must stay as it is for as long as the proposal is used. */
+/** Reads a body at `offset`; the caller has checked the length. Keeps nothing of `bytes`. */
 export function decodeProposalBody(
   slot: number,
   flags: number,
-  body: Uint8Array,
+  bytes: Uint8Array,
+  offset: number,
   replicas: number,
 ): Decoded<Proposal> {
   if ((flags & ~FLAG_CUT) !== 0) return malformed('unknown proposal flags');
-  const timeMs = readU64(viewOf(body), 0);
+  const timeMs = readU64(bytes, offset);
   if (timeMs === undefined) return malformed('proposal time exceeds 2^53 - 1');
-  const frontier = readFrontier(body, FIXED_BYTES, replicas);
+  const frontier = readFrontier(bytes, offset + FIXED_BYTES, replicas);
   if (frontier.kind === 'malformed') return frontier;
   return ok({ slot, timeMs, cut: (flags & FLAG_CUT) !== 0, frontier: frontier.value });
 }
@@ -93,26 +98,26 @@ export function encodeCell(cell: Cell): CellFrame {
   }
 }
 
-/** Copies what it keeps of `frame.body`, which may be a scratch buffer. */
+/** Keeps nothing of `frame.body`, which may be a scratch buffer. */
 export function decodeCell(frame: CellFrame, replicas: number): Decoded<Cell> {
-  const { kind, slot, view, flags } = frame;
+  const { kind, slot, view, flags, body } = frame;
   if (!Number.isSafeInteger(slot) || slot < 0) return malformed('slot exceeds 2^53 - 1');
   if (!Number.isInteger(view) || view < 0 || view > VIEW_MAX) return malformed('view is not a u32');
   const bodyBytes = cellBodyBytes(kind, replicas);
-  if (frame.body.length < bodyBytes) return malformed('cell body too short');
-  if (!isZero(frame.body, bodyBytes)) return malformed('cell padding is not zero');
-  const body = frame.body.slice(0, bodyBytes);
+  if (body.length < bodyBytes) return malformed('cell body too short');
+  if (!isZero(body, bodyBytes)) return malformed('cell padding is not zero');
   switch (kind) {
     case 'proposal': {
-      const proposal = decodeProposalBody(slot, flags, body, replicas);
+      const proposal = decodeProposalBody(slot, flags, body, 0, replicas);
       return proposal.kind === 'ok' ? ok({ kind, view, proposal: proposal.value }) : proposal;
     }
     case 'vote':
     case 'commit':
-      return flags === 0 ? ok({ kind, view, slot, digest: body }) : malformed('unknown cell flags');
+      if (flags !== 0) return malformed('unknown cell flags');
+      return ok({ kind, view, slot, digest: copyShort(body, 0, DIGEST24_BYTES) });
     case 'progress': {
       if (flags !== 0 || view !== 0) return malformed('unknown progress flags');
-      if (!isZero(body.subarray(0, FIXED_BYTES))) return malformed('reserved bytes are not zero');
+      if (!isZero(body, 0, FIXED_BYTES)) return malformed('reserved bytes are not zero');
       const held = readFrontier(body, FIXED_BYTES, replicas);
       return held.kind === 'ok' ? ok({ kind, appliedSlot: slot, held: held.value }) : held;
     }

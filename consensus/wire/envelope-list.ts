@@ -2,7 +2,7 @@
  * Payload of a batch as the orderer writes it: count u32, then per envelope length u32 and bytes.
  * The core never looks inside.
  */
-import { type Decoded, malformed, ok, viewOf } from './bytes.ts';
+import { type Decoded, malformed, ok, readU32, writeU32 } from './bytes.ts';
 
 const COUNT_BYTES = 4;
 const LENGTH_BYTES = 4;
@@ -18,11 +18,10 @@ export function encodeEnvelopeList(envelopes: readonly Uint8Array[]): Uint8Array
   let contentBytes = 0;
   for (const envelope of envelopes) contentBytes += envelope.length;
   const payload = new Uint8Array(encodedListBytes(envelopes.length, contentBytes));
-  const view = viewOf(payload);
-  view.setUint32(0, envelopes.length, true);
+  writeU32(payload, 0, envelopes.length);
   let at = COUNT_BYTES;
   for (const envelope of envelopes) {
-    view.setUint32(at, envelope.length, true);
+    writeU32(payload, at, envelope.length);
     payload.set(envelope, at + LENGTH_BYTES);
     at += LENGTH_BYTES + envelope.length;
   }
@@ -32,8 +31,7 @@ export function encodeEnvelopeList(envelopes: readonly Uint8Array[]): Uint8Array
 /** The envelopes are views into `payload`. */
 export function decodeEnvelopeList(payload: Uint8Array): Decoded<Uint8Array[]> {
   if (payload.length < COUNT_BYTES) return malformed('envelope list too short');
-  const view = viewOf(payload);
-  const count = view.getUint32(0, true);
+  const count = readU32(payload, 0);
   if (count === 0) return malformed('empty envelope list');
   // Checked before the loop, so that a false count costs nothing.
   if (count > (payload.length - COUNT_BYTES) / LENGTH_BYTES) {
@@ -43,7 +41,7 @@ export function decodeEnvelopeList(payload: Uint8Array): Decoded<Uint8Array[]> {
   let at = COUNT_BYTES;
   for (let i = 0; i < count; i++) {
     if (payload.length - at < LENGTH_BYTES) return malformed('envelope list cut off');
-    const length = view.getUint32(at, true);
+    const length = readU32(payload, at);
     at += LENGTH_BYTES;
     if (length > payload.length - at) return malformed('envelope exceeds the list');
     envelopes.push(payload.subarray(at, at + length));

@@ -17,6 +17,7 @@ export {
   encodeCell,
   encodeProposalBody,
   proposalFlags,
+  writeProposalBody,
 } from './cells.ts';
 export { decodeEnvelopeList, encodedListBytes, encodeEnvelopeList } from './envelope-list.ts';
 export { decodeMessage, encodeMessage, unwrapApplication, wrapApplication } from './messages.ts';

@@ -3,7 +3,7 @@
  *
  *   0x01 prepare        flags u8 (bit 0: answer wanted) | view u32 | slot u64 | digest 24 | signer u16 |
  *                       incarnation 8 | signature 64
- *   0x02 fetch-batch    lane u16 | seq u64 | digest 32
+ *   0x02 fetch-batch    lane u16 | seq u64 | digest 32 | after u64
  *   0x03 batch          lane u16 | lane frame
  *   0x04 fetch-decided  fromSlot u64 | toSlot u64
  *   0x05 decided        flags u8 (bit 0: cut) | slot u64 | proposal body
@@ -12,8 +12,18 @@
 import { assertNever } from '../core/assert.ts';
 import type { Message } from '../core/types.ts';
 import { decodeLaneBatch, encodeLaneBatch } from './batch.ts';
-import { type Decoded, malformed, ok, readU64, viewOf, writeU64 } from './bytes.ts';
-import { cellBodyBytes, decodeProposalBody, encodeProposalBody, proposalFlags } from './cells.ts';
+import {
+  type Decoded,
+  malformed,
+  ok,
+  readU16,
+  readU32,
+  readU64,
+  writeU16,
+  writeU32,
+  writeU64,
+} from './bytes.ts';
+import { cellBodyBytes, decodeProposalBody, proposalFlags, writeProposalBody } from './cells.ts';
 
 const KIND = {
   PREPARE: 0x01,
@@ -26,7 +36,7 @@ const KIND = {
 const VERSION = 1;
 const HEADER_BYTES = 2;
 const PREPARE_BYTES = HEADER_BYTES + 1 + 4 + 8 + 24 + 2 + 8 + 64;
-const FETCH_BATCH_BYTES = HEADER_BYTES + 2 + 8 + 32;
+const FETCH_BATCH_BYTES = HEADER_BYTES + 2 + 8 + 32 + 8;
 const BATCH_FRAME_OFFSET = HEADER_BYTES + 2;
 const FETCH_DECIDED_BYTES = HEADER_BYTES + 8 + 8;
 const DECIDED_BODY_OFFSET = HEADER_BYTES + 1 + 8;
@@ -39,31 +49,32 @@ export function encodeMessage(message: Message): Uint8Array {
       return encodePrepare(message);
     case 'fetch-batch': {
       const bytes = start(KIND.FETCH_BATCH, FETCH_BATCH_BYTES);
-      const view = viewOf(bytes);
-      view.setUint16(2, message.lane, true);
-      writeU64(view, 4, message.ref.seq);
+      writeU16(bytes, 2, message.lane);
+      writeU64(bytes, 4, message.ref.seq);
       bytes.set(message.ref.digest, 12);
+      writeU64(bytes, 44, message.after);
       return bytes;
     }
     case 'batch': {
       const frame = encodeLaneBatch(message.batch);
       const bytes = start(KIND.BATCH, BATCH_FRAME_OFFSET + frame.length);
-      viewOf(bytes).setUint16(2, message.batch.lane, true);
+      writeU16(bytes, 2, message.batch.lane);
       bytes.set(frame, BATCH_FRAME_OFFSET);
       return bytes;
     }
     case 'fetch-decided': {
       const bytes = start(KIND.FETCH_DECIDED, FETCH_DECIDED_BYTES);
-      writeU64(viewOf(bytes), 2, message.fromSlot);
-      writeU64(viewOf(bytes), 10, message.toSlot);
+      writeU64(bytes, 2, message.fromSlot);
+      writeU64(bytes, 10, message.toSlot);
       return bytes;
     }
     case 'decided': {
-      const body = encodeProposalBody(message.proposal);
-      const bytes = start(KIND.DECIDED, DECIDED_BODY_OFFSET + body.length);
-      bytes[2] = proposalFlags(message.proposal);
-      writeU64(viewOf(bytes), 3, message.proposal.slot);
-      bytes.set(body, DECIDED_BODY_OFFSET);
+      const { proposal } = message;
+      const bodyBytes = cellBodyBytes('proposal', proposal.frontier.length);
+      const bytes = start(KIND.DECIDED, DECIDED_BODY_OFFSET + bodyBytes);
+      bytes[2] = proposalFlags(proposal);
+      writeU64(bytes, 3, proposal.slot);
+      writeProposalBody(bytes, DECIDED_BODY_OFFSET, proposal);
       return bytes;
     }
     default:
@@ -71,7 +82,7 @@ export function encodeMessage(message: Message): Uint8Array {
   }
 }
 
-/** `bytes` becomes the message's to keep: digests, signatures and payloads are views into it. */
+/** `bytes` becomes the message's to keep: signatures and payloads are views into it. */
 export function decodeMessage(bytes: Uint8Array, replicas: number): Decoded<Message> {
   if (bytes.length < HEADER_BYTES) return malformed('message too short');
   if (bytes[1] !== VERSION) return malformed('unknown message version');
@@ -118,12 +129,11 @@ function encodePrepare(message: Extract<Message, { kind: 'prepare' }>): Uint8Arr
     throw new RangeError('a PREPARE has a 24-byte digest, 8-byte incarnation, 64-byte signature');
   }
   const bytes = start(KIND.PREPARE, PREPARE_BYTES);
-  const data = viewOf(bytes);
   bytes[2] = message.request ? FLAG_REQUEST : 0;
-  data.setUint32(3, view, true);
-  writeU64(data, 7, slot);
+  writeU32(bytes, 3, view);
+  writeU64(bytes, 7, slot);
   bytes.set(digest, 15);
-  data.setUint16(39, signer, true);
+  writeU16(bytes, 39, signer);
   bytes.set(incarnation, 41);
   bytes.set(signature, 49);
   return bytes;
@@ -131,18 +141,17 @@ function encodePrepare(message: Extract<Message, { kind: 'prepare' }>): Uint8Arr
 
 function decodePrepare(bytes: Uint8Array, replicas: number): Decoded<Message> {
   if (bytes.length !== PREPARE_BYTES) return malformed('PREPARE of wrong length');
-  const data = viewOf(bytes);
-  const flags = data.getUint8(2);
+  const flags = bytes[2] as number;
   if ((flags & ~FLAG_REQUEST) !== 0) return malformed('unknown PREPARE flags');
-  const slot = readU64(data, 7);
+  const slot = readU64(bytes, 7);
   if (slot === undefined) return malformed(UNSAFE);
-  const signer = data.getUint16(39, true);
+  const signer = readU16(bytes, 39);
   if (signer >= replicas) return malformed('PREPARE by an unknown replica');
   return ok({
     kind: 'prepare',
     request: flags === FLAG_REQUEST,
     prepare: {
-      view: data.getUint32(3, true),
+      view: readU32(bytes, 3),
       slot,
       digest: bytes.subarray(15, 39),
       signer,
@@ -154,18 +163,20 @@ function decodePrepare(bytes: Uint8Array, replicas: number): Decoded<Message> {
 
 function decodeFetchBatch(bytes: Uint8Array, replicas: number): Decoded<Message> {
   if (bytes.length !== FETCH_BATCH_BYTES) return malformed('fetch-batch of wrong length');
-  const data = viewOf(bytes);
-  const lane = data.getUint16(2, true);
+  const lane = readU16(bytes, 2);
   if (lane >= replicas) return malformed('unknown lane');
-  const seq = readU64(data, 4);
+  const seq = readU64(bytes, 4);
   if (seq === undefined) return malformed(UNSAFE);
   if (seq === 0) return malformed('batch sequence 0');
-  return ok({ kind: 'fetch-batch', lane, ref: { seq, digest: bytes.subarray(12) } });
+  const after = readU64(bytes, 44);
+  if (after === undefined) return malformed(UNSAFE);
+  if (after >= seq) return malformed('fetch-batch of nothing');
+  return ok({ kind: 'fetch-batch', lane, ref: { seq, digest: bytes.subarray(12, 44) }, after });
 }
 
 function decodeBatchMessage(bytes: Uint8Array, replicas: number): Decoded<Message> {
   if (bytes.length < BATCH_FRAME_OFFSET) return malformed('batch message too short');
-  const lane = viewOf(bytes).getUint16(2, true);
+  const lane = readU16(bytes, 2);
   if (lane >= replicas) return malformed('unknown lane');
   const batch = decodeLaneBatch(bytes.subarray(BATCH_FRAME_OFFSET), lane);
   return batch.kind === 'ok' ? ok({ kind: 'batch', batch: batch.value }) : batch;
@@ -173,8 +184,8 @@ function decodeBatchMessage(bytes: Uint8Array, replicas: number): Decoded<Messag
 
 function decodeFetchDecided(bytes: Uint8Array): Decoded<Message> {
   if (bytes.length !== FETCH_DECIDED_BYTES) return malformed('fetch-decided of wrong length');
-  const fromSlot = readU64(viewOf(bytes), 2);
-  const toSlot = readU64(viewOf(bytes), 10);
+  const fromSlot = readU64(bytes, 2);
+  const toSlot = readU64(bytes, 10);
   if (fromSlot === undefined || toSlot === undefined) return malformed(UNSAFE);
   if (fromSlot > toSlot) return malformed('fetch-decided of an empty range');
   return ok({ kind: 'fetch-decided', fromSlot, toSlot });
@@ -184,10 +195,9 @@ function decodeDecided(bytes: Uint8Array, replicas: number): Decoded<Message> {
   if (bytes.length !== DECIDED_BODY_OFFSET + cellBodyBytes('proposal', replicas)) {
     return malformed('decided of wrong length');
   }
-  const data = viewOf(bytes);
-  const slot = readU64(data, 3);
+  const slot = readU64(bytes, 3);
   if (slot === undefined) return malformed(UNSAFE);
-  const body = bytes.subarray(DECIDED_BODY_OFFSET);
-  const proposal = decodeProposalBody(slot, data.getUint8(2), body, replicas);
+  const flags = bytes[2] as number;
+  const proposal = decodeProposalBody(slot, flags, bytes, DECIDED_BODY_OFFSET, replicas);
   return proposal.kind === 'ok' ? ok({ kind: 'decided', proposal: proposal.value }) : proposal;
 }

@@ -41,12 +41,14 @@ describe('bounds', () => {
     const ref = solo.batch(2, EMPTY, 'a');
     let answers = 0;
     for (let i = 0; i < 20; i++) {
-      const said = solo.message(1, { kind: 'fetch-batch', lane: 2, ref });
+      const said = solo.message(1, { kind: 'fetch-batch', lane: 2, ref, after: 0 });
       answers += said.filter(({ kind }) => kind === 'send').length;
     }
     expect(answers).to.equal(4);
     solo.nowMs += 50;
-    expect(solo.message(1, { kind: 'fetch-batch', lane: 2, ref })).to.have.length.greaterThan(0);
+    expect(
+      solo.message(1, { kind: 'fetch-batch', lane: 2, ref, after: 0 }),
+    ).to.have.length.greaterThan(0);
   });
 
   it('report each kind of malformed input once, and count all', () => {
@@ -94,14 +96,14 @@ describe('bounds', () => {
   });
 
   it('keep executed batches for others up to retainedBytesMax', () => {
-    const solo = createSolo(0, 1, { retainedBytesMax: 100 });
+    const solo = createSolo(0, 1, { retainedBytesMax: 4_000 });
     for (let i = 1; i <= 50; i++) {
       solo.step({ kind: 'submit', payload: new Uint8Array(30) });
       solo.step({ kind: 'applied', slot: solo.state.executed.slot, blocksUncertified: 0 });
     }
     expect(solo.state.lanes[0]!.batches.size).to.equal(3);
     expect(solo.state.lanes[0]!.heldBytes).to.equal(0);
-    expect(solo.state.retained.bytes).to.equal(90);
+    expect(solo.state.retained.bytes).to.equal(3 * (1_024 + 30));
   });
 
   it('ask for no more cells than matter', () => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { START_MS } from '../support/replica.ts';
 import { createSolo, EMPTY } from '../support/solo.ts';
 
 describe('the slow path', () => {
@@ -74,5 +75,19 @@ describe('the slow path', () => {
     const other = solo.content(1, {}, START_MS + 7);
     solo.message(3, { kind: 'prepare', request: true, prepare: solo.prepareOf(3, other) });
     expect(solo.crypto.counts.signed).to.equal(0);
+  });
+
+  it('writes no COMMIT for its own vote when something else was decided', () => {
+    const { solo, content } = voted();
+    const held = [EMPTY, EMPTY, EMPTY, EMPTY];
+    for (const from of [2, 3]) solo.cell(from, { kind: 'progress', appliedSlot: 1, held });
+    solo.tick(25);
+    const other = solo.content(1, {}, START_MS + 1);
+    for (const from of [2, 3]) solo.message(from, { kind: 'decided', proposal: other });
+    expect(solo.delivered()).to.eql([1]);
+    solo.tick(60);
+    const ask = { kind: 'prepare', request: true, prepare: solo.prepareOf(0, content) } as const;
+    solo.message(0, ask);
+    expect(commits(solo)).to.eql([]);
   });
 });

@@ -4,6 +4,7 @@
  * but the same idea in small.
  */
 import type { CoreLimits, Effect, Input } from '../../../consensus/core/index.ts';
+import { findSlot } from '../../../consensus/core/slots.ts';
 import type { CoreState } from '../../../consensus/core/state.ts';
 import { MemoryNetwork } from './memory-network.ts';
 import { type Delivered, START_MS, TestReplica } from './replica.ts';
@@ -114,6 +115,11 @@ export class RandomCluster {
       } else if (cell.kind === 'commit') {
         held(voted, cell.slot, cell.digest, 'COMMIT against the own vote');
         if (!voted.has(cell.slot)) this.broken.push(`${self}: COMMIT without vote`);
+        const record = findSlot(this.nodes[self]![0]!.state.slots, cell.slot);
+        if (record?.decided !== undefined) {
+          const decided = new Map([[cell.slot, Buffer.from(record.decidedDigest).toString('hex')]]);
+          held(decided, cell.slot, cell.digest, 'COMMIT against the decision');
+        }
         committed.set(cell.slot, held(committed, cell.slot, cell.digest, 'second COMMIT'));
       }
     };

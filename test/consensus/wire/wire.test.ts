@@ -65,6 +65,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     kind: fc.constant('fetch-batch' as const),
     lane: replica,
     ref: fc.record({ seq, digest: bytes(32) }),
+    after: fc.constant(0),
   }),
   fc.record({ kind: fc.constant('batch' as const), batch }),
   fc.tuple(u64, u64).map(([a, b]) => ({
@@ -239,6 +240,7 @@ describe('messages', () => {
       kind: 'fetch-batch',
       lane: 3,
       ref: { seq: 1, digest: new Uint8Array(32) },
+      after: 0,
     };
     expect(decodeMessage(encodeMessage(fetch), 3)).to.eql({
       kind: 'malformed',
