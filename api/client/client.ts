@@ -6,17 +6,16 @@ import { ClientError, type ReplicaFailure } from './errors.ts';
 import { readTrustRoot, type TrustRoot } from './genesis.ts';
 import { type Fetch, jsonObject, sendRequest } from './http.ts';
 import { CLIENT_LIMITS, CLIENT_TIMES } from './limits.ts';
-import type { VerifiedReceipt } from './receipt.ts';
-import { type Attempt, type ClientTimes, tryReplicas } from './replicas.ts';
 import {
-  attemptSubmit,
   channelUrl,
   failedAnswer,
   fetchBlock,
   fetchReceipt,
   type RequestContext,
-  type SubmitResult,
-} from './submit.ts';
+} from './lookup.ts';
+import type { VerifiedReceipt } from './receipt.ts';
+import { type Attempt, type ClientTimes, tryReplicas } from './replicas.ts';
+import { attemptSubmit, type SubmitResult } from './submit.ts';
 import { type BlockVerifier, createBlockVerifier, type VerifiedBlock } from './verify.ts';
 
 /** Whom to trust: the bytes of block 0, or what was read of it before (or is known otherwise). */

@@ -6,8 +6,8 @@ import { createFrameReader, FRAME_MEDIA_TYPE, type Frame } from '../framing.ts';
 import { ClientError, describeCauses, type ReplicaFailure } from './errors.ts';
 import { type Fetch, failureOf, readBody, reasonOf, throwIfAborted } from './http.ts';
 import { CLIENT_LIMITS } from './limits.ts';
+import { channelUrl } from './lookup.ts';
 import { type ClientTimes, createRotation, noteCause, pause } from './replicas.ts';
-import { channelUrl } from './submit.ts';
 import type { BlockVerifier, VerifiedBlock } from './verify.ts';
 
 export interface DeliverRange {

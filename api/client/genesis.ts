@@ -29,7 +29,10 @@ export interface TrustedOrganization {
 
 export interface TrustRoot {
   readonly channel: string;
-  /** Header hash of block 0, hex; undefined when the trust was given as keys, without a genesis block. */
+  /**
+   * Header hash of block 0, hex. Undefined when the trust was given as keys: block 0 itself is then taken as it comes, and only
+   * the certificate of block 1, which names its hash, vouches for it.
+   */
   readonly genesisHash: string | undefined;
   /** Sorted by number. */
   readonly consenters: readonly ConsenterKey[];

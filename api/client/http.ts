@@ -75,7 +75,7 @@ export async function readBody(response: Response, bytesMax: number): Promise<Ui
   return concat(chunks, total);
 }
 
-export function concat(chunks: readonly Uint8Array[], total: number): Uint8Array {
+function concat(chunks: readonly Uint8Array[], total: number): Uint8Array {
   const [only] = chunks;
   if (chunks.length === 1 && only !== undefined) return only;
   const bytes = new Uint8Array(total);

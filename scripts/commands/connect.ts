@@ -1,6 +1,6 @@
 /** What `submit` and `deliver` have in common: from the options to a client that knows where the replicas are and whom to trust. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join, sep } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import {
   ClientError,
@@ -120,7 +120,7 @@ export function connect(options: ConnectOptions): SluiceClient {
 
 /** The organization of a writer's folder: `.../orgs/Org1MSP/users/alice` says it. */
 function organizationOf(folder: string): string | undefined {
-  const parts = folder.split(sep);
+  const parts = resolve(folder).split(sep);
   const users = parts.lastIndexOf('users');
   return users > 0 ? parts[users - 1] : undefined;
 }

@@ -89,6 +89,11 @@ async function verify(options: VerifyOptions): Promise<number> {
     );
   }
   let lastBlock: number | undefined;
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort();
+  // Once: a second Ctrl-C ends it the hard way.
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
   try {
     if (to !== undefined && to < from) {
       throw new SourceError('usage', `--to ${to} comes before --from ${from}`);
@@ -106,6 +111,7 @@ async function verify(options: VerifyOptions): Promise<number> {
         threads: options.threads,
       },
       {
+        signal: interrupted.signal,
         onStart: ({ sources }) => {
           lastBlock = to ?? lastOf(sources);
         },
@@ -125,6 +131,9 @@ async function verify(options: VerifyOptions): Promise<number> {
       process.stdout.write(`${JSON.stringify({ verdict: 'unchecked', error: error.message })}\n`);
     } else process.stderr.write(`sluice verify: ${printable(error.message)}\n`);
     return EXIT.UNABLE;
+  } finally {
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
   }
 }
 

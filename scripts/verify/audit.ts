@@ -19,7 +19,6 @@ import {
   type ParsedEnvelope,
   parseEnvelope,
   signatureFault,
-  type VerifySignature,
 } from '../../ledger/format/index.ts';
 import type { Finding, FindingCode } from './findings.ts';
 import type { SignatureVerifier } from './signatures.ts';
@@ -39,33 +38,20 @@ export type BlockFinding = Omit<Finding, 'sources'>;
 export interface CheckedBlock {
   /** Header hash, hex. */
   readonly hash: string;
-  /** Ids as computed, in order; undefined for an envelope that cannot be read. */
+  /** Ids as computed, in order; undefined for an envelope that cannot be read. Empty for the genesis block. */
   readonly txIds: readonly (string | undefined)[];
-  /** Settles when every signature of the block is checked. In order: block, certificate, transactions. */
+  /** Block and certificate: what may differ between two copies. Settles when the signatures are checked. */
+  readonly copy: Promise<readonly BlockFinding[]>;
+  /** Transactions, in order. Settles when their signatures are checked. */
+  readonly transactions: Promise<readonly BlockFinding[]>;
+}
+
+interface CheckedTransaction {
+  readonly txId: string | undefined;
   readonly findings: Promise<readonly BlockFinding[]>;
 }
 
-export interface ChainAudit {
-  /**
-   * Checks everything about the block: links, certificate, transactions. `certified: false`: it was stored before its certificate
-   * was complete, so there is none to check.
-   */
-  check(block: Block, certified: boolean): CheckedBlock;
-  /**
-   * Checks only what may differ between two copies of the block that was checked last: metadata and certificate. The transactions
-   * are the same bytes.
-   */
-  checkCopy(block: Block, certified: boolean): Promise<readonly BlockFinding[]>;
-  /** The block cannot be read: the next one is taken without its link to this one. */
-  skip(): void;
-  /** Hash of the last header, hex; equal hashes mean equal history. */
-  readonly tipHash: string | undefined;
-  clone(): ChainAudit;
-}
-
-function finding(code: FindingCode, block: number, message: string): BlockFinding {
-  return { code, block, message };
-}
+type Fault = readonly [FindingCode, string];
 
 /** Types that a Sluice chain may hold after its genesis block: configuration changes are not there yet. */
 const ORDERED_TYPES: ReadonlySet<number> = new Set([
@@ -73,16 +59,8 @@ const ORDERED_TYPES: ReadonlySet<number> = new Set([
   HEADER_TYPES.MESSAGE,
 ]);
 
-interface Transaction {
-  readonly envelope: ParsedEnvelope;
-  readonly txId: string;
-}
-
 /** What can be said of a transaction without its signature. */
-function inspectTransaction(
-  { envelope, txId }: Transaction,
-  channel: string,
-): [FindingCode, string] | undefined {
+function headerFault(envelope: ParsedEnvelope, txId: string, channel: string): Fault | undefined {
   const { channelHeader } = envelope;
   if (channelHeader.channelId !== channel) {
     return ['wrong_channel', `it names channel ${JSON.stringify(channelHeader.channelId)}`];
@@ -97,69 +75,126 @@ function inspectTransaction(
   return undefined;
 }
 
-/** Starts the audit of a chain; `previous` is the header before the first block to come, when it is known. */
-export function createChainAudit(dependencies: AuditDependencies): ChainAudit {
-  return auditFrom(dependencies, undefined, createTxIdTable());
+function linkFindings(block: Block, previous: BlockHeader | undefined): BlockFinding[] {
+  const { number } = block.header;
+  const linked = previous !== undefined || number === 0;
+  const result = linked ? checkBlockLinks(block, previous, sha256) : checkBlockBody(block, sha256);
+  if (result.kind === 'ok') return [];
+  return [{ code: 'bad_block', block: number, message: result.reason }];
 }
 
-function auditFrom(
-  dependencies: AuditDependencies,
-  start: BlockHeader | undefined,
-  txIds: TxIdTable,
-): ChainAudit {
-  const { trust, verifier, judgeCreator } = dependencies;
-  let tip = start;
-  let beforeTip: BlockHeader | undefined;
+async function certificateFindings(
+  block: Block,
+  { trust, verifier }: AuditDependencies,
+): Promise<BlockFinding[]> {
+  const result = await checkCertificate(
+    block,
+    trust.consenters,
+    (key, message, signature) =>
+      verifier === undefined || verifier.verify({ key, message, signature }),
+  );
+  if (result.kind === 'ok') return [];
+  return [{ code: 'bad_certificate', block: block.header.number, message: result.reason }];
+}
 
-  const verifyConsenter: VerifySignature = (key, message, signature) =>
-    verifier === undefined || verifier.verify({ key, message, signature });
+function genesisFindings(block: Block, { genesisHash }: TrustRoot): BlockFinding[] {
+  const hash = bytesToHex(headerHash(block.header, sha256));
+  if (genesisHash === undefined || hash === genesisHash) return [];
+  const message = `its hash is ${hash}, the trusted genesis block has ${genesisHash}`;
+  return [{ code: 'wrong_genesis', block: 0, message }];
+}
 
-  function linkFindings(block: Block, previous: BlockHeader | undefined): BlockFinding[] {
-    const { number } = block.header;
-    const linked = previous !== undefined || number === 0;
-    const result = linked
-      ? checkBlockLinks(block, previous, sha256)
-      : checkBlockBody(block, sha256);
-    return result.kind === 'ok' ? [] : [finding('bad_block', number, result.reason)];
+async function signatureFindings(
+  envelope: ParsedEnvelope,
+  { judgeCreator, verifier }: AuditDependencies,
+): Promise<Fault | undefined> {
+  const verdict = judgeCreator(envelope.signatureHeader.creator);
+  if (verdict.kind === 'invalid') return ['bad_creator', verdict.reason];
+  const { algorithm, bytes: publicKey } = verdict.publicKey;
+  const { payload: message, signature } = envelope;
+  const fault = signatureFault(algorithm, signature);
+  if (fault !== undefined) return ['bad_signature', `its signature ${fault}`];
+  if (verifier === undefined) return undefined;
+  if (await verifier.verify({ key: { algorithm, publicKey }, message, signature })) {
+    return undefined;
+  }
+  return ['bad_signature', "its signature does not fit the payload and the creator's key"];
+}
+
+/** The audit of a chain from some block on, and what it must remember: the last header and every transaction id. */
+export class ChainAudit {
+  readonly #dependencies: AuditDependencies;
+  readonly #txIds: TxIdTable;
+  #tip: BlockHeader | undefined;
+  #beforeTip: BlockHeader | undefined;
+
+  constructor(dependencies: AuditDependencies, txIds = createTxIdTable()) {
+    this.#dependencies = dependencies;
+    this.#txIds = txIds;
   }
 
-  async function certificateFindings(block: Block, certified: boolean): Promise<BlockFinding[]> {
-    const { number } = block.header;
-    if (number === 0 || !certified) return [];
-    const result = await checkCertificate(block, trust.consenters, verifyConsenter);
-    return result.kind === 'ok' ? [] : [finding('bad_certificate', number, result.reason)];
+  /** Hash of the last header, hex; equal hashes mean equal history. */
+  get tipHash(): string | undefined {
+    return this.#tip === undefined ? undefined : bytesToHex(headerHash(this.#tip, sha256));
   }
 
-  function genesisFindings(block: Block): BlockFinding[] {
-    const hash = bytesToHex(headerHash(block.header, sha256));
-    if (trust.genesisHash === undefined || hash === trust.genesisHash) return [];
-    const message = `its hash is ${hash}, the trusted genesis block has ${trust.genesisHash}`;
-    return [finding('wrong_genesis', 0, message)];
+  /**
+   * Checks everything about the block: links, certificate, transactions. `certified: false`: it was stored before its certificate
+   * was complete, so there is none to check.
+   */
+  check(block: Block, certified: boolean): CheckedBlock {
+    const { header, data } = block;
+    const hash = bytesToHex(headerHash(header, sha256));
+    const copy = this.#checkCopy(block, certified, this.#tip);
+    this.#beforeTip = this.#tip;
+    this.#tip = header;
+    // Block 0 is trusted by its hash; its envelope need not be signed (configtxgen signs nothing).
+    const checked =
+      header.number === 0
+        ? []
+        : data.map((entry, index) => this.#checkTransaction(entry, header.number, index));
+    const txIds = checked.map(({ txId }) => txId);
+    const transactions = Promise.all(checked.map(({ findings }) => findings));
+    return { hash, txIds, copy, transactions: transactions.then((found) => found.flat()) };
   }
 
-  function signatureFinding(envelope: ParsedEnvelope): Promise<[FindingCode, string] | undefined> {
-    const verdict = judgeCreator(envelope.signatureHeader.creator);
-    if (verdict.kind === 'invalid') return Promise.resolve(['bad_creator', verdict.reason]);
-    const { algorithm, bytes: publicKey } = verdict.publicKey;
-    const { payload: message, signature } = envelope;
-    const fault = signatureFault(algorithm, signature);
-    if (fault !== undefined) return Promise.resolve(['bad_signature', `its signature ${fault}`]);
-    if (verifier === undefined) return Promise.resolve(undefined);
-    return verifier
-      .verify({ key: { algorithm, publicKey }, message, signature })
-      .then((valid) =>
-        valid
-          ? undefined
-          : ['bad_signature', "its signature does not fit the payload and the creator's key"],
-      );
+  /**
+   * Checks only what may differ between two copies of the block that was checked last: metadata and certificate. The transactions
+   * are the same bytes.
+   */
+  checkCopy(block: Block, certified: boolean): Promise<readonly BlockFinding[]> {
+    return this.#checkCopy(block, certified, this.#beforeTip);
   }
 
-  /** Duplicates are found now, in order; signatures settle later. */
-  function checkTransaction(
-    entry: Uint8Array,
-    block: number,
-    transaction: number,
-  ): { txId: string | undefined; findings: Promise<BlockFinding[]> } {
+  /** The block cannot be read: the next one is taken without its link to this one. */
+  skip(): void {
+    this.#beforeTip = this.#tip;
+    this.#tip = undefined;
+  }
+
+  clone(): ChainAudit {
+    const copy = new ChainAudit(this.#dependencies, this.#txIds.clone());
+    copy.#tip = this.#tip;
+    copy.#beforeTip = this.#beforeTip;
+    return copy;
+  }
+
+  async #checkCopy(
+    block: Block,
+    certified: boolean,
+    previous: BlockHeader | undefined,
+  ): Promise<readonly BlockFinding[]> {
+    const links = linkFindings(block, previous);
+    if (block.header.number === 0) {
+      return [...links, ...genesisFindings(block, this.#dependencies.trust)];
+    }
+    return certified
+      ? [...links, ...(await certificateFindings(block, this.#dependencies))]
+      : links;
+  }
+
+  /** Duplicates are found now, in order; the signature settles later. */
+  #checkTransaction(entry: Uint8Array, block: number, transaction: number): CheckedTransaction {
     const parsed = parseEnvelope(entry);
     // Its form is part of `checkBlockBody`, which may have stopped at an earlier fault.
     if (parsed.kind === 'malformed') {
@@ -170,54 +205,17 @@ function auditFrom(
     const envelope = parsed.value;
     const { nonce, creator } = envelope.signatureHeader;
     const txId = computeTxId(nonce, creator, sha256);
-    const found: [FindingCode, string][] = [];
-    const fault = inspectTransaction({ envelope, txId }, trust.channel);
+    const found: Fault[] = [];
+    const fault = headerFault(envelope, txId, this.#dependencies.trust.channel);
     if (fault !== undefined) found.push(fault);
-    const first = txIds.add(hexToBytes(txId), block);
+    const first = this.#txIds.add(hexToBytes(txId), block);
     if (first !== undefined) {
       found.push(['duplicate_transaction', `${txId} stands in block ${first} already`]);
     }
-    const findings = signatureFinding(envelope).then((signature) => {
+    const findings = signatureFindings(envelope, this.#dependencies).then((signature) => {
       if (signature !== undefined) found.push(signature);
       return found.map(([code, message]) => ({ code, block, transaction, message }));
     });
     return { txId, findings };
   }
-
-  return {
-    get tipHash() {
-      return tip === undefined ? undefined : bytesToHex(headerHash(tip, sha256));
-    },
-    check(block, certified) {
-      const { header, data } = block;
-      const links = linkFindings(block, tip);
-      const parts: Promise<readonly BlockFinding[]>[] = [certificateFindings(block, certified)];
-      const ids: (string | undefined)[] = [];
-      if (header.number === 0) {
-        // Trusted by its hash; its envelope need not be signed (configtxgen signs nothing).
-        links.push(...genesisFindings(block));
-      } else {
-        for (const [index, entry] of data.entries()) {
-          const { txId, findings } = checkTransaction(entry, header.number, index);
-          ids.push(txId);
-          parts.push(findings);
-        }
-      }
-      beforeTip = tip;
-      tip = header;
-      return {
-        hash: bytesToHex(headerHash(header, sha256)),
-        txIds: ids,
-        findings: Promise.all(parts).then((found) => [...links, ...found.flat()]),
-      };
-    },
-    async checkCopy(block, certified) {
-      return [...linkFindings(block, beforeTip), ...(await certificateFindings(block, certified))];
-    },
-    skip() {
-      beforeTip = tip;
-      tip = undefined;
-    },
-    clone: () => auditFrom(dependencies, tip, txIds.clone()),
-  };
 }

@@ -28,6 +28,7 @@ export const FINDING_CODES = {
   certificates_differ: 'information',
   source_failed: 'unchecked',
   nothing_checked: 'unchecked',
+  interrupted: 'unchecked',
 } as const;
 
 export type FindingCode = keyof typeof FINDING_CODES;

@@ -8,8 +8,8 @@ export const VERIFY_LIMITS = {
   signaturesInFlightMax: 2048,
   /** Signatures in one message to a worker: posting costs about as much as 2 % of one verification. */
   signaturesPerMessageMax: 32,
-  /** Blocks read ahead of the oldest one whose signatures are still being checked. */
-  blocksInFlightMax: 64,
+  /** Checks (of a block, a certificate, an index) begun behind the oldest one that has not settled. */
+  checksInFlightMax: 128,
   /** Findings kept; the rest are counted. */
   findingsMax: 1000,
   sourcesMax: 64,

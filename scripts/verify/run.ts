@@ -6,7 +6,7 @@ import { quorumOf } from '../../ledger/format/index.ts';
 import { auditSources, type CompareResult, type Progress } from './compare.ts';
 import { createFindingLog, type Finding, type FindingLog } from './findings.ts';
 import { VERIFY_LIMITS } from './limits.ts';
-import { createVerifierPool, type SignatureVerifier } from './signatures.ts';
+import { type SignatureVerifier, VerifierPool } from './signatures.ts';
 import {
   type BlockSource,
   findLedgers,
@@ -36,6 +36,8 @@ export interface VerifyRequest {
 }
 
 export interface VerifyHooks {
+  /** Ends the audit early; the report says so. */
+  readonly signal?: AbortSignal;
   readonly onStart?: (start: { trust: ChosenTrust; sources: readonly BlockSource[] }) => void;
   readonly onProgress?: (progress: Progress & { signatures: number }) => void;
   readonly onFinding?: (finding: Finding) => void;
@@ -224,13 +226,18 @@ export async function verifyChains(
     let result = NO_SOURCES;
     if (trust !== undefined) {
       const judgeCreator = judgeFor(trust);
-      verifier = signatures ? createVerifierPool(threads) : undefined;
+      verifier = signatures ? new VerifierPool(threads) : undefined;
       const checking = verifier;
       hooks.onStart?.({ trust, sources });
       const onProgress = (progress: Progress) =>
         hooks.onProgress?.({ ...progress, signatures: checking?.checked ?? 0 });
       const dependencies = { trust: trust.root, verifier, judgeCreator };
-      result = await auditSources(sources, dependencies, { from, to, onProgress }, log);
+      result = await auditSources(
+        sources,
+        dependencies,
+        { from, to, onProgress, signal: hooks.signal },
+        log,
+      );
       reportEnds(result, to, log);
     }
     const root = trust?.root;

@@ -73,100 +73,106 @@ function detached({ key, message, signature }: SignatureJob): SignatureJob {
   };
 }
 
-/** Checks in `threads` worker threads. A worker that dies rejects everything that waits. */
-export function createVerifierPool(threads: number): SignatureVerifier {
-  const queue: Pending[] = [];
-  const waiting: (() => void)[] = [];
-  let inFlight = 0;
-  let checked = 0;
-  let nextId = 0;
-  let failure: Error | undefined;
-  let flushScheduled = false;
-  const lanes: Lane[] = Array.from({ length: threads }, () => startLane());
+/** Checks in worker threads. A worker that dies rejects everything that waits. */
+export class VerifierPool implements SignatureVerifier {
+  readonly #lanes: readonly Lane[];
+  readonly #queue: Pending[] = [];
+  readonly #waiting: (() => void)[] = [];
+  /** Jobs handed in and not answered, queued ones included. */
+  #inFlight = 0;
+  #checked = 0;
+  #nextId = 0;
+  #failure: Error | undefined;
+  #flushScheduled = false;
 
-  function startLane(): Lane {
+  constructor(threads: number) {
+    this.#lanes = Array.from({ length: threads }, () => this.#startLane());
+  }
+
+  get checked(): number {
+    return this.#checked;
+  }
+
+  verify(job: SignatureJob): Promise<boolean> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    this.#inFlight++;
+    if (!this.#flushScheduled) {
+      this.#flushScheduled = true;
+      queueMicrotask(() => this.#flush());
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ job, resolve, reject });
+    });
+  }
+
+  ready(): Promise<void> {
+    if (this.#failure !== undefined || this.#inFlight < VERIFY_LIMITS.signaturesInFlightMax) {
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#fail(new Error('the verifier is closed'));
+    await Promise.all(this.#lanes.map(({ worker }) => worker.terminate()));
+  }
+
+  #startLane(): Lane {
     const worker = new Worker(new URL('./signature-worker.js', import.meta.url));
     const lane: Lane = { worker, requests: new Map(), inFlight: 0 };
-    worker.on('message', (answer: WorkerAnswer) => settle(lane, answer));
-    worker.on('error', fail);
+    worker.on('message', (answer: WorkerAnswer) => this.#settle(lane, answer));
+    worker.on('error', (error) => this.#fail(error));
     worker.on('exit', (code) => {
-      if (code !== 0) fail(new Error(`a signature worker exited with code ${code}`));
+      if (code !== 0) this.#fail(new Error(`a signature worker exited with code ${code}`));
     });
     return lane;
   }
 
-  function settle(lane: Lane, { id, valid }: WorkerAnswer): void {
+  #settle(lane: Lane, { id, valid }: WorkerAnswer): void {
     const jobs = lane.requests.get(id) ?? [];
     lane.requests.delete(id);
     lane.inFlight -= jobs.length;
-    inFlight -= jobs.length;
-    checked += jobs.length;
+    this.#inFlight -= jobs.length;
+    this.#checked += jobs.length;
     jobs.forEach(({ resolve }, position) => {
       resolve(valid[position] === true);
     });
-    flush();
-    if (inFlight < VERIFY_LIMITS.signaturesInFlightMax) wake();
+    this.#flush();
+    if (this.#inFlight < VERIFY_LIMITS.signaturesInFlightMax) this.#wake();
   }
 
-  function wake(): void {
-    for (const resume of waiting.splice(0)) resume();
+  #wake(): void {
+    for (const resume of this.#waiting.splice(0)) resume();
   }
 
-  function fail(error: Error): void {
-    failure ??= error;
-    for (const lane of lanes) {
-      for (const jobs of lane.requests.values()) for (const job of jobs) job.reject(failure);
+  /** The first failure stays: everything that waits or comes later gets it. */
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const lane of this.#lanes) {
+      for (const jobs of lane.requests.values()) for (const job of jobs) job.reject(this.#failure);
       lane.requests.clear();
     }
-    for (const job of queue.splice(0)) job.reject(failure);
-    wake();
+    for (const job of this.#queue.splice(0)) job.reject(this.#failure);
+    this.#wake();
   }
 
   /** Keeps each worker supplied with two messages: one in work, one waiting. */
-  function flush(): void {
-    flushScheduled = false;
+  #flush(): void {
+    this.#flushScheduled = false;
     const { signaturesPerMessageMax } = VERIFY_LIMITS;
-    while (queue.length > 0) {
-      const lane = lanes.reduce((a, b) => (b.inFlight < a.inFlight ? b : a));
+    while (this.#queue.length > 0) {
+      const lane = this.#lanes.reduce((a, b) => (b.inFlight < a.inFlight ? b : a));
       if (lane.inFlight > signaturesPerMessageMax) return;
       // A short queue is shared out, so that no worker idles while another has a long message.
-      const share = Math.ceil(queue.length / lanes.length);
-      const jobs = queue.splice(0, Math.min(share, signaturesPerMessageMax));
-      const id = nextId++;
+      const share = Math.ceil(this.#queue.length / this.#lanes.length);
+      const jobs = this.#queue.splice(0, Math.min(share, signaturesPerMessageMax));
+      const id = this.#nextId++;
       lane.requests.set(id, jobs);
       lane.inFlight += jobs.length;
       const request: WorkerRequest = { id, jobs: jobs.map(({ job }) => detached(job)) };
       lane.worker.postMessage(request);
     }
   }
-
-  return {
-    get checked() {
-      return checked;
-    },
-    verify(job) {
-      if (failure !== undefined) return Promise.reject(failure);
-      inFlight++;
-      if (!flushScheduled) {
-        flushScheduled = true;
-        queueMicrotask(flush);
-      }
-      return new Promise((resolve, reject) => {
-        queue.push({ job, resolve, reject });
-      });
-    },
-    ready() {
-      if (failure !== undefined || inFlight < VERIFY_LIMITS.signaturesInFlightMax) {
-        return Promise.resolve();
-      }
-      return new Promise((resolve) => {
-        waiting.push(resolve);
-      });
-    },
-    async close() {
-      failure ??= new Error('the verifier is closed');
-      await Promise.all(lanes.map(({ worker }) => worker.terminate()));
-      fail(failure);
-    },
-  };
 }

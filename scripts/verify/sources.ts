@@ -196,7 +196,12 @@ export async function openUrlSource(
   const url = baseUrl.replace(/\/+$/, '');
   const channel = wantedChannel ?? (await onlyChannel(url));
   const info = await getJson(url, `/v1/channels/${encodeURIComponent(channel)}`);
-  async function* records({ from, to }: Range): AsyncGenerator<SourceRecord> {
+  const height = Number.isSafeInteger(info.height) ? (info.height as number) : undefined;
+  async function* records(range: Range): AsyncGenerator<SourceRecord> {
+    const { from } = range;
+    // A replica refuses a range that goes beyond what it has; the end comes as a finding.
+    const to = range.to === undefined ? undefined : Math.min(range.to, (height ?? Infinity) - 1);
+    if (to !== undefined && to < from) return;
     let next = from;
     for (let failures = 0; ; ) {
       try {
@@ -229,7 +234,7 @@ export async function openUrlSource(
     channel,
     faults: [],
     notes: [],
-    height: Number.isSafeInteger(info.height) ? (info.height as number) : undefined,
+    height,
     records,
     close: () => Promise.resolve(),
   };

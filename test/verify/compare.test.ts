@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { transactionIdOf } from '../../api/client/index.ts';
 import { encodeBlock } from '../../ledger/format/index.ts';
 import { describeDifference } from '../../scripts/verify/compare.ts';
 import { type BlockSource, SourceError } from '../../scripts/verify/sources.ts';
@@ -59,6 +60,11 @@ describe('auditor: several sources', () => {
     expect(bad.places).to.deep.equal(['bad_certificate@3']);
     expect(bad.faults[0]?.sources).to.deep.equal(['b']);
     expect(bad.firstDifference).to.equal(undefined);
+    const first = await audit(trust, [
+      memorySource('b', recertified(3, [3, 4])),
+      memorySource('a', chain.blocks),
+    ]);
+    expect(first.faults.map(({ sources }) => sources)).to.deep.equal([['b']]);
   });
 
   it('names the first block where two chains part, and follows both', async () => {
@@ -117,6 +123,24 @@ describe('auditor: several sources', () => {
       ['source_failed', 1],
     ]);
     expect(outcome.blocks).to.equal(6);
+  });
+
+  it('holds the transaction index of a ledger to its blocks', async () => {
+    const wrong = chain.envelope('never ordered').txId;
+    const indexed: BlockSource = {
+      ...memorySource('indexed', chain.blocks),
+      locate: async (txId) => {
+        const places = chain.blocks.flatMap((_, blockNumber) =>
+          chain.decoded(blockNumber).data.map((entry, index) => ({ entry, blockNumber, index })),
+        );
+        const place = places.find(({ entry }) => transactionIdOf(entry) === txId);
+        if (place === undefined || place.blockNumber === 2) return undefined;
+        return { blockNumber: place.blockNumber, index: place.blockNumber === 3 ? 0 : place.index };
+      },
+    };
+    expect(await indexed.locate?.(wrong)).to.equal(undefined);
+    const { places } = await audit(trustOf(chain.blocks[0]), [indexed]);
+    expect(places).to.deep.equal(['bad_index@2/0', 'bad_index@2/1', 'bad_index@3/1']);
   });
 
   it('reports records that a source gives out of order', async () => {

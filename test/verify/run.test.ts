@@ -138,6 +138,8 @@ describe('auditor: from ledgers, folders and replicas', () => {
       const report = await verifyChains({ ...NOTHING, urls: [`${api.url}/`], blocks: [short] });
       expect(report.verdict).to.equal('good');
       expect(placesOf(report)).to.deep.equal(['source_ends_early@3']);
+      const beyond = await verifyChains({ ...NOTHING, urls: [api.url], from: 2, to: 99 });
+      expect(placesOf(beyond)).to.deep.equal(['source_ends_early@4']);
       const error = await sourceErrorOf({ urls: [api.url], channel: 'other' });
       expect(error.message).to.include('other');
     } finally {
@@ -184,6 +186,22 @@ describe('auditor: from ledgers, folders and replicas', () => {
     const report = await verifyChains({ ...NOTHING, blocks: [folder], from: 99 });
     expect(report.verdict).to.equal('unchecked');
     expect(placesOf(report)).to.deep.equal(['nothing_checked@']);
+  });
+
+  it('can be interrupted, and says so', async () => {
+    const folder = writeFolder('a', chain.blocks);
+    const interrupted = new AbortController();
+    const report = await verifyChains(
+      { ...NOTHING, blocks: [folder] },
+      {
+        signal: interrupted.signal,
+        onProgress: ({ height }) => {
+          if (height === 1) interrupted.abort();
+        },
+      },
+    );
+    expect(report).to.include({ verdict: 'unchecked', blocks: 2 });
+    expect(placesOf(report)).to.deep.equal(['interrupted@2']);
   });
 
   it('spreads signatures over threads with the same result, and says when it checks none', async () => {

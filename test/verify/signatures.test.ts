@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import { publicKeyOf, sign } from '../../api/client/index.ts';
 import {
   createInlineVerifier,
-  createVerifierPool,
   type SignatureJob,
+  VerifierPool,
 } from '../../scripts/verify/signatures.ts';
 
 const PUBLIC_KEY = publicKeyOf({
@@ -21,7 +21,7 @@ function jobOf(index: number, valid: boolean): SignatureJob {
 
 describe('auditor: signature workers', () => {
   it('answer each job as this thread does', async () => {
-    const pool = createVerifierPool(2);
+    const pool = new VerifierPool(2);
     try {
       const jobs = Array.from({ length: 90 }, (_, index) => jobOf(index, index % 3 !== 0));
       const answers = await Promise.all(jobs.map((job) => pool.verify(job)));
@@ -37,7 +37,7 @@ describe('auditor: signature workers', () => {
   });
 
   it('leave nobody waiting when they are closed', async () => {
-    const pool = createVerifierPool(1);
+    const pool = new VerifierPool(1);
     const waiting = Promise.allSettled(
       Array.from({ length: 50 }, (_, index) => pool.verify(jobOf(index, true))),
     );
