@@ -15,6 +15,8 @@ export interface HeldBatch {
   /** It came from the owner itself (own lane: this replica made it). */
   fromOwner: boolean;
   executed: boolean;
+  /** It does not continue what was executed: never to be executed itself. */
+  dead: boolean;
   /** Next batch of the same seq. */
   sibling: HeldBatch | undefined;
 }

@@ -42,6 +42,7 @@ export function submitBatch(state: CoreState, payload: Uint8Array): void {
     check: 'valid',
     fromOwner: true,
     executed: false,
+    dead: false,
     sibling: undefined,
   });
   lane.ownerSeq = seq;
@@ -118,6 +119,7 @@ function holdBatch(
     check: 'pending',
     fromOwner,
     executed: false,
+    dead: false,
     sibling: undefined,
   });
   dropWant(state, lane.lane, ref);
@@ -180,28 +182,29 @@ export function advanceTip(state: CoreState, lane: LaneState): void {
 }
 
 /**
- * After the lane's executed tip has moved: forgets batches that can never be executed any more, that is those
- * beside the executed ones and everything that continues them, and finds the held tip again.
+ * After the lane's executed tip has moved: gives up batches that can never be executed any more, that is those
+ * beside the executed ones and everything that continues them, and finds the held tip again. The orderer may forget
+ * them now. The bytes of those above the executed tip stay: a decided frontier may still name them, and then it
+ * takes them to see that they lead nowhere (E2).
  */
 export function pruneLane(state: CoreState, lane: LaneState, executed: readonly HeldBatch[]): void {
   for (const { ref } of executed) {
-    dropAll(
-      state,
-      lane,
-      siblingsWhere(lane, ref.seq, (one) => !one.executed),
-    );
+    for (const held of siblingsWhere(lane, ref.seq, (one) => !one.executed)) {
+      giveUp(state, lane, held);
+      removeBatch(lane, held);
+    }
   }
   let seq = lane.executed.seq + 1;
   let orphans = siblingsWhere(lane, seq, (one) => {
     return !equalBytes(one.batch.previous, lane.executed.digest);
   });
   while (orphans.length > 0) {
-    dropAll(state, lane, orphans);
+    for (const held of orphans) giveUp(state, lane, held);
     orphans = childrenOf(lane, ++seq, orphans);
   }
   lane.fetchers.fill(0);
   const tip = findBatch(lane, lane.tip);
-  if (tip === undefined || tip.executed) lane.tip = lane.executed;
+  if (tip === undefined || tip.executed || tip.dead) lane.tip = lane.executed;
   if (lane.lane === state.self) lane.ownerSeq = lane.tip.seq;
   advanceTip(state, lane);
 }
@@ -225,9 +228,8 @@ function childrenOf(lane: LaneState, seq: number, parents: readonly HeldBatch[])
   );
 }
 
-function dropAll(state: CoreState, lane: LaneState, batches: readonly HeldBatch[]): void {
-  for (const held of batches) {
-    removeBatch(lane, held);
-    state.effects.push({ kind: 'drop-batch', lane: lane.lane, ref: held.ref });
-  }
+function giveUp(state: CoreState, lane: LaneState, held: HeldBatch): void {
+  if (held.dead) return;
+  held.dead = true;
+  state.effects.push({ kind: 'drop-batch', lane: lane.lane, ref: held.ref });
 }

@@ -1,7 +1,7 @@
 /** Rules R1 to R3: writing again what may not have arrived. A completed write is not a delivery. */
 import { repeatPrepares } from './commit.ts';
 import { isWaiting } from './execute.ts';
-import type { LaneState } from './lane-store.ts';
+import { type LaneState, nextValid } from './lane-store.ts';
 import { type CoreState, forOpenPeers, ignore, type PeerState, type Repair } from './state.ts';
 import type { BatchRef, ReplicaIndex } from './types.ts';
 
@@ -96,14 +96,15 @@ function resetRepair(state: CoreState, repair: Repair): void {
 function sendOwnBatches(state: CoreState, peer: PeerState, to: ReplicaIndex): void {
   const lane = state.lanes[state.self] as LaneState;
   const { laneAdvanceBatchesMax, laneAdvanceBytesMax } = state.limits;
-  const first = Math.max(lane.executed.seq, heldOfOwn(state, peer).seq) + 1;
-  const last = Math.min(lane.tip.seq, first + laneAdvanceBatchesMax - 1);
+  const reported = heldOfOwn(state, peer).seq;
+  let sent = 0;
   let bytes = 0;
-  for (let seq = first; seq <= last; seq++) {
-    const held = lane.batches.get(seq);
-    if (held === undefined || !held.fromOwner) return;
-    bytes += held.batch.payload.length;
-    if (seq > first && bytes > laneAdvanceBytesMax) return;
-    state.effects.push({ kind: 'send', to, message: { kind: 'batch', batch: held.batch } });
+  let held = nextValid(lane, lane.executed);
+  for (; held !== undefined && sent < laneAdvanceBatchesMax; held = nextValid(lane, held.ref)) {
+    if (held.ref.seq <= reported) continue;
+    const { batch } = held;
+    bytes += batch.payload.length;
+    if (sent++ > 0 && bytes > laneAdvanceBytesMax) return;
+    state.effects.push({ kind: 'send', to, message: { kind: 'batch', batch } });
   }
 }

@@ -97,7 +97,7 @@ describe('bounds', () => {
 
   it('keep executed batches for others up to retainedBytesMax', () => {
     const solo = createSolo(0, 1, { retainedBytesMax: 4_000 });
-    for (let i = 1; i <= 50; i++) {
+    for (let i = 1; i <= 300; i++) {
       solo.step({ kind: 'submit', payload: new Uint8Array(30) });
       solo.step({ kind: 'applied', slot: solo.state.executed.slot, blocksUncertified: 0 });
     }

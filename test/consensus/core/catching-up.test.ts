@@ -34,6 +34,30 @@ describe('catching up', () => {
     expect(solo.delivered()).to.eql([1]);
   });
 
+  it('gives nothing to a lane whose decided tip does not continue the executed one', () => {
+    const solo = createSolo(1);
+    solo.openAll();
+    const held = [EMPTY, EMPTY, EMPTY, EMPTY];
+    for (const from of [0, 2]) solo.cell(from, { kind: 'progress', appliedSlot: 2, held });
+    const here = solo.batch(2, EMPTY, 'here');
+    const there = solo.batch(2, solo.batch(2, EMPTY, 'there'), 'and on');
+    const lane3 = solo.batch(3, EMPTY, 'other lane');
+    solo.tick(25);
+    for (const from of [0, 2]) {
+      solo.message(from, { kind: 'decided', proposal: solo.content(2, { 2: there, 3: lane3 }) });
+      solo.message(from, { kind: 'decided', proposal: solo.content(1, { 2: here }) });
+    }
+    const deliveries = solo.effects.flatMap((effect) =>
+      effect.kind === 'deliver' ? [effect.batches.map(({ lane, ref }) => [lane, ref.seq])] : [],
+    );
+    expect(deliveries).to.eql([[[2, 1]], [[3, 1]]]);
+    expect(solo.effects.filter(({ kind }) => kind === 'drop-batch')).to.have.length(2);
+    expect(solo.state.executed.frontier[2]).to.eql(here);
+    // The lane goes on from what was executed.
+    const next = solo.batch(2, here, 'goes on');
+    expect(solo.state.lanes[2]!.tip).to.eql(next);
+  });
+
   it('halts when one slot is decided in two ways', () => {
     const solo = createSolo(1);
     solo.openAll();
