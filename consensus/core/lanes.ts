@@ -89,9 +89,8 @@ export function onFetchedBatch(state: CoreState, from: ReplicaIndex, batch: Batc
   const wanted = state.wants.some((want) => want.lane === batch.lane && want.ref.seq === seq);
   if (!wanted) return ignore(state, 'batch that was not asked for');
   const ref: BatchRef = { seq, digest: state.digests.batch(batch.lane, seq, previous, payload) };
-  if (!isWanted(state, batch.lane, ref)) {
-    return reportMalformed(state, from, 'answered a fetch with another batch');
-  }
+  // No evidence: it may be the late answer to an earlier request.
+  if (!isWanted(state, batch.lane, ref)) return ignore(state, 'another batch than asked for');
   lane.fetchedAtMs = state.timerMs;
   holdBatch(state, lane, { batch, ref, fromOwner: false, source: from });
 }

@@ -21,18 +21,15 @@ describe('bounds', () => {
     expect(solo.state.lanes[2]!.heldBatches).to.equal(1);
   });
 
-  it('notice who answers a fetch with something else', () => {
+  it('take no other batch than the one asked for', () => {
     const solo = createSolo(1);
     solo.openAll();
     solo.propose(solo.content(1, { 2: solo.refOf(2, EMPTY, 'a') }));
     solo.tick(5);
     const batch = { lane: 2, seq: 1, previous: EMPTY.digest, payload: Buffer.from('b') };
     solo.message(0, { kind: 'batch', batch });
-    expect(solo.evidence()).to.deep.include({
-      kind: 'malformed',
-      peer: 0,
-      reason: 'answered a fetch with another batch',
-    });
+    expect(solo.state.lanes[2]!.heldBatches).to.equal(0);
+    expect(solo.core.status().ignored['another batch than asked for']).to.equal(1);
   });
 
   it('limit answers per peer', () => {
