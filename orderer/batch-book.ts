@@ -7,18 +7,27 @@ import type { CheckedTransaction } from './envelope/index.ts';
 
 export class BatchBook {
   readonly #batches = new Map<string, readonly CheckedTransaction[]>();
+  /** Batches under check: one that is dropped meanwhile must not be put. */
+  readonly #awaited = new Set<string>();
 
   get size(): number {
     return this.#batches.size;
   }
 
-  put(lane: ReplicaIndex, ref: BatchRef, transactions: readonly CheckedTransaction[]): void {
-    this.#batches.set(keyOf(lane, ref), transactions);
+  /** Its check has begun; `put` follows unless it is dropped before. */
+  expect(lane: ReplicaIndex, ref: BatchRef): void {
+    this.#awaited.add(keyOf(lane, ref));
   }
 
-  /** Removes and returns; undefined for a batch that was never put (a bug of the caller). */
+  put(lane: ReplicaIndex, ref: BatchRef, transactions: readonly CheckedTransaction[]): void {
+    const key = keyOf(lane, ref);
+    if (this.#awaited.delete(key)) this.#batches.set(key, transactions);
+  }
+
+  /** Removes and returns; undefined for a batch that is not (or not yet) in the book. */
   take(lane: ReplicaIndex, ref: BatchRef): readonly CheckedTransaction[] | undefined {
     const key = keyOf(lane, ref);
+    this.#awaited.delete(key);
     const transactions = this.#batches.get(key);
     this.#batches.delete(key);
     return transactions;

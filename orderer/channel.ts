@@ -193,37 +193,35 @@ export class ChannelOrderer implements ChannelService {
   async submit(envelope: Uint8Array): Promise<Accepted | Refusal> {
     const refused = this.#notReady() ?? this.#full(envelope.length);
     if (refused !== undefined) return refused;
-    const { checker, ledger } = this.#dependencies;
+    const { checker } = this.#dependencies;
     const checked = await checker.checkSubmitted(envelope, Date.now());
     if (checked.kind === 'refused') return checked;
     const { txId } = checked.transaction;
     if (this.#pending.has(txId)) return { kind: 'accepted', txId, duplicate: true };
-    // Reserved before the next await: the same envelope sent twice at once is queued once.
+    const { ledger } = this.#dependencies;
+    if (ledger.hasTransactionNow(txId)) return this.#stored(txId);
+    const late = this.#notReady() ?? this.#full(envelope.length);
+    if (late !== undefined) return late;
     this.#pending.add(txId);
-    try {
-      const stored = await ledger.transaction(txId);
-      // In a block that waits for its certificate: nothing to queue, and waiting for it works.
-      if (stored !== undefined && stored.blockNumber >= ledger.certifiedHeight()) {
-        return { kind: 'accepted', txId, duplicate: true };
-      }
-      const late =
-        stored === undefined
-          ? (this.#notReady() ?? this.#full(envelope.length))
-          : refusal('duplicate_transaction', undefined, { location: { txId, ...stored } });
-      if (late === undefined) {
-        this.#run?.submit(checked.transaction);
-        return { kind: 'accepted', txId, duplicate: false };
-      }
-      this.#pending.delete(txId);
-      return late;
-    } catch (error) {
-      this.#pending.delete(txId);
-      throw error;
+    this.#run?.submit(checked.transaction);
+    return { kind: 'accepted', txId, duplicate: false };
+  }
+
+  /** The answer to a transaction that is in a stored block already. */
+  async #stored(txId: string): Promise<Accepted | Refusal> {
+    const { ledger } = this.#dependencies;
+    const stored = await ledger.transaction(txId);
+    // In a block that waits for its certificate: nothing to queue, and waiting for it works.
+    if (stored === undefined || stored.blockNumber >= ledger.certifiedHeight()) {
+      return { kind: 'accepted', txId, duplicate: true };
     }
+    return refusal('duplicate_transaction', undefined, { location: { txId, ...stored } });
   }
 
   async committed(txId: string, signal: AbortSignal): Promise<Receipt | undefined> {
     if (this.#waiters.count >= ORDERER_LIMITS.receiptWaitersMax) return undefined;
+    // What is pending here has no certificate yet, and settles the waiter when it gets it.
+    if (this.#pending.has(txId)) return this.#waiters.wait(txId, signal);
     // Registered before the ledger is asked, or a certificate in between would be missed.
     const settled = new AbortController();
     const waiting = this.#waiters.wait(txId, AbortSignal.any([signal, settled.signal]));

@@ -1,7 +1,7 @@
 /** The consensus limits of a channel: what its configuration says, and defaults that fit around it. */
 import { type CoreLimits, checkLimits, DEFAULT_LIMITS } from '../consensus/core/limits.ts';
 import { encodedListBytes } from '../consensus/wire/index.ts';
-import type { BatchSize, SluiceOptions } from './channel-config/index.ts';
+import type { BatchSize, SluiceOptions } from './channel-config/types.ts';
 import { ENVELOPE_FRAMING_BYTES_MAX } from './limits.ts';
 
 /** Throws CoreError `invalid_options` naming the relation that does not hold. */

@@ -11,7 +11,7 @@ import { bootstrapChannel } from '../rdma/bootstrap.ts';
 import { PeerLinks } from '../rdma/links/links.ts';
 import { LINK_TOPICS } from '../rdma/links/topics.ts';
 import { ChannelOrderer } from './channel.ts';
-import { consenterKeys } from './channel-config/index.ts';
+import { consenterKeys } from './channel-config/consenters.ts';
 import { coreLimitsOf } from './core-limits.ts';
 import { createWriterJudge, EnvelopeChecker } from './envelope/index.ts';
 import { createGateway } from './gateway.ts';

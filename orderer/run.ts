@@ -143,7 +143,10 @@ export class Run {
     this.#nextAnnounced = dependencies.ledger.certifiedHeight();
     this.#feeder = new LaneFeeder(options.lane, {
       submit: (payload) => this.#runtime.submit(payload),
-      onBatch: (ref, transactions) => this.#book.put(options.self, ref, transactions),
+      onBatch: (ref, transactions) => {
+        this.#book.expect(options.self, ref);
+        this.#book.put(options.self, ref, transactions);
+      },
     });
     this.#certifier = this.#createCertifier(tip.header.number + 1);
     this.#sequencer = this.#createSequencer(tip);
@@ -278,6 +281,7 @@ export class Run {
   }
 
   async #checkBatch(lane: number, ref: BatchRef, payload: Uint8Array): Promise<void> {
+    this.#book.expect(lane, ref);
     const list = decodeEnvelopeList(payload);
     if (list.kind === 'malformed') {
       this.#dependencies.log.warn({ lane, reason: list.reason }, 'malformed batch');

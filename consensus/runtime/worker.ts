@@ -1,5 +1,5 @@
 /** Entry of the consensus worker thread: builds transport and core from `workerData` and runs the loop. */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { SessionKeys } from '../../rdma/contract.ts';
 import { openShmTransport } from '../../rdma/index.ts';
@@ -26,9 +26,11 @@ function createCrypto(options: WorkerOptions): {
   return {
     crypto: {
       sha256(...parts) {
-        const hash = createHash('sha256');
-        for (const part of parts) hash.update(part);
-        return hash.digest();
+        const [only] = parts;
+        if (parts.length === 1 && only !== undefined) return hash('sha256', only, 'buffer');
+        const state = createHash('sha256');
+        for (const part of parts) state.update(part);
+        return state.digest();
       },
       sign: (message) => signEd25519(secretKey, message),
       verify(signer, message, signature) {

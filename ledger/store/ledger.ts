@@ -260,6 +260,20 @@ export class Ledger {
   }
 
   /**
+   * Whether `transaction` would find it, at once: for turning duplicates away at submission. The usual answer, no, comes
+   * from LevelDB's memory and filters; going through the thread pool for it would cost more than the look-up.
+   */
+  hasTransactionNow(txId: string): boolean {
+    this.requireOpen();
+    if (!isTxId(txId)) return false;
+    try {
+      return this.database.getSync(transactionKey(txId)) !== undefined;
+    } catch (error) {
+      throw readError(error, `the index entry of transaction ${txId}`);
+    }
+  }
+
+  /**
    * Which of the transactions are in a block that is stored or in the queue: for de-duplication, one multi-get.
    * At most `lookupIdsMax` ids.
    */

@@ -1,11 +1,10 @@
 /**
  * Frames of the start-up exchange, sent over the mutual-TLS links before (and beside) a run.
- * Reports and requests are JSON, since they are rare and small; blocks are length-prefixed bytes.
+ * Reports and requests are JSON, since they are rare and small; blocks are length-prefixed bytes. Checked by hand: a
+ * schema library would be the largest thing in a replica's memory.
  */
-import { Type } from 'typebox';
-import { Compile } from 'typebox/compile';
 import type { Decoded } from '../../ledger/format/index.ts';
-import type { LedgerReport } from './decide.ts';
+import type { LedgerReport, TailBlock } from './decide.ts';
 
 /** Blocks of one answer: at least one, then as many as fit. */
 export const BLOCKS_BYTES_MAX = 1 << 20;
@@ -25,40 +24,6 @@ const JSON_FRAME = 0x7b; // '{'
 const BLOCKS_FRAME = 0x01;
 const BLOCKS_HEADER_BYTES = 9;
 
-const Height = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-const Hash = Type.String({ pattern: '^[0-9a-f]{64}$' });
-const JsonMessage = Compile(
-  Type.Union([
-    Type.Object(
-      { kind: Type.Literal('fetch'), fromNumber: Height },
-      { additionalProperties: false },
-    ),
-    Type.Object(
-      {
-        kind: Type.Literal('report'),
-        wantsReply: Type.Boolean(),
-        report: Type.Object(
-          {
-            storedHeight: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
-            certifiedHeight: Height,
-            tipHash: Hash,
-            tail: Type.Array(
-              Type.Object({ number: Height, hash: Hash }, { additionalProperties: false }),
-              { maxItems: TAIL_BLOCKS_MAX },
-            ),
-            base: Type.Union([
-              Type.Null(),
-              Type.Object({ height: Height, tipHash: Hash }, { additionalProperties: false }),
-            ]),
-          },
-          { additionalProperties: false },
-        ),
-      },
-      { additionalProperties: false },
-    ),
-  ]),
-);
-
 export function encodeStartMessage(message: StartMessage): Uint8Array {
   if (message.kind === 'blocks') return encodeBlocks(message.fromNumber, message.blocks);
   if (message.kind === 'fetch') return new TextEncoder().encode(JSON.stringify(message));
@@ -75,18 +40,69 @@ export function decodeStartMessage(bytes: Uint8Array): Decoded<StartMessage> {
   } catch {
     return malformed('start-up frame is not JSON');
   }
-  if (!JsonMessage.Check(parsed)) return malformed('start-up frame has the wrong shape');
-  if (parsed.kind === 'fetch') return { kind: 'ok', value: parsed };
-  const { report, wantsReply } = parsed;
-  if (report.certifiedHeight > report.storedHeight) {
-    return malformed('report claims more certified than stored blocks');
+  const message = readMessage(parsed);
+  return message === undefined
+    ? malformed('start-up frame has the wrong shape')
+    : { kind: 'ok', value: message };
+}
+
+function readMessage(value: unknown): StartMessage | undefined {
+  if (!isRecord(value)) return undefined;
+  if (value.kind === 'fetch') {
+    const { fromNumber } = value;
+    return hasKeys(value, 2) && isHeight(fromNumber) ? { kind: 'fetch', fromNumber } : undefined;
   }
-  const value = {
-    kind: 'report' as const,
-    wantsReply,
-    report: { ...report, base: report.base ?? undefined },
-  };
-  return { kind: 'ok', value };
+  const { wantsReply } = value;
+  if (value.kind !== 'report' || !hasKeys(value, 3) || typeof wantsReply !== 'boolean') {
+    return undefined;
+  }
+  const report = readReport(value.report);
+  return report === undefined ? undefined : { kind: 'report', report, wantsReply };
+}
+
+function readReport(value: unknown): LedgerReport | undefined {
+  if (!isRecord(value) || !hasKeys(value, 5)) return undefined;
+  const { storedHeight, certifiedHeight, tipHash } = value;
+  if (!isHeight(storedHeight) || !isHeight(certifiedHeight) || !isHash(tipHash)) return undefined;
+  if (storedHeight < 1 || certifiedHeight > storedHeight) return undefined;
+  const base = value.base === null ? undefined : readBase(value.base);
+  if (base === undefined && value.base !== null) return undefined;
+  const tail = readTail(value.tail);
+  return tail && { storedHeight, certifiedHeight, tipHash, tail, base };
+}
+
+function readBase(value: unknown): LedgerReport['base'] {
+  if (!isRecord(value) || !hasKeys(value, 2)) return undefined;
+  const { height, tipHash } = value;
+  return isHeight(height) && isHash(tipHash) ? { height, tipHash } : undefined;
+}
+
+function readTail(value: unknown): TailBlock[] | undefined {
+  if (!Array.isArray(value) || value.length > TAIL_BLOCKS_MAX) return undefined;
+  const tail: TailBlock[] = [];
+  for (const item of value) {
+    if (!isRecord(item) || !hasKeys(item, 2)) return undefined;
+    const { number, hash } = item;
+    if (!isHeight(number) || !isHash(hash)) return undefined;
+    tail.push({ number, hash });
+  }
+  return tail;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function hasKeys(value: Record<string, unknown>, count: number): boolean {
+  return Object.keys(value).length === count;
+}
+
+function isHeight(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isHash(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 }
 
 function encodeBlocks(fromNumber: number, blocks: readonly Uint8Array[]): Uint8Array {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { pino } from 'pino';
 import { startApi } from '../../api/index.ts';
-import { loadReplica } from '../../orderer/network/index.ts';
+import { loadReplicaApart } from '../../orderer/network/load-apart.ts';
 import { Replica } from '../../orderer/replica.ts';
 
 interface ReplicaOptions {
@@ -33,7 +33,7 @@ Example:
 
 async function runReplica(options: ReplicaOptions): Promise<number> {
   const stopRequested = watchStop(options.supervised);
-  const loaded = loadReplica(options.config);
+  const loaded = await loadReplicaApart(options.config);
   const log = pino({
     level: loaded.settings.log.level,
     base: { replica: loaded.settings.number },

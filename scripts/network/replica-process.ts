@@ -40,7 +40,15 @@ export class ReplicaProcess {
     const log = openSync(options.logPath, 'a', 0o600);
     this.#child = spawn(
       process.execPath,
-      [...REPLICA_NODE_FLAGS, ...extraFlags(), sluice, 'replica', '--config', options.configPath, '--supervised'],
+      [
+        ...REPLICA_NODE_FLAGS,
+        ...extraFlags(),
+        sluice,
+        'replica',
+        '--config',
+        options.configPath,
+        '--supervised',
+      ],
       { stdio: ['ignore', log, log, 'ipc'], env: { ...process.env, ...REPLICA_ENVIRONMENT } },
     );
     closeSync(log);
