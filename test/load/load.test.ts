@@ -19,6 +19,16 @@ const load: ScenarioOptions = {
   inFlight: IN_FLIGHT,
 };
 
+async function expectAudited(urls: readonly string[]): Promise<void> {
+  const report = await audit(urls.map((at) => ({ kind: 'url', at })));
+  expect(report.verdict).to.equal('good');
+  expect(new Set(report.sources.map(({ tipHash }) => tipHash)).size).to.equal(1);
+  expect(report.transactions).to.equal(load.transactions + 1);
+  console.log(
+    `audited: ${report.signatures} signatures, the same chain at ${urls.length} replicas`,
+  );
+}
+
 describe('load', function () {
   this.timeout(900_000);
   let network: TestNetwork;
@@ -51,7 +61,7 @@ describe('load', function () {
     const result = await runScenario(network, load);
     console.log(describeResult('four replicas', load, result));
     expect(new Set(result.txIds).size).to.equal(load.transactions);
-    console.log(JSON.stringify(await audit(network.urls.map((at) => ({ kind: 'url', at })))));
+    await expectAudited(network.urls);
     for (const bytes of result.residentBytesPeak) expect(bytes).to.be.below(RESIDENT_BYTES_MAX);
   });
 
@@ -61,6 +71,6 @@ describe('load', function () {
     console.log(describeResult('replica 3 killed in the middle', options, result));
     expect(new Set(result.txIds).size).to.equal(load.transactions);
     const alive = network.urls.filter((_, index) => index !== 2);
-    console.log(JSON.stringify(await audit(alive.map((at) => ({ kind: 'url', at })))));
+    await expectAudited(alive);
   });
 });

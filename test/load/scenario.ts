@@ -81,8 +81,13 @@ export async function audit(sources: readonly AuditSource[]): Promise<AuditResul
   return JSON.parse(stdout) as AuditResult;
 }
 
+/** The part of the auditor's report that tests look at. */
 export interface AuditResult {
-  readonly [key: string]: unknown;
+  readonly verdict: string;
+  /** Of the whole chain, genesis included. */
+  readonly transactions: number;
+  readonly signatures: number;
+  readonly sources: readonly { readonly name: string; readonly tipHash: string }[];
 }
 
 export function describeResult(name: string, options: ScenarioOptions, r: ScenarioResult): string {
