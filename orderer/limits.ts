@@ -74,7 +74,7 @@ export const ORDERER_LIMITS: OrdererLimits = {
   batchVerifyItemsMax: 64,
   p256KeysCachedMax: 1024,
   writersCachedMax: 4096,
-  verifiedEnvelopesCachedMax: 16_384,
+  verifiedEnvelopesCachedMax: 4_096,
   duplicatesInFlightMax: 65_536,
   pendingTransactionsMax: 32_768,
   laneQueueTransactionsMax: 16_384,

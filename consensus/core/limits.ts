@@ -18,7 +18,7 @@ export const DEFAULT_LIMITS: CoreLimits = checkLimits({
   ownBatchesPendingMax: 64,
   laneBatchesHeldMax: 256,
   laneBytesHeldMax: 16 * MIB,
-  retainedBytesMax: 8 * MIB,
+  retainedBytesMax: 4 * MIB,
   decidedLogSlotsMax: 1024,
   fetchSlotsMax: 64,
   wantsMax: 64,

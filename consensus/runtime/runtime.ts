@@ -37,7 +37,7 @@ interface PendingCall {
 }
 
 /** Heap of the worker: batches live outside the JavaScript heap, in array buffers. */
-const WORKER_HEAP_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 };
+const WORKER_HEAP_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
 
 export class ConsensusRuntime {
   readonly #worker: Worker;

@@ -1,9 +1,9 @@
 /** Bounds of the block store. */
 export const STORE_LIMITS = {
   /** LevelDB's cache of table blocks, bytes: reads of old blocks bypass it, the transaction index lives in it. */
-  cacheBytesMax: 4 * 1024 * 1024,
+  cacheBytesMax: 2 * 1024 * 1024,
   /** LevelDB's memtable and log, bytes; up to two are in memory. */
-  writeBufferBytesMax: 4 * 1024 * 1024,
+  writeBufferBytesMax: 2 * 1024 * 1024,
   /** LevelDB's table files, bytes. Open tables are mapped: this times `openFilesMax` bounds what is resident. */
   tableFileBytesMax: 1024 * 1024,
   /** LevelDB raises smaller values to 74. */

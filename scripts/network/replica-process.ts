@@ -8,8 +8,15 @@ import { fileURLToPath } from 'node:url';
 
 /** A replica's garbage is young and its state lives outside the heap: a small heap keeps it resident-small. */
 export const REPLICA_NODE_FLAGS = ['--max-old-space-size=192', '--max-semi-space-size=2'];
-/** Many threads allocate; glibc would give each an arena of its own and keep what they free. */
-export const REPLICA_ENVIRONMENT = { MALLOC_ARENA_MAX: '2' };
+/**
+ * Many threads allocate; glibc would give each an arena of its own and keep what they free, batches of some hundred
+ * kilobytes above all.
+ */
+export const REPLICA_ENVIRONMENT = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+};
 const STOP_TIMEOUT_MS = 10_000;
 
 /** `SLUICE_NODE_FLAGS="--cpu-prof --cpu-prof-dir=/tmp/prof"` profiles every replica. */
