@@ -12,6 +12,8 @@ export interface LoadOptions {
   readonly clients: number;
   /** Transactions that one client has under way at once. */
   readonly inFlight: number;
+  /** Rest after each transaction. */
+  readonly pauseMs: number;
   /** Called as transactions are certified; for progress and for faults in mid-load. */
   readonly onCommitted?: (done: number) => void;
 }
@@ -50,6 +52,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
       txIds.push(receipt.txId);
       latencies[index] = performance.now() - sentMs;
       options.onCommitted?.(++done);
+      if (options.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, options.pauseMs));
     }
   };
   try {

@@ -10,6 +10,9 @@ import { audit, describeResult, runScenario, type ScenarioOptions } from './scen
 const TRANSACTIONS = Number(process.env.SLUICE_LOAD_TRANSACTIONS ?? 20_000);
 const IN_FLIGHT = Number(process.env.SLUICE_LOAD_IN_FLIGHT ?? 16);
 const IDLE_SECONDS = 10;
+const LONE_TRANSACTIONS = 100;
+/** Long enough for every thread to have gone to sleep. */
+const LONE_PAUSE_MS = 50;
 const RESIDENT_BYTES_MAX = 150 * 2 ** 20;
 
 const load: ScenarioOptions = {
@@ -55,6 +58,13 @@ describe('load', function () {
     const share = (used() - before) / IDLE_SECONDS;
     console.log(`idle: four replicas together use ${(100 * share).toFixed(1)} % of a core`);
     expect(share).to.be.below(0.05);
+  });
+
+  it('wakes up for a lone transaction', async () => {
+    const lone = { transactions: LONE_TRANSACTIONS, payloadBytes: 256, clients: 1, inFlight: 1 };
+    const result = await runScenario(network, { ...lone, pauseMs: LONE_PAUSE_MS });
+    console.log(describeResult('one at a time on an idle network', lone, result));
+    expect(new Set(result.txIds).size).to.equal(LONE_TRANSACTIONS);
   });
 
   it('orders each transaction once, the same at four replicas', async () => {

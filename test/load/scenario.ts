@@ -13,6 +13,8 @@ export interface ScenarioOptions {
   readonly payloadBytes: number;
   readonly clients: number;
   readonly inFlight: number;
+  /** Rest after each transaction of a client. */
+  readonly pauseMs?: number;
   /** kill -9 this replica when half of the transactions are certified. */
   readonly kill?: number;
 }
@@ -34,6 +36,7 @@ export async function runScenario(
     envelopes,
     clients: options.clients,
     inFlight: options.inFlight,
+    pauseMs: options.pauseMs ?? 0,
     onCommitted: (done) => {
       if (options.kill === undefined || killed || done < options.transactions / 2) return;
       killed = true;
