@@ -33,7 +33,13 @@ function agreed(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Arra
   return server;
 }
 
+/** More often than the auditor sees a key before it makes a table of the key's multiples. */
+const REPEATS = 9;
+
 function expectVerdict(crafted: CraftedSignature): void {
+  for (let repeat = 0; repeat < REPEATS; repeat++) {
+    agreed(crafted.publicKey, crafted.message, crafted.signature);
+  }
   const verdict = agreed(crafted.publicKey, crafted.message, crafted.signature);
   expect(verdict, crafted.what).to.equal(crafted.accept);
 }
