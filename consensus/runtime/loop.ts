@@ -74,7 +74,9 @@ export class ConsensusLoop {
       this.#pushStatus(nowMs);
       this.#flush();
       // More messages may be queued than one turn takes; peers get their turn first, then the port.
-      if (messages < PORT_MESSAGES_PER_TURN_MAX) this.#transport.wait(this.#waitUs());
+      if (messages < PORT_MESSAGES_PER_TURN_MAX && !this.#stopping) {
+        this.#transport.wait(this.#waitUs());
+      }
     }
     this.#transport.destroy();
     this.#events.push({ kind: 'stopped' });
