@@ -1,6 +1,7 @@
 /**
- * Blocks as the bytes that are sent. A block never changes, so all clients that take it at the same time share one copy: what
- * slow clients cost is bounded by the sum of distinct blocks, not by their number.
+ * Blocks as the bytes that are sent. A block never changes, so all clients that take it
+ * at the same time share one copy: what slow clients cost is bounded by the sum of
+ * distinct blocks, not by their number.
  */
 import { createHash } from 'node:crypto';
 import { decodeBlock, headerDer, METADATA } from '../ledger/format/index.ts';
@@ -22,8 +23,9 @@ export interface FrameLease {
 
 export interface BlockFrames {
   /**
-   * Undefined when the block is not certified here. May wait until other clients took theirs; so that nobody can make the others
-   * wait for long, `onRevoke` then asks who has held a lease for `framePressedMsMax` to give up (it still releases).
+   * Undefined when the block is not certified here. May wait until other clients took theirs; so
+   * that nobody can make the others wait for long, `onRevoke` then asks who has held a lease for
+   * `framePressedMsMax` to give up (it still releases).
    */
   acquire(
     channel: ChannelService,
@@ -190,7 +192,10 @@ export function createBlockFrames(
     },
   };
 
-  /** Between the load and this client's turn another one may have used the entry, given it back, and seen it evicted. */
+  /**
+   * Between the load and this client's turn another one may have used the entry,
+   * given it back, and seen it evicted.
+   */
   function revive(key: string, entry: Entry): Entry {
     entries.set(key, entry);
     cachedBytes += entry.bytes.length;
@@ -214,7 +219,9 @@ function encode(
   return { bytes: json.value, etag };
 }
 
-/** The header covers the data; the certificate is the only part in which two replicas may differ. */
+/**
+ * The header covers the data; the certificate is the only part in which two replicas may differ.
+ */
 function entityTag(stored: Uint8Array, format: FrameFormat): string {
   const block = decodeBlock(stored);
   if (block.kind === 'malformed') {

@@ -1,4 +1,7 @@
-/** The readable form of a block. Decoding is total: what cannot be decoded is shown as such, with its bytes. */
+/**
+ * The readable form of a block. Decoding is total: what cannot be decoded is
+ * shown as such, with its bytes.
+ */
 import { createHash, X509Certificate } from 'node:crypto';
 import {
   type Block,
@@ -16,7 +19,10 @@ import type { BlockView, TransactionView } from './schemas.ts';
 
 /** Longest data that is also shown as text. */
 const TEXT_BYTES_MAX = 4096;
-/** Certificates whose subject is remembered; parsing one costs as much as the rest of its transaction. */
+/**
+ * Certificates whose subject is remembered; parsing one costs as much
+ * as the rest of its transaction.
+ */
 const SUBJECTS_MAX = 256;
 
 const TYPE_NAMES = new Map(

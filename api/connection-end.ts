@@ -1,12 +1,16 @@
 /**
- * The end of a connection, for any number of requests on it. A response that waits behind another on the same connection
- * (pipelining) gets no `close` event when the connection breaks; the socket does.
+ * The end of a connection, for any number of requests on it. A response that waits
+ * behind another on the same connection (pipelining) gets no `close` event when the
+ * connection breaks; the socket does.
  */
 import type { Socket } from 'node:net';
 
 const listeners = new WeakMap<Socket, Set<() => void>>();
 
-/** Calls back once, later, when the socket closes or has closed already; returns what takes that back. */
+/**
+ * Calls back once, later, when the socket closes or has closed
+ * already; returns what takes that back.
+ */
 export function onConnectionEnd(socket: Socket, callback: () => void): () => void {
   if (socket.destroyed) {
     queueMicrotask(callback);

@@ -1,4 +1,7 @@
-/** Turns everything that can go wrong, in our routes, in fastify and in Node's HTTP parser, into the one error shape. */
+/**
+ * Turns everything that can go wrong, in our routes, in fastify and in Node's HTTP
+ * parser, into the one error shape.
+ */
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError, type ErrorCode, errorBody, retryAfterSeconds, statusOf } from './errors.ts';

@@ -46,7 +46,10 @@ export function encodeFrames(messages: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** A complete body of messages, as views of `bytes`; stops after `messagesMax + 1` so that the caller can tell too many. */
+/**
+ * A complete body of messages, as views of `bytes`; stops after `messagesMax + 1` so
+ * that the caller can tell too many.
+ */
 export function decodeMessages(
   bytes: Uint8Array,
   messagesMax: number,
@@ -74,8 +77,8 @@ export function decodeMessages(
 }
 
 /**
- * Reads frames from a stream that arrives in arbitrary pieces. Holds at most one incomplete frame of `frameBytesMax`.
- * After `malformed` the stream is beyond repair.
+ * Reads frames from a stream that arrives in arbitrary pieces. Holds at most one incomplete frame
+ * of `frameBytesMax`. After `malformed` the stream is beyond repair.
  */
 export function createFrameReader(frameBytesMax: number): { push(chunk: Uint8Array): Frames } {
   let pending: Uint8Array[] = [];

@@ -1,11 +1,19 @@
-/** Every bound of the HTTP API in one place. Bytes, milliseconds and counts; a limit is the last value still allowed. */
+/**
+ * Every bound of the HTTP API in one place. Bytes, milliseconds and counts; a limit
+ * is the last value still allowed.
+ */
 
 export interface ApiLimits {
-  /** Open TCP connections; further ones are closed at once by the operating system's accept loop. */
+  /**
+   * Open TCP connections; further ones are closed at once by the operating system's accept loop.
+   */
   readonly connectionsMax: number;
   /** Time for all headers of one request to arrive. */
   readonly headersMsMax: number;
-  /** Time for one whole request to arrive, body included. It never cuts a submitter that waits for an answer. */
+  /**
+   * Time for one whole request to arrive, body included. It never cuts a
+   * submitter that waits for an answer.
+   */
   readonly requestMsMax: number;
   /** How often the two limits above are looked at. */
   readonly connectionCheckMs: number;
@@ -23,7 +31,10 @@ export interface ApiLimits {
   readonly bulkItemsMax: number;
   /** Bodies of all requests in progress together; beyond it a submitter is told to come back. */
   readonly bodyBytesInFlightMax: number;
-  /** A body that is too large is read and thrown away up to here, so that its sender can read the answer. */
+  /**
+   * A body that is too large is read and thrown away up to here, so that
+   * its sender can read the answer.
+   */
   readonly discardBytesMax: number;
   /** Submitters that wait for a commit at the same time. */
   readonly waitersMax: number;
@@ -32,7 +43,10 @@ export interface ApiLimits {
   readonly waitMsMax: number;
   /** Deliver streams at the same time. */
   readonly deliverStreamsMax: number;
-  /** A deliver client takes each block within this time plus what its bytes need at `deliverBytesPerSecondMin`. */
+  /**
+   * A deliver client takes each block within this time plus what its bytes need
+   * at `deliverBytesPerSecondMin`.
+   */
   readonly deliverStallMsMax: number;
   readonly deliverBytesPerSecondMin: number;
   /** Bytes that wait in the process for one WebSocket before it counts as paused. */

@@ -1,4 +1,7 @@
-/** Content negotiation: Accept (RFC 9110 section 12.5.1) against what a route offers, and the bare type of Content-Type. */
+/**
+ * Content negotiation: Accept (RFC 9110 section 12.5.1) against what a route offers, and
+ * the bare type of Content-Type.
+ */
 
 /** Lower-case media type without parameters; empty when the header is absent. */
 export function mediaTypeOf(header: string | undefined): string {
@@ -10,8 +13,8 @@ export function mediaTypeOf(header: string | undefined): string {
 }
 
 /**
- * The offered type that Accept ranks highest; the first offered wins a tie and an absent header. Undefined when none is
- * acceptable.
+ * The offered type that Accept ranks highest; the first offered wins a tie and an absent header.
+ * Undefined when none is acceptable.
  */
 export function negotiate<T extends string>(
   accept: string | undefined,

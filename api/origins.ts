@@ -1,7 +1,7 @@
 /**
- * Which web pages may use the API. Off unless configured: without an allow-list browsers keep other pages away from reading
- * (no CORS headers) and from submitting (no accepted Content-Type is a "simple" one), and WebSockets, which browsers do not
- * guard, are refused here.
+ * Which web pages may use the API. Off unless configured: without an allow-list browsers keep other
+ * pages away from reading (no CORS headers) and from submitting (no accepted Content-Type is a
+ * "simple" one), and WebSockets, which browsers do not guard, are refused here.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance } from 'fastify';
@@ -12,7 +12,9 @@ export function isAllowedOrigin(origin: string, allowed: ReadonlySet<string>): b
   return allowed.has('*') || allowed.has(origin);
 }
 
-/** True for programs (no Origin), for pages that this server served itself, and for the allow-list. */
+/**
+ * True for programs (no Origin), for pages that this server served itself, and for the allow-list.
+ */
 export function isOwnOrAllowedOrigin(
   headers: IncomingHttpHeaders,
   allowed: ReadonlySet<string>,
@@ -24,7 +26,10 @@ export function isOwnOrAllowedOrigin(
   return origin === `http://${host ?? ''}` || origin === `https://${host ?? ''}`;
 }
 
-/** CORS (Fetch standard): answers preflights and marks what listed origins may read. Call only with a non-empty list. */
+/**
+ * CORS (Fetch standard): answers preflights and marks what listed origins may read.
+ * Call only with a non-empty list.
+ */
 export function registerCors(app: FastifyInstance, allowed: ReadonlySet<string>): void {
   app.addHook('onRequest', (request, reply, done) => {
     const { origin } = request.headers;

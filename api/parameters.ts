@@ -1,4 +1,7 @@
-/** Parameters of path and query: total parsers that answer `invalid_parameter`, naming the parameter and what is legal. */
+/**
+ * Parameters of path and query: total parsers that answer `invalid_parameter`, naming
+ * the parameter and what is legal.
+ */
 import { ApiError } from './errors.ts';
 
 export type Query = Readonly<Record<string, string | undefined>>;

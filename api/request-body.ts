@@ -1,6 +1,7 @@
 /**
- * Request bodies as one Buffer, bounded one by one and all together. Nothing is parsed here: the route knows what the
- * bytes mean. Whoever takes a body gives its bytes back with `release` once the transactions are handed on.
+ * Request bodies as one Buffer, bounded one by one and all together. Nothing is parsed here: the
+ * route knows what the bytes mean. Whoever takes a body gives its bytes back with `release` once
+ * the transactions are handed on.
  */
 import type { Readable } from 'node:stream';
 import { ApiError } from './errors.ts';
@@ -45,7 +46,10 @@ export function createBodyBudget(options: {
       ownBytes = 0;
     }
 
-    /** The rest is read and dropped, within reason: a sender that is cut off in mid-sentence never sees the answer. */
+    /**
+     * The rest is read and dropped, within reason: a sender that is cut off in
+     * mid-sentence never sees the answer.
+     */
     function refuse(error: ApiError): void {
       refusal = error;
       chunks.length = 0;

@@ -1,7 +1,8 @@
 /**
- * Schemas of parameters and answers: the OpenAPI description is made of them, and the types of the answers. The server itself
- * loads this file only when somebody asks for the description (typebox costs 10 MB of memory); parameters are read by the
- * parsers of parameters.ts, and test/api/contract.test.ts holds both, and every answer in the tests, against these schemas.
+ * Schemas of parameters and answers: the OpenAPI description is made of them, and the types of the
+ * answers. The server itself loads this file only when somebody asks for the description (typebox
+ * costs 10 MB of memory); parameters are read by the parsers of parameters.ts, and
+ * test/api/contract.test.ts holds both, and every answer in the tests, against these schemas.
  */
 import { type Static, Type } from 'typebox';
 import { ERRORS, type ErrorBody } from './errors.ts';
@@ -61,7 +62,10 @@ export const BulkItemSchema = Type.Union([
     closed,
   ),
 ]);
-/** Spelled out for the refused ones, because the codes of a union made by `map` are lost on the compiler. */
+/**
+ * Spelled out for the refused ones, because the codes of a union made by
+ * `map` are lost on the compiler.
+ */
 export type BulkItemView = { httpStatus: number } & (
   | QueuedView
   | ReceiptView

@@ -54,8 +54,8 @@ export interface Api {
   readonly port: number;
   load(): ApiLoad;
   /**
-   * Refuses new work, ends streams and waits with a reason, gives requests in progress `closeMsMax`, then cuts what is left.
-   * Calling again returns the same promise.
+   * Refuses new work, ends streams and waits with a reason, gives requests in progress
+   * `closeMsMax`, then cuts what is left. Calling again returns the same promise.
    */
   close(): Promise<void>;
 }
@@ -66,7 +66,10 @@ const WEBSOCKET_PAYLOAD_BYTES_MAX = 1024;
 const PATH_PARAMETER_CHARS_MAX = 256;
 const CLOSE_SWEEP_MS = 50;
 
-/** @throws RangeError for limits that contradict each other; the error of `listen` when the address cannot be had. */
+/**
+ * @throws RangeError for limits that contradict each other; the error of `listen`
+ * when the address cannot be had.
+ */
 export async function startApi(options: ApiOptions, dependencies: ApiDependencies): Promise<Api> {
   const limits = resolveLimits(options.limits);
   for (const name of dependencies.service.channels()) {
@@ -236,7 +239,8 @@ async function closeGracefully(
     streams.destroyAll();
     app.server.closeAllConnections();
   }, closeMsMax);
-  // A connection that becomes idle after close() began would otherwise live until its keep-alive ends.
+  // A connection that becomes idle after close() began would otherwise
+  // live until its keep-alive ends.
   const sweep = setInterval(() => app.server.closeIdleConnections(), CLOSE_SWEEP_MS);
   try {
     await app.close();

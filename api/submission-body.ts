@@ -1,4 +1,7 @@
-/** What a submitter sent, as envelopes. A body that is wrong anywhere is refused whole, before anything is queued. */
+/**
+ * What a submitter sent, as envelopes. A body that is wrong anywhere is refused
+ * whole, before anything is queued.
+ */
 import type { Gateway } from '../orderer/service.ts';
 import { ApiError } from './errors.ts';
 import { decodeMessages } from './framing.ts';
@@ -77,7 +80,10 @@ function parseJson(body: Buffer): unknown {
   }
 }
 
-/** Buffer.from skips what is not base64; an envelope must not change silently, so it is compared with its encoding. */
+/**
+ * Buffer.from skips what is not base64; an envelope must not change silently, so it
+ * is compared with its encoding.
+ */
 function decodeBase64(value: unknown, where: string): Uint8Array {
   if (typeof value === 'string') {
     const bytes = Buffer.from(value, 'base64');

@@ -1,4 +1,7 @@
-/** One transaction through the orderer: what happened to it, as data, the same for a single request and for an item of many. */
+/**
+ * One transaction through the orderer: what happened to it, as data, the same for a single
+ * request and for an item of many.
+ */
 import type { Socket } from 'node:net';
 import { type Block, decodeBlock } from '../ledger/format/index.ts';
 import type { ChannelService, Receipt } from '../orderer/service.ts';
@@ -22,9 +25,9 @@ export async function submitEnvelope(
 }
 
 /**
- * Queues the envelope and waits for its receipt. Sending the very same envelope again is answered with the receipt of
- * the first time; another envelope under the same transaction id is a `duplicate_transaction`. Needs a reserved place
- * among the waiters.
+ * Queues the envelope and waits for its receipt. Sending the very same envelope again is answered
+ * with the receipt of the first time; another envelope under the same transaction id is a
+ * `duplicate_transaction`. Needs a reserved place among the waiters.
  */
 export async function submitAndWait(
   context: ApiContext,
@@ -55,7 +58,8 @@ async function sameAsOrdered(
   txId: string | undefined,
 ): Promise<Submission> {
   if (error.code === 'duplicate_transaction' && txId !== undefined) {
-    // It is in a certified block, so this settles at once; the timer only guards against a bug there.
+    // It is in a certified block, so this settles at once; the timer
+    // only guards against a bug there.
     const receipt = await channel.committed(txId, AbortSignal.timeout(1000));
     if (receipt !== undefined && (await holdsEnvelope(channel, receipt, envelope))) {
       return { kind: 'committed', receipt, duplicate: true };

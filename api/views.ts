@@ -1,4 +1,7 @@
-/** JSON forms of what the orderer answers. Their schemas are in schemas.ts, which only the documentation and the tests load. */
+/**
+ * JSON forms of what the orderer answers. Their schemas are in schemas.ts, which only the
+ * documentation and the tests load.
+ */
 import type { ChannelInfo, Receipt, TransactionLocation } from '../orderer/service.ts';
 import { errorBody, statusOf } from './errors.ts';
 import type {

@@ -1,6 +1,6 @@
 /**
- * Submitters that wait for their transaction to be committed: bounded in number and time, and forgotten as soon as the
- * client leaves or the server closes.
+ * Submitters that wait for their transaction to be committed: bounded in number and time, and
+ * forgotten as soon as the client leaves or the server closes.
  */
 import type { Socket } from 'node:net';
 import type { ChannelService, Receipt } from '../orderer/service.ts';
@@ -13,7 +13,10 @@ export interface CommitWaiters {
   /** Keeps `count` places, or refuses with `too_many_waiters`; call before anything is queued. */
   reserve(count: number): void;
   free(count: number): void;
-  /** Receipt, or undefined when the time passed, the client left or the server closes. Needs a reserved place. */
+  /**
+   * Receipt, or undefined when the time passed, the client left or the server
+   * closes. Needs a reserved place.
+   */
   wait(
     channel: ChannelService,
     txId: string,

@@ -3,9 +3,15 @@
 export { CoreError, type CoreErrorCode } from './core/errors.ts';
 
 export type ConsensusErrorCode =
-  /** Main thread and consensus worker do not speak the same protocol: a bug, or mixed builds. Rebuild. */
+  /**
+   * Main thread and consensus worker do not speak the same protocol: a
+   * bug, or mixed builds. Rebuild.
+   */
   | 'worker_protocol'
-  /** The consensus worker ended without being asked to. The replica cannot order; restart it and keep the log. */
+  /**
+   * The consensus worker ended without being asked to. The replica cannot
+   * order; restart it and keep the log.
+   */
   | 'worker_died'
   /** The consensus worker has stopped; nothing more can be asked of it. */
   | 'stopped'

@@ -1,12 +1,19 @@
 /**
- * Errors that ledger/ throws: one class, a stable code, data for programs, a sentence that tells the reader what to do.
- * What a peer sent is never answered with an exception: decoders and checks return data.
+ * Errors that ledger/ throws: one class, a stable code, data for programs, a sentence that
+ * tells the reader what to do. What a peer sent is never answered with an exception:
+ * decoders and checks return data.
  */
 
 export type LedgerErrorCode =
-  /** The caller passed a value that has no encoding (a bug): negative number, fraction, text that is not Unicode. */
+  /**
+   * The caller passed a value that has no encoding (a bug): negative number,
+   * fraction, text that is not Unicode.
+   */
   | 'not_encodable'
-  /** The caller broke the order of calls or handed over a block that does not extend the chain (a bug). */
+  /**
+   * The caller broke the order of calls or handed over a block that
+   * does not extend the chain (a bug).
+   */
   | 'invalid_call'
   /** The folder holds a chain that starts with another genesis block. */
   | 'genesis_mismatch'

@@ -1,4 +1,6 @@
-/** The consensus limits of a channel: what its configuration says, and defaults that fit around it. */
+/**
+ * The consensus limits of a channel: what its configuration says, and defaults that fit around it.
+ */
 import { type CoreLimits, checkLimits, DEFAULT_LIMITS } from '../consensus/core/limits.ts';
 import { encodedListBytes } from '../consensus/wire/index.ts';
 import type { BatchSize, SluiceOptions } from './channel-config/types.ts';

@@ -1,5 +1,6 @@
 /**
- * What the outside world may ask of a running replica. `api/` sees the orderer through this file only.
+ * What the outside world may ask of a running replica. `api/` sees the
+ * orderer through this file only.
  */
 
 /** A block that may leave the replica: stored, and certified by a quorum of signatures. */
@@ -27,7 +28,9 @@ export interface Receipt extends TransactionLocation {
   readonly certificate: Uint8Array;
 }
 
-/** A refusal is data, not an exception: stable code, sentence for the reader. Codes in `errors.ts`. */
+/**
+ * A refusal is data, not an exception: stable code, sentence for the reader. Codes in `errors.ts`.
+ */
 export interface Refusal {
   readonly kind: 'refused';
   readonly code: RefusalCode;
@@ -57,7 +60,10 @@ export type RefusalCode =
   | 'not_ready'
   | 'shutting_down';
 
-/** `duplicate`: the transaction was already queued here; nothing new was queued, waiting for it works. */
+/**
+ * `duplicate`: the transaction was already queued here; nothing new
+ * was queued, waiting for it works.
+ */
 export interface Accepted {
   readonly kind: 'accepted';
   readonly txId: string;
@@ -98,15 +104,18 @@ export interface ChannelHealth {
 
 export interface ChannelService {
   readonly channel: string;
-  /** Largest envelope accepted, bytes: AbsoluteMaxBytes counts payload and signature, their framing comes on top. */
+  /**
+   * Largest envelope accepted, bytes: AbsoluteMaxBytes counts payload and
+   * signature, their framing comes on top.
+   */
   readonly envelopeBytesMax: number;
   info(): ChannelInfo;
   health(): ChannelHealth;
   /** Checks the envelope and queues it in this replica's lane. */
   submit(envelope: Uint8Array): Promise<Accepted | Refusal>;
   /**
-   * Settles when the transaction is in a certified block here (at once when it already is); with undefined when
-   * `signal` aborts. Rejects only for bugs.
+   * Settles when the transaction is in a certified block here (at once when it already is); with
+   * undefined when `signal` aborts. Rejects only for bugs.
    */
   committed(txId: string, signal: AbortSignal): Promise<Receipt | undefined>;
   /** Undefined when the transaction is in no certified block here. */
@@ -115,7 +124,10 @@ export interface ChannelService {
   block(number: number): Promise<CertifiedBlock | undefined>;
   /** Calls back (microtask) each time the height grew; returns the unsubscribe function. */
   onHeight(listener: (height: number) => void): () => void;
-  /** Signs `data` as an ENDORSER_TRANSACTION envelope with the gateway identity; undefined when not configured. */
+  /**
+   * Signs `data` as an ENDORSER_TRANSACTION envelope with the gateway identity;
+   * undefined when not configured.
+   */
   readonly gateway: Gateway | undefined;
 }
 

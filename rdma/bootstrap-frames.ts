@@ -1,5 +1,6 @@
 /**
- * Frames of the session bootstrap: JSON objects of bounded size, one a link frame of topic LINK_TOPICS.bootstrap.
+ * Frames of the session bootstrap: JSON objects of bounded size, one a link frame
+ * of topic LINK_TOPICS.bootstrap.
  *
  *   OFFER    {kind:'offer', channel, token, offer}    map this region; bring the token back
  *   MAPPED   {kind:'mapped', channel, token}          your region is mapped; here is your token
@@ -82,7 +83,10 @@ export function decodeBootstrapFrame(bytes: Uint8Array): DecodedBootstrapFrame {
   }
 }
 
-/** Channel that a frame is for, to hand it to that channel's `Bootstrap`; undefined when it is malformed. */
+/**
+ * Channel that a frame is for, to hand it to that channel's `Bootstrap`;
+ * undefined when it is malformed.
+ */
 export function bootstrapChannel(bytes: Uint8Array): string | undefined {
   const frame = decodeBootstrapFrame(bytes);
   return frame.kind === 'malformed' ? undefined : frame.channel;

@@ -1,6 +1,7 @@
 /**
- * Opens the transport sessions of one channel through the links: pure bookkeeping over two ports, no sockets, no
- * native memory (the transport lives in another thread, so every call to it is a promise).
+ * Opens the transport sessions of one channel through the links: pure bookkeeping over
+ * two ports, no sockets, no native memory (the transport lives in another thread, so
+ * every call to it is a promise).
  *
  * Both ends do the same, for each peer, once per link:
  *
@@ -10,13 +11,14 @@
  *     accept, map      ◄── OFFER(token b) ───  offer(peer, keys)
  *                      ─── MAPPED(token b) ─►  confirm, unlink
  *
- * The session is open when we have mapped theirs and they have mapped ours. A link carries at most one session per
- * channel, so that no two sessions ever derive their keys from the same secret. Whatever fails (a broken rule, a map
- * that fails, a fault later) drops the link; the link's back-off paces the next try, and everything starts anew.
+ * The session is open when we have mapped theirs and they have mapped ours. A link carries at most
+ * one session per channel, so that no two sessions ever derive their keys from the same secret.
+ * Whatever fails (a broken rule, a map that fails, a fault later) drops the link; the link's
+ * back-off paces the next try, and everything starts anew.
  *
- * An OFFER always precedes the MAPPED of the same sender (an end maps only after its own offer is out), a link keeps
- * order, and frames of an earlier link do not reach a later one: so every frame that comes twice or too early is a
- * fault of the peer, not of the network.
+ * An OFFER always precedes the MAPPED of the same sender (an end maps only after its own offer is
+ * out), a link keeps order, and frames of an earlier link do not reach a later one: so every frame
+ * that comes twice or too early is a fault of the peer, not of the network.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import {
@@ -52,7 +54,10 @@ export interface BootstrapDependencies {
   readonly transport: TransportPort;
   /** Sends on topic LINK_TOPICS.bootstrap; false when the link is gone or its buffer is full. */
   readonly sendLink: (peer: ReplicaIndex, body: Uint8Array) => boolean;
-  /** Ends the link, which comes back with back-off (`PeerLinks.disconnect`). May call `onLinkDown` before it returns. */
+  /**
+   * Ends the link, which comes back with back-off (`PeerLinks.disconnect`). May call
+   * `onLinkDown` before it returns.
+   */
   readonly dropLink: (peer: ReplicaIndex, reason: string) => void;
   readonly log: LinkLog;
   readonly onOpen?: (peer: ReplicaIndex) => void;
@@ -137,7 +142,10 @@ export class Bootstrap {
     this.#end(peer, reason);
   }
 
-  /** Total: whatever the bytes are, at worst this peer's session ends. Frames of other channels are ignored. */
+  /**
+   * Total: whatever the bytes are, at worst this peer's session ends. Frames
+   * of other channels are ignored.
+   */
   onFrame(peer: ReplicaIndex, body: Uint8Array): void {
     const session = this.#peers.get(peer)?.session;
     // The session failed and its link is on the way down.
@@ -168,7 +176,10 @@ export class Bootstrap {
     }
   }
 
-  /** The transport found the session unusable: drops the link, so that a new session with new keys follows. */
+  /**
+   * The transport found the session unusable: drops the link, so that a new
+   * session with new keys follows.
+   */
   restart(peer: ReplicaIndex, reason: string): void {
     const session = this.#peers.get(peer)?.session;
     if (session !== undefined) this.#fail(peer, session, 'restarted', reason);

@@ -1,17 +1,20 @@
 /**
- * The transport contract: what consensus may ask of a provider (`shm` today; `verbs` and `tcp` later).
+ * The transport contract: what consensus may ask of a provider (`shm`
+ * today; `verbs` and `tcp` later).
  *
- * For every ordered pair of replicas i -> j, replica j owns a region that only i may write. It holds
- * cells (fixed-size records indexed by slot mod window) and two rings (lane batches, control messages).
- * One-sided writes fill cells and the lane ring; `send` is the two-sided channel for what is rare or large.
+ * For every ordered pair of replicas i -> j, replica j owns a region that only i may write. It
+ * holds cells (fixed-size records indexed by slot mod window) and two rings (lane batches,
+ * control messages). One-sided writes fill cells and the lane ring; `send` is the two-sided
+ * channel for what is rare or large.
  *
  * What a provider promises
- * - A cell or payload handed up by `poll` was authenticated as written by that peer, for this region,
- *   in this session, and is a private copy: the peer cannot change it any more.
- * - Payloads of one ring arrive in the order in which they were written, each at most once per session.
+ * - A cell or payload handed up by `poll` was authenticated as written by that peer, for this
+ *   region, in this session, and is a private copy: the peer cannot change it any more.
+ * - Payloads of one ring arrive in the order in which they were written,
+ *   each at most once per session.
  * - There is no order between a ring and a cell, nor between two cells: the reader must cope.
- * - Nothing is promised to arrive: a peer that does not drain its ring is skipped, and the session may
- *   end at any time. A completed write is not a delivery; only the peer's progress cell is.
+ * - Nothing is promised to arrive: a peer that does not drain its ring is skipped, and the session
+ *   may end at any time. A completed write is not a delivery; only the peer's progress cell is.
  */
 
 /** Position of a replica in the channel's sorted consenter list: 0..n-1. */
@@ -23,7 +26,9 @@ export type CellKind = 'proposal' | 'vote' | 'commit' | 'progress';
 /** A cell as the writer states it; the provider adds epoch, incarnation and MAC when it seals. */
 export interface CellContent {
   readonly kind: CellKind;
-  /** Slot number; the cell lands at index `slot mod windowSlots` (progress cells have one place). */
+  /**
+   * Slot number; the cell lands at index `slot mod windowSlots` (progress cells have one place).
+   */
   readonly slot: number;
   readonly view: number;
   /** One byte, free for the writer (proposal: bit 0 = cut). */
@@ -49,11 +54,17 @@ export interface InboxHandler {
     flags: number,
     body: Uint8Array,
   ): void;
-  /** A lane payload; the buffer is the handler's to keep. `sha256` (32 bytes) is its hash, computed natively. */
+  /**
+   * A lane payload; the buffer is the handler's to keep. `sha256` (32 bytes)
+   * is its hash, computed natively.
+   */
   onLane(peer: ReplicaIndex, payload: Uint8Array, sha256: Uint8Array): void;
   /** A two-sided message; the buffer is the handler's to keep. */
   onMessage(peer: ReplicaIndex, payload: Uint8Array): void;
-  /** The peer's memory held something that no correct writer leaves there. Never proof against a third party. */
+  /**
+   * The peer's memory held something that no correct writer leaves there.
+   * Never proof against a third party.
+   */
   onFault(peer: ReplicaIndex, fault: TransportFault): void;
 }
 
@@ -67,18 +78,28 @@ export type TransportFault =
 
 export type RingName = 'lane' | 'control';
 
-/** How a thread waits for work: `spin` burns a core, `adaptive` spins then blocks, `block` blocks at once. */
+/**
+ * How a thread waits for work: `spin` burns a core, `adaptive` spins then
+ * blocks, `block` blocks at once.
+ */
 export type WaitMode = 'spin' | 'adaptive' | 'block';
 
-/** `queued`: written or waiting for credits in order; `skipped`: dropped, the bounded out-queue is full or no session. */
+/**
+ * `queued`: written or waiting for credits in order; `skipped`: dropped, the bounded
+ * out-queue is full or no session.
+ */
 export type WriteOutcome = 'queued' | 'skipped';
 
 export type SessionState = 'closed' | 'offered' | 'mapped' | 'open';
 
-/** What replica j tells replica i so that i can write into j's region. Travels over mutual TLS only. */
+/**
+ * What replica j tells replica i so that i can write into j's region. Travels over mutual TLS only.
+ */
 export interface RegionOffer {
   readonly provider: 'shm';
-  /** Name of the shared-memory object; 128 random bits, unlinked as soon as the peer has mapped it. */
+  /**
+   * Name of the shared-memory object; 128 random bits, unlinked as soon as the peer has mapped it.
+   */
   readonly name: string;
   readonly regionBytes: number;
   /** Hash of the layout constants and dimensions; both sides must agree. */
@@ -113,9 +134,15 @@ export interface Transport {
 
   /** Creates the inbound region for `peer` and returns what the peer needs to map it. */
   offer(peer: ReplicaIndex, keys: SessionKeys): RegionOffer;
-  /** Maps the peer's offer (our outbound region). Throws TransportError `offer_mismatch`, `map_failed`. */
+  /**
+   * Maps the peer's offer (our outbound region). Throws TransportError
+   * `offer_mismatch`, `map_failed`.
+   */
   accept(peer: ReplicaIndex, offer: RegionOffer): void;
-  /** The peer has mapped our region: unlinks its name. When both sides are mapped the session is `open`. */
+  /**
+   * The peer has mapped our region: unlinks its name. When both sides
+   * are mapped the session is `open`.
+   */
   confirm(peer: ReplicaIndex): void;
   /** Ends the session and unmaps both regions. Idempotent. */
   close(peer: ReplicaIndex): void;
@@ -130,11 +157,14 @@ export interface Transport {
   /** Two-sided message to one peer. */
   send(peer: ReplicaIndex, payload: Uint8Array): WriteOutcome;
 
-  /** Hands up everything new from all open peers, bounded by `pollBytesMax`; returns the number of items. */
+  /**
+   * Hands up everything new from all open peers, bounded by
+   * `pollBytesMax`; returns the number of items.
+   */
   poll(interest: SlotInterest, handler: InboxHandler): number;
   /**
-   * Waits until a peer has written, `wake` was called or `timeoutUs` passed. Returns true when there may be
-   * work. In `adaptive` mode spins `spinUs` first.
+   * Waits until a peer has written, `wake` was called or `timeoutUs` passed. Returns true when
+   * there may be work. In `adaptive` mode spins `spinUs` first.
    */
   wait(timeoutUs: number): boolean;
   /** Number to hand to another thread, which wakes this one with `wakeTransport(handle)`. */

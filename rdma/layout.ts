@@ -1,8 +1,9 @@
 /**
- * Layout of a region: who may write what, where. `native/layout.h` states the same numbers for C++, and
- * test/rdma/layout.test.ts compares the two, one by one.
+ * Layout of a region: who may write what, where. `native/layout.h` states the same numbers for C++,
+ * and test/rdma/layout.test.ts compares the two, one by one.
  *
- * Region j <- i: owned and read by replica j, written by replica i alone. All numbers little-endian.
+ * Region j <- i: owned and read by replica j, written by replica i
+ * alone. All numbers little-endian.
  *
  *   offset      size                     content
  *   +---------+------------------------+------------------------------------------------------------+
@@ -38,8 +39,9 @@
  *   this writer has taken (lane head u64, control head u64). They are the reader's credits.
  *   kind `credit` (5) lies in the progress cell's place and carries heads only; it is never handed up.
  *
- * Frame in a ring (header 64 bytes, then the fragment padded to 64; positions are absolute byte counts,
- * place = position mod ring bytes; a fragment that meets the end of the ring goes on at its start):
+ * Frame in a ring (header 64 bytes, then the fragment padded to 64; positions are
+ * absolute byte counts, place = position mod ring bytes; a fragment that meets the end of
+ * the ring goes on at its start):
  *
  *     0         4        8          16                 48        64
  *   +---------+--------+----------+------------------+---------+---------------------+---------+
@@ -154,7 +156,9 @@ function alignUp(bytes: number, align: number): number {
   return Math.ceil(bytes / align) * align;
 }
 
-/** Bytes that a writer may put into the body of a cell of this kind, given the number of replicas. */
+/**
+ * Bytes that a writer may put into the body of a cell of this kind, given the number of replicas.
+ */
 export function cellBodyBytes(kind: CellKind, replicas: number): number {
   switch (kind) {
     case 'vote':
@@ -197,7 +201,10 @@ export function regionLayout(dimensions: RegionDimensions): RegionLayout {
   };
 }
 
-/** SHA-256 (hex) of the layout's constants and of the dimensions: two replicas that differ never connect. */
+/**
+ * SHA-256 (hex) of the layout's constants and of the dimensions: two
+ * replicas that differ never connect.
+ */
 export function layoutDigest(dimensions: RegionDimensions): string {
   const { replicas, windowSlots, laneRingBytes, controlRingBytes, payloadBytesMax } = dimensions;
   const constants = Object.entries(LAYOUT).map(([name, value]) => `${name}=${value}`);

@@ -1,4 +1,7 @@
-/** Checks the code itself: which room may import which, what must run in a browser, how long a file may be. */
+/**
+ * Checks the code itself: which room may import which, what must run in a
+ * browser, how long a file may be.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * Reads X.509 certificates (RFC 5280) as far as the client and the auditor need them: names, key, validity, the
- * extensions that govern chains, and the signed bytes. It checks no signature; `scripts/verify/x509.ts` does.
+ * Reads X.509 certificates (RFC 5280) as far as the client and the auditor need them: names, key,
+ * validity, the extensions that govern chains, and the signed bytes. It checks no signature;
+ * `scripts/verify/x509.ts` does.
  */
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { Decoded } from '../../ledger/format/index.ts';
@@ -26,7 +27,9 @@ export type CertificateSignatureAlgorithm = 'ed25519' | 'ecdsa-sha256' | 'other'
 
 export interface Certificate {
   readonly serialHex: string;
-  /** Names as their DER bytes in hex: chains compare them byte by byte, as Go's crypto/x509 does. */
+  /**
+   * Names as their DER bytes in hex: chains compare them byte by byte, as Go's crypto/x509 does.
+   */
   readonly issuerHex: string;
   readonly subjectHex: string;
   /** First common name of the subject, for people; empty when there is none. */
@@ -43,7 +46,10 @@ export interface Certificate {
   readonly pathLengthMax: number | undefined;
   /** Undefined when there is no key-usage extension. */
   readonly maySignCertificates: boolean | undefined;
-  /** Critical extensions that nobody here understands: such a certificate must be refused (RFC 5280 section 4.2). */
+  /**
+   * Critical extensions that nobody here understands: such a certificate must be
+   * refused (RFC 5280 section 4.2).
+   */
   readonly unknownCritical: readonly string[];
 }
 
@@ -182,7 +188,9 @@ export function decodeCertificateDer(der: Uint8Array): Decoded<Certificate> {
   }
 }
 
-/** Decodes the first CERTIFICATE block of PEM bytes, as in `msp.SerializedIdentity.id_bytes`. Total. */
+/**
+ * Decodes the first CERTIFICATE block of PEM bytes, as in `msp.SerializedIdentity.id_bytes`. Total.
+ */
 export function decodeCertificatePem(pem: Uint8Array | string): Decoded<Certificate> {
   const text = typeof pem === 'string' ? pem : new TextDecoder().decode(pem);
   const block = readPem(text).find(({ label }) => label === 'CERTIFICATE');

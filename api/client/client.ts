@@ -1,4 +1,7 @@
-/** `SluiceClient`: submit to one or several replicas, follow the chain, look things up; every answer checked against the trust root. */
+/**
+ * `SluiceClient`: submit to one or several replicas, follow the chain, look things up; every answer
+ * checked against the trust root.
+ */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { computeTxId, parseEnvelope } from '../../ledger/format/index.ts';
 import { type DeliverRange, deliverBlocks } from './deliver.ts';
@@ -32,16 +35,22 @@ export interface ClientOptions {
 }
 
 export interface SubmitOptions {
-  /** `commit` (default): until the transaction is in a certified block. `queued`: until a replica has taken it. */
+  /**
+   * `commit` (default): until the transaction is in a certified block.
+   * `queued`: until a replica has taken it.
+   */
   readonly wait?: 'commit' | 'queued';
   /** The client's own deadline. */
   readonly timeoutMs?: number;
   /**
-   * How many replicas are given the transaction at once. With 1, a single replica's refusal is believed; with f + 1 at least one of
-   * them is honest. It is ordered once in any case.
+   * How many replicas are given the transaction at once. With 1, a single replica's refusal is
+   * believed; with f + 1 at least one of them is honest. It is ordered once in any case.
    */
   readonly replicas?: number;
-  /** `block` fetches the block and looks for the envelope in it; see `VerifiedReceipt.proof`. Default `certificate`. */
+  /**
+   * `block` fetches the block and looks for the envelope in it; see
+   * `VerifiedReceipt.proof`. Default `certificate`.
+   */
   readonly proof?: 'block' | 'certificate';
   readonly signal?: AbortSignal;
 }
@@ -78,7 +87,10 @@ function rootOf(trust: Trust): TrustRoot {
   return root.value;
 }
 
-/** Transaction id of a serialized envelope. Throws `ClientError` when a replica would refuse it for its form. */
+/**
+ * Transaction id of a serialized envelope. Throws `ClientError` when a
+ * replica would refuse it for its form.
+ */
 export function transactionIdOf(envelope: Uint8Array): string {
   const parsed = parseEnvelope(envelope);
   if (parsed.kind === 'malformed') throw new ClientError('invalid_argument', parsed.reason);
@@ -114,8 +126,9 @@ export class SluiceClient {
   }
 
   /**
-   * Submits a serialized envelope, again and elsewhere as long as that may help: the same envelope is never ordered twice.
-   * Throws `ClientError`: a replica's refusal code, `deadline_exceeded` (retryable), `aborted`.
+   * Submits a serialized envelope, again and elsewhere as long as that may help: the same
+   * envelope is never ordered twice. Throws `ClientError`: a replica's refusal code,
+   * `deadline_exceeded` (retryable), `aborted`.
    */
   async submit(envelope: Uint8Array, options: SubmitOptions = {}): Promise<SubmitResult> {
     const { wait = 'commit', proof = 'certificate', replicas = 1 } = options;
@@ -166,7 +179,10 @@ export class SluiceClient {
     );
   }
 
-  /** Where a transaction is, proven by its block; undefined when no replica that answers has it in a certified block. */
+  /**
+   * Where a transaction is, proven by its block; undefined when no replica that
+   * answers has it in a certified block.
+   */
   async transaction(txId: string, options: CallOptions = {}): Promise<VerifiedReceipt | undefined> {
     const found = await this.#everyReplica(options, (url, timeLeftMs, context) =>
       fetchReceipt(context, url, txId, Math.min(timeLeftMs, this.#times.attemptTimeoutMs)),
@@ -174,7 +190,10 @@ export class SluiceClient {
     return found?.receipt;
   }
 
-  /** What one replica says of the channel and itself (`GET /v1/channels/{channel}`): its word, unproven. */
+  /**
+   * What one replica says of the channel and itself (`GET
+   * /v1/channels/{channel}`): its word, unproven.
+   */
   info(options: CallOptions = {}): Promise<Record<string, unknown>> {
     return this.#try<Record<string, unknown>>(options, [], 0, async (url, timeLeftMs, context) => {
       const { fetcher, signal } = context;
@@ -236,7 +255,10 @@ export class SluiceClient {
   }
 }
 
-/** Of the errors of parallel plans the one to show: a refusal if there is one, since it says what to change. */
+/**
+ * Of the errors of parallel plans the one to show: a refusal if there is
+ * one, since it says what to change.
+ */
 function worstOf(errors: readonly unknown[], causes: readonly ReplicaFailure[]): unknown {
   const clientErrors = errors.filter((error) => error instanceof ClientError);
   const worst = clientErrors.find(({ retryable }) => !retryable) ?? clientErrors[0];

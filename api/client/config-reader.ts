@@ -1,6 +1,7 @@
 /**
- * A tolerant protobuf field scanner for configuration blocks: unlike `ledger/format`, whose reader accepts one encoding only, it skips
- * fields that it does not know, since a configuration may carry what only Fabric's own tools understand.
+ * A tolerant protobuf field scanner for configuration blocks: unlike `ledger/format`, whose reader
+ * accepts one encoding only, it skips fields that it does not know, since a configuration may carry
+ * what only Fabric's own tools understand.
  */
 import type { Decoded } from '../../ledger/format/index.ts';
 
@@ -11,7 +12,10 @@ const WIRE_VARINT = 0;
 const WIRE_BYTES = 2;
 const WIRE_WIDTHS: Readonly<Record<number, number>> = { 1: 8, 5: 4 };
 
-/** The fields of one message: for each number its values in order; varints as numbers (low 53 bits checked). */
+/**
+ * The fields of one message: for each number its values in order; varints as
+ * numbers (low 53 bits checked).
+ */
 export interface Fields {
   bytes(field: number): Uint8Array;
   list(field: number): readonly Uint8Array[];
@@ -81,7 +85,10 @@ export function readFields(bytes: Uint8Array): Fields {
   };
 }
 
-/** A `map<string, message>` field. A key that stands twice is refused: which one counts would depend on the reader. */
+/**
+ * A `map<string, message>` field. A key that stands twice is refused: which one
+ * counts would depend on the reader.
+ */
 export function readMap(message: Fields, field: number): Map<string, Fields> {
   const map = new Map<string, Fields>();
   for (const bytes of message.list(field)) {

@@ -1,5 +1,6 @@
 /**
- * The stream of blocks: checked one by one, carried on at another replica after a failure or a long silence, without gap or repeat.
+ * The stream of blocks: checked one by one, carried on at another replica after a failure or a long
+ * silence, without gap or repeat.
  */
 import type { BlockHeader } from '../../ledger/format/index.ts';
 import { createFrameReader, FRAME_MEDIA_TYPE, type Frame } from '../framing.ts';
@@ -13,7 +14,9 @@ import type { BlockVerifier, VerifiedBlock } from './verify.ts';
 export interface DeliverRange {
   /** First block wanted. */
   readonly from: number;
-  /** Last block wanted; without it the stream ends at the newest block, or never when it follows. */
+  /**
+   * Last block wanted; without it the stream ends at the newest block, or never when it follows.
+   */
   readonly to?: number | undefined;
   /** Wait for blocks that do not exist yet. */
   readonly follow?: boolean | undefined;
@@ -52,7 +55,10 @@ function rangeQuery({ from, to, follow }: DeliverRange): string {
   return query.toString();
 }
 
-/** Waits for `work`, at most `timeoutMs`; then aborts `controller` and throws `StreamError` with `code`. */
+/**
+ * Waits for `work`, at most `timeoutMs`; then aborts `controller` and
+ * throws `StreamError` with `code`.
+ */
 async function within<T>(
   work: Promise<T>,
   timeoutMs: number,
@@ -109,8 +115,9 @@ function streamErrorOf(notice: string): StreamError {
 }
 
 /**
- * Block bytes of one stream of one replica, unchecked; ends when the replica ends it well. Throws `StreamError` otherwise, `ClientError`
- * (`aborted`) when the caller stops. Used by the auditor too, which checks for itself.
+ * Block bytes of one stream of one replica, unchecked; ends when the replica ends it well.
+ * Throws `StreamError` otherwise, `ClientError` (`aborted`) when the caller stops. Used by the
+ * auditor too, which checks for itself.
  */
 export async function* readBlockStream(stream: OpenStream): AsyncGenerator<Uint8Array> {
   throwIfAborted(stream.signal);
@@ -132,7 +139,8 @@ export async function* readBlockStream(stream: OpenStream): AsyncGenerator<Uint8
       if (decoded.kind === 'malformed') throw new StreamError('bad_response', decoded.reason);
       const began = decoded.value.length === 0 && !arriving;
       arriving = decoded.value.length === 0;
-      // A block that began to arrive has the idle time from then on: more would let a replica hold the stream by dripping bytes.
+      // A block that began to arrive has the idle time from then on: more would let a replica
+      // hold the stream by dripping bytes.
       if (began) lastBlockMs = Date.now();
       for (const frame of decoded.value) {
         const bytes = blockOf(frame);
@@ -200,8 +208,9 @@ function judgeFailure(
 }
 
 /**
- * Checked blocks in order. Throws `ClientError`: `deadline_exceeded` when no replica made progress for `timeoutMs`,
- * a replica's own code when it refuses for good, `block_not_ready` when no replica has the range, `aborted`.
+ * Checked blocks in order. Throws `ClientError`: `deadline_exceeded` when no replica made progress
+ * for `timeoutMs`, a replica's own code when it refuses for good, `block_not_ready` when no
+ * replica has the range, `aborted`.
  */
 export async function* deliverBlocks(
   context: DeliverContext,

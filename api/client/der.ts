@@ -1,6 +1,7 @@
 /**
- * A small strict reader of ASN.1 DER (X.690): just enough for X.509 certificates, revocation lists and PKCS#8 keys.
- * Runs anywhere: no Node, no dependency. Functions throw `DerError`; the exported parsers of this folder turn it into data.
+ * A small strict reader of ASN.1 DER (X.690): just enough for X.509 certificates, revocation lists
+ * and PKCS#8 keys. Runs anywhere: no Node, no dependency. Functions throw `DerError`; the exported
+ * parsers of this folder turn it into data.
  */
 
 /** The bytes are not the DER that was expected; the message says where. */
@@ -95,7 +96,10 @@ export function bitStringOctets(element: DerElement | undefined): Uint8Array {
   return content.subarray(1);
 }
 
-/** Time of a UTCTime or GeneralizedTime in the forms of RFC 5280 section 4.1.2.5, milliseconds since 1970. */
+/**
+ * Time of a UTCTime or GeneralizedTime in the forms of RFC 5280 section
+ * 4.1.2.5, milliseconds since 1970.
+ */
 export function readTimeMs(element: DerElement | undefined): number {
   if (element === undefined) throw new DerError('time is missing');
   const text = String.fromCharCode(...element.content.subarray(0, 16));

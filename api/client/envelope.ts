@@ -1,4 +1,6 @@
-/** Builds and signs transactions: `common.Envelope` as Fabric has it, signed with the writer's key. */
+/**
+ * Builds and signs transactions: `common.Envelope` as Fabric has it, signed with the writer's key.
+ */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, randomBytes } from '@noble/hashes/utils.js';
 import {
@@ -12,7 +14,9 @@ import { decodeCertificatePem } from './certificate.ts';
 import { ClientError } from './errors.ts';
 import { type PrivateKey, parsePrivateKey, publicKeyOf, sign } from './keys.ts';
 
-/** Who signs: the organization's name in the channel, the certificate that it issued, and the key. */
+/**
+ * Who signs: the organization's name in the channel, the certificate that it issued, and the key.
+ */
 export interface Writer {
   readonly mspId: string;
   readonly certificatePem: string;
@@ -60,8 +64,9 @@ export interface BuiltEnvelope {
 const NONCE_BYTES = 24;
 
 /**
- * Wraps `data` (any bytes; may be empty) into a signed transaction of the channel. `type` is the channel header's, by default
- * ENDORSER_TRANSACTION. `nonce` and `timestampMs` are for tests and for callers that need the same bytes twice.
+ * Wraps `data` (any bytes; may be empty) into a signed transaction of the channel. `type` is the
+ * channel header's, by default ENDORSER_TRANSACTION. `nonce` and `timestampMs` are for tests and
+ * for callers that need the same bytes twice.
  */
 export function buildEnvelope(options: {
   channel: string;

@@ -1,14 +1,23 @@
 /** Errors of the client: one class, stable codes, what each replica said. */
 
-/** Codes that the client itself gives; refusals of a replica keep the replica's code (`bad_signature`, ...). */
+/**
+ * Codes that the client itself gives; refusals of a replica keep the
+ * replica's code (`bad_signature`, ...).
+ */
 export type ClientErrorCode =
   | 'invalid_argument'
   | 'malformed_key'
   | 'malformed_certificate'
   | 'malformed_genesis'
-  /** No replica did what was asked before the deadline. The transaction may still be ordered: submit it again. */
+  /**
+   * No replica did what was asked before the deadline. The transaction may
+   * still be ordered: submit it again.
+   */
   | 'deadline_exceeded'
-  /** A replica's answer does not hold: certificate, hash, number or inclusion. Another replica may be honest. */
+  /**
+   * A replica's answer does not hold: certificate, hash, number or inclusion.
+   * Another replica may be honest.
+   */
   | 'bad_receipt'
   | 'bad_block'
   | 'bad_response'
@@ -27,7 +36,10 @@ export interface ReplicaFailure {
 
 export class ClientError extends Error {
   readonly code: ClientErrorCode | (string & {});
-  /** Doing the same again may succeed (for a submission: with the same envelope, which cannot be ordered twice). */
+  /**
+   * Doing the same again may succeed (for a submission: with the same envelope,
+   * which cannot be ordered twice).
+   */
   readonly retryable: boolean;
   /** What happened at each replica, oldest first. */
   readonly causes: readonly ReplicaFailure[];

@@ -1,9 +1,11 @@
 /**
- * What a verifier must trust, read from the genesis block: the channel, the consenters' keys, and the organizations with their
- * certificate authorities. Browser-safe, and a second implementation beside `orderer/channel-config`.
+ * What a verifier must trust, read from the genesis block: the channel, the consenters' keys, and
+ * the organizations with their certificate authorities. Browser-safe, and a second implementation
+ * beside `orderer/channel-config`.
  *
- * The way to a value (fabric-protos common/configtx.proto): Block.data[0] is an Envelope of type CONFIG, its data a ConfigEnvelope
- * {1: Config{2: ConfigGroup}}; a ConfigGroup has {2: groups, 3: values, 4: policies} as maps, a ConfigValue its bytes in field 2.
+ * The way to a value (fabric-protos common/configtx.proto): Block.data[0] is an Envelope of type
+ * CONFIG, its data a ConfigEnvelope {1: Config{2: ConfigGroup}}; a ConfigGroup has {2: groups, 3:
+ * values, 4: policies} as maps, a ConfigValue its bytes in field 2.
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
@@ -30,8 +32,8 @@ export interface TrustedOrganization {
 export interface TrustRoot {
   readonly channel: string;
   /**
-   * Header hash of block 0, hex. Undefined when the trust was given as keys: block 0 itself is then taken as it comes, and only
-   * the certificate of block 1, which names its hash, vouches for it.
+   * Header hash of block 0, hex. Undefined when the trust was given as keys: block 0 itself is then
+   * taken as it comes, and only the certificate of block 1, which names its hash, vouches for it.
    */
   readonly genesisHash: string | undefined;
   /** Sorted by number. */
@@ -66,7 +68,10 @@ function readConsenters(orderer: Fields): ConsenterKey[] {
   return consenters.sort((a, b) => a.number - b.number);
 }
 
-/** `msp.MSPConfig` {2: FabricMSPConfig} with {1: name, 2: root_certs, 3: intermediate_certs, 5: revocation_list}. */
+/**
+ * `msp.MSPConfig` {2: FabricMSPConfig} with {1: name, 2: root_certs, 3:
+ * intermediate_certs, 5: revocation_list}.
+ */
 function readOrganization(name: string, group: Fields): TrustedOrganization {
   const value = readMap(group, 3).get('MSP');
   if (value === undefined) throw new ConfigReadError(`organization ${name} has no value MSP`);

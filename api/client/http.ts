@@ -1,4 +1,6 @@
-/** One HTTP request to one replica over `fetch`: bounded in time and size, every outcome as data. */
+/**
+ * One HTTP request to one replica over `fetch`: bounded in time and size, every outcome as data.
+ */
 import { ClientError, type ReplicaFailure } from './errors.ts';
 import { CLIENT_LIMITS } from './limits.ts';
 

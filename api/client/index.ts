@@ -1,6 +1,7 @@
 /**
- * The client library: builds and signs transactions, submits them, follows the chain, and checks every answer itself. It runs in Node and
- * in a browser: `fetch`, Web Crypto's random numbers and @noble are all it needs.
+ * The client library: builds and signs transactions, submits them, follows the chain, and
+ * checks every answer itself. It runs in Node and in a browser: `fetch`, Web Crypto's random
+ * numbers and @noble are all it needs.
  */
 export { type Certificate, decodeCertificatePem, type PublicKey } from './certificate.ts';
 export {

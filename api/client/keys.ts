@@ -69,7 +69,8 @@ export function parsePrivateKey(pem: string): PrivateKey {
 }
 
 /**
- * Ed25519 as RFC 8032 (64 bytes), or ECDSA over SHA-256 with low S in DER (RFC 6979 nonces): the two forms that a replica accepts.
+ * Ed25519 as RFC 8032 (64 bytes), or ECDSA over SHA-256 with low S in DER (RFC 6979 nonces): the
+ * two forms that a replica accepts.
  */
 export function sign(key: PrivateKey, message: Uint8Array): Uint8Array {
   if (key.algorithm === 'ed25519') return ed25519.sign(message, key.secret);

@@ -2,7 +2,10 @@
 export const CLIENT_LIMITS = {
   /** JSON answers (receipts, information, errors). */
   jsonBytesMax: 1 << 20,
-  /** One serialized block: AbsoluteMaxBytes may be raised to this by a channel's configuration, not further. */
+  /**
+   * One serialized block: AbsoluteMaxBytes may be raised to this by a
+   * channel's configuration, not further.
+   */
   blockBytesMax: 64 << 20,
   /** PKCS#8 files and certificates. */
   pemBytesMax: 64 << 10,
@@ -22,6 +25,9 @@ export const CLIENT_TIMES = {
   /** First pause before the same replica is tried again; doubles up to `backoffMaxMs`. */
   backoffMinMs: 50,
   backoffMaxMs: 2_000,
-  /** Deliver with follow: after this silence another replica is asked, since a faulty one may withhold blocks. */
+  /**
+   * Deliver with follow: after this silence another replica is asked, since a
+   * faulty one may withhold blocks.
+   */
   idleMs: 30_000,
 } as const;

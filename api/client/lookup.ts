@@ -102,7 +102,10 @@ export function receiptFromBlock(
   };
 }
 
-/** Finds a transaction at one replica and proves it by its block; `undefined` when it is in no certified block there. */
+/**
+ * Finds a transaction at one replica and proves it by its block; `undefined` when it
+ * is in no certified block there.
+ */
 export async function fetchReceipt(
   context: RequestContext,
   url: string,

@@ -19,8 +19,9 @@ export interface VerifiedReceipt {
   /** Consenter numbers whose signatures were found valid: at least a quorum. */
   readonly signers: readonly number[];
   /**
-   * `block`: the block was fetched and holds this very envelope at `index`. `certificate`: a block with this header is certified; that
-   * the transaction is in it is the word of the one replica that said so.
+   * `block`: the block was fetched and holds this very envelope at `index`.
+   * `certificate`: a block with this header is certified; that the transaction is in it
+   * is the word of the one replica that said so.
    */
   readonly proof: 'block' | 'certificate';
   /** The replica that gave it. */
@@ -31,7 +32,10 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** Checks the answer `{txId, blockNumber, index, blockHash, header, certificate}` (the last two base64). */
+/**
+ * Checks the answer `{txId, blockNumber, index, blockHash, header,
+ * certificate}` (the last two base64).
+ */
 export async function checkReceipt(
   answer: Record<string, unknown>,
   expected: { txId: string; url: string },

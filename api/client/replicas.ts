@@ -1,6 +1,7 @@
 /**
- * Which replica to ask next: each has a moment before which it is left alone (back-off, Retry-After), and the one whose moment
- * comes first is asked. A client stays with the replica that served it last.
+ * Which replica to ask next: each has a moment before which it is left alone
+ * (back-off, Retry-After), and the one whose moment comes first is asked. A client
+ * stays with the replica that served it last.
  */
 import { ClientError, describeCauses, type ReplicaFailure } from './errors.ts';
 import { throwIfAborted } from './http.ts';
@@ -48,7 +49,10 @@ export function pause(delayMs: number, signal: AbortSignal | undefined): Promise
   });
 }
 
-/** Back-off after `failures` failures in a row: doubling, capped, spread over its upper half so that clients do not march in step. */
+/**
+ * Back-off after `failures` failures in a row: doubling, capped, spread over its upper half so
+ * that clients do not march in step.
+ */
 export function backoffMs(failures: number, times: ClientTimes, random = Math.random()): number {
   const full = Math.min(times.backoffMaxMs, times.backoffMinMs * 2 ** Math.min(failures - 1, 20));
   return full * (0.5 + random / 2);
@@ -93,8 +97,9 @@ function deadlineError(causes: readonly ReplicaFailure[]): ClientError {
 }
 
 /**
- * Makes attempts at one replica after the other until one is done, one refuses for good, or the deadline passes.
- * Throws `ClientError`: the replica's code when refused, `deadline_exceeded`, `aborted`.
+ * Makes attempts at one replica after the other until one is done, one refuses for good, or
+ * the deadline passes. Throws `ClientError`: the replica's code when refused,
+ * `deadline_exceeded`, `aborted`.
  */
 export async function tryReplicas<T>(
   plan: ReplicaPlan,

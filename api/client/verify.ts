@@ -1,6 +1,6 @@
 /**
- * What the client checks itself, so that it needs to trust no replica: certificates against the trusted consenters, hashes, links,
- * and that a transaction is where the receipt says.
+ * What the client checks itself, so that it needs to trust no replica: certificates against the
+ * trusted consenters, hashes, links, and that a transaction is where the receipt says.
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';

@@ -1,4 +1,7 @@
-/** What a deliver request asks for: which blocks, in which form. Decided before the first byte is answered. */
+/**
+ * What a deliver request asks for: which blocks, in which form. Decided
+ * before the first byte is answered.
+ */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ChannelService } from '../../orderer/service.ts';
 import type { FrameFormat } from '../block-frames.ts';
@@ -30,8 +33,9 @@ export interface DeliverPlan {
 }
 
 /**
- * Reads the query against the present height. Fabric's rules: `newest` is the newest block that exists now and is part of the
- * answer; without `follow` a block that does not exist is an error (its FAIL_IF_NOT_READY), with it the stream waits.
+ * Reads the query against the present height. Fabric's rules: `newest` is the newest block that
+ * exists now and is part of the answer; without `follow` a block that does not exist is an error
+ * (its FAIL_IF_NOT_READY), with it the stream waits.
  * @throws ApiError `invalid_parameter`, `bad_range`, `block_not_ready`, `not_acceptable`.
  */
 export function readDeliverPlan(

@@ -1,6 +1,7 @@
 /**
- * Moves blocks from a channel to one client, in order, one at a time: the next block is read only when the sink has taken the
- * one before. A client that takes too long is told so and dropped; it resumes by block number.
+ * Moves blocks from a channel to one client, in order, one at a time: the next block is read
+ * only when the sink has taken the one before. A client that takes too long is told so and
+ * dropped; it resumes by block number.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { ChannelService } from '../../orderer/service.ts';
@@ -11,7 +12,10 @@ import type { DeliverPlan } from './plan.ts';
 import type { DeliverSink } from './sink.ts';
 import type { Waker } from './waker.ts';
 
-/** Why a stream ended: `complete` (the range is done), `left` (the client went), or the code of the notice it was sent. */
+/**
+ * Why a stream ended: `complete` (the range is done), `left` (the client went), or the
+ * code of the notice it was sent.
+ */
 export type StreamEnd = 'complete' | 'left' | ErrorBody['code'];
 
 export interface PumpDependencies {
@@ -27,7 +31,10 @@ export interface PumpDependencies {
   readonly fault: () => ApiError | undefined;
 }
 
-/** After so many blocks without a pause other work gets its turn, even if the client takes all at once. */
+/**
+ * After so many blocks without a pause other work gets its turn, even
+ * if the client takes all at once.
+ */
 const BLOCKS_PER_TURN = 16;
 
 /** Rejects when a block that must be there cannot be had: a fault of this replica. */

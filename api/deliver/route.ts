@@ -61,7 +61,8 @@ export function registerDeliver(app: FastifyInstance, context: ApiContext): Deli
       context.log.error({ err: error, reqId: request.id }, 'deliver stream failed');
       sink.end(errorBody(new ApiError('internal_error'), request.id));
     }
-    // Who reads on has seen its last block leave; who was too slow gets a moment for the last words.
+    // Who reads on has seen its last block leave; who was too slow
+    // gets a moment for the last words.
     const wordsMs = context.frames.pressed ? PRESSED_LINGER_MS : limits.deliverLingerMs;
     const lingerMs = end === 'complete' ? limits.deliverStallMsMax : wordsMs;
     const timer = setTimeout(() => sink.destroy(), lingerMs);

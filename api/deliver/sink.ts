@@ -64,7 +64,10 @@ const protobufSequence: HttpFraming = {
   },
 };
 
-/** Leases whose bytes are still in the connection; a connection that breaks does not always call back for each write. */
+/**
+ * Leases whose bytes are still in the connection; a connection that breaks does not
+ * always call back for each write.
+ */
 function createLeases() {
   const held = new Set<FrameLease>();
   return {

@@ -75,7 +75,10 @@ function registerBodyParsers(scope: FastifyInstance, context: ApiContext): void 
   }
 }
 
-/** @throws RangeError when the bodies of all requests together may not even hold the largest one of this channel. */
+/**
+ * @throws RangeError when the bodies of all requests together may not even hold
+ * the largest one of this channel.
+ */
 export function checkBodyLimits(channel: ChannelService, limits: ApiContext['limits']): void {
   const largest = Math.max(
     ...SUBMIT_TYPES.map((type) => bodyBytesMax(type, channel.envelopeBytesMax, limits)),
@@ -166,7 +169,8 @@ function sendSingle(
 }
 
 /**
- * Each item stands for itself. Status: 200 all committed; 202 all accepted, some not committed (yet); 207 some refused.
+ * Each item stands for itself. Status: 200 all committed; 202 all accepted, some not
+ * committed (yet); 207 some refused.
  */
 async function submitMany(
   context: ApiContext,

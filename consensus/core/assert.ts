@@ -1,6 +1,9 @@
 import { CoreError } from './errors.ts';
 
-/** States an invariant. A failure is a bug of this program (or more than f faulty replicas), never a peer's input. */
+/**
+ * States an invariant. A failure is a bug of this program (or more than f faulty
+ * replicas), never a peer's input.
+ */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new CoreError('invariant_broken', message);
 }

@@ -1,4 +1,6 @@
-/** Rules C2 to C4: learning decided slots from those who have executed them, and answering others. */
+/**
+ * Rules C2 to C4: learning decided slots from those who have executed them, and answering others.
+ */
 
 import { equalBytes } from './bytes.ts';
 import { decide } from './commit.ts';
@@ -16,7 +18,9 @@ import {
 } from './state.ts';
 import type { Proposal, ReplicaIndex, Slot } from './types.ts';
 
-/** A decided proposal on the wire: its fixed part, and per lane. For the allowance of answers only. */
+/**
+ * A decided proposal on the wire: its fixed part, and per lane. For the allowance of answers only.
+ */
 const DECIDED_BYTES = 32;
 const DECIDED_BYTES_PER_LANE = 40;
 

@@ -279,8 +279,9 @@ export function tryDecideSlow(state: CoreState, record: SlotState): void {
 }
 
 /**
- * The one place where a slot becomes decided. Callers do not spare a slot that is decided already: a second, different
- * decision means that more than f replicas are faulty, and must not pass unseen.
+ * The one place where a slot becomes decided. Callers do not spare a slot that is
+ * decided already: a second, different decision means that more than f replicas are
+ * faulty, and must not pass unseen.
  */
 export function decide(
   state: CoreState,

@@ -1,4 +1,7 @@
-/** The state machine: dispatch of inputs, then one pass over everything that may have become possible. */
+/**
+ * The state machine: dispatch of inputs, then one pass over everything
+ * that may have become possible.
+ */
 import { assertNever } from './assert.ts';
 import { decidedTarget, nextCatchUpMs, onDecided, onFetchDecided, runCatchUp } from './catch-up.ts';
 import { nextSlowPathMs, onCommit, onPrepare, startDueSlowPaths } from './commit.ts';
@@ -25,8 +28,8 @@ import { onProposal, onVote, tryVote } from './vote.ts';
 import { recordFor } from './window.ts';
 
 /**
- * The consensus core of one channel at one replica. Throws CoreError `invalid_options` for options that
- * contradict each other.
+ * The consensus core of one channel at one replica. Throws CoreError `invalid_options` for
+ * options that contradict each other.
  */
 export function createCore(options: CoreOptions, crypto: CoreCrypto): ConsensusCore {
   return coreOf(createState(options, crypto));

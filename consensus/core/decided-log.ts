@@ -1,4 +1,7 @@
-/** The last executed proposals as bytes, for those who fetch: one buffer, record of slot s at s mod size. */
+/**
+ * The last executed proposals as bytes, for those who fetch: one buffer,
+ * record of slot s at s mod size.
+ */
 import {
   cellBodyBytes,
   decodeProposalBody,

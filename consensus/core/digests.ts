@@ -1,4 +1,7 @@
-/** What is hashed and signed. Every text starts with its own tag and the run, so that none passes for another. */
+/**
+ * What is hashed and signed. Every text starts with its own tag and the run,
+ * so that none passes for another.
+ */
 import { copyShort, writeU16, writeU32, writeU64 } from '../wire/bytes.ts';
 import { cellBodyBytes, laneFrameHeader, proposalFlags, writeProposalBody } from '../wire/index.ts';
 import { asciiBytes, DIGEST24_BYTES, DIGEST32_BYTES, joinBytes } from './bytes.ts';
@@ -37,7 +40,10 @@ const FLAGS_BYTES = 1;
 const SLOT_BYTES = 8;
 const LANE_BYTES = 2;
 
-/** The start of a hash as a small array of its own: what `sha256` returns may be a much larger object. */
+/**
+ * The start of a hash as a small array of its own: what `sha256`
+ * returns may be a much larger object.
+ */
 function short(hash: Uint8Array, length: number): Uint8Array {
   return copyShort(hash, 0, length);
 }

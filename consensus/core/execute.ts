@@ -15,7 +15,9 @@ import { findSlot, type SlotState } from './slots.ts';
 import type { CoreState } from './state.ts';
 import type { BatchRef, Proposal, ReplicaIndex, Slot } from './types.ts';
 
-/** Executes what is decided, next in order, and complete. Returns true when it executed anything. */
+/**
+ * Executes what is decided, next in order, and complete. Returns true when it executed anything.
+ */
 export function tryExecute(state: CoreState): boolean {
   let executed = false;
   for (;;) {
@@ -29,7 +31,10 @@ export function tryExecute(state: CoreState): boolean {
   }
 }
 
-/** E2 and E3: per lane the batches to deliver, newest first; undefined while something is missing or unchecked. */
+/**
+ * E2 and E3: per lane the batches to deliver, newest first; undefined while
+ * something is missing or unchecked.
+ */
 function collectBatches(state: CoreState, proposal: Proposal): HeldBatch[][] | undefined {
   const advances: HeldBatch[][] = [];
   let complete = true;
@@ -102,7 +107,10 @@ function retain(state: CoreState, held: HeldBatch): void {
   }
 }
 
-/** Does anything wait to be executed: a known slot, or batches that a correct leader would propose? (R3) */
+/**
+ * Does anything wait to be executed: a known slot, or batches that a
+ * correct leader would propose? (R3)
+ */
 export function isWaiting(state: CoreState): boolean {
   if (state.highestKnown > state.executed.slot) return true;
   return state.lanes.some((lane) => lane.tip.seq > lane.executed.seq && isTrusted(lane));

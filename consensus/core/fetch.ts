@@ -12,7 +12,10 @@ import {
 } from './state.ts';
 import type { BatchRef, BatchSeq, ReplicaIndex, Slot } from './types.ts';
 
-/** Notes that the proposal of `slot` needs this batch, and those before it down to `after` (exclusive). */
+/**
+ * Notes that the proposal of `slot` needs this batch, and those before
+ * it down to `after` (exclusive).
+ */
 export function wantBatch(
   state: CoreState,
   lane: LaneState,
@@ -33,8 +36,8 @@ export function wantBatch(
 }
 
 /**
- * Through its owner's ring: rings keep order, so not once something later has come. Or behind its successor, which was
- * fetched just now.
+ * Through its owner's ring: rings keep order, so not once something later has come. Or behind its
+ * successor, which was fetched just now.
  */
 function canStillArrive(state: CoreState, lane: LaneState, ref: BatchRef): boolean {
   if (state.timerMs - lane.fetchedAtMs < state.limits.fetchAfterMs) return true;
@@ -90,7 +93,10 @@ export function nextFetchMs(state: CoreState): number {
   return nextMs;
 }
 
-/** The leader first; then in turn those who voted, and every other time anybody, lest all voters lie. */
+/**
+ * The leader first; then in turn those who voted, and every other
+ * time anybody, lest all voters lie.
+ */
 function chooseSource(state: CoreState, want: Want): ReplicaIndex | undefined {
   const leader = currentLeader(state);
   if (want.attempts === 0 && isOpen(state, leader)) return leader;
@@ -124,7 +130,10 @@ function hasVoted(state: CoreState, slot: Slot, peer: ReplicaIndex): boolean {
   return hasDigest(record.round.votes, peer, digest);
 }
 
-/** A peer asks for a batch by digest, and for its predecessors after `after`: newest first, as one slot may name. */
+/**
+ * A peer asks for a batch by digest, and for its predecessors after `after`:
+ * newest first, as one slot may name.
+ */
 export function onFetchBatch(
   state: CoreState,
   from: ReplicaIndex,

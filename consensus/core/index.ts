@@ -1,6 +1,6 @@
 /**
- * The consensus core: a pure state machine, `step(input, nowMs) -> effects`. It imports nothing from Node and
- * nothing but `consensus/wire` from outside this folder. Rules: docs/protocol.md.
+ * The consensus core: a pure state machine, `step(input, nowMs) -> effects`. It imports nothing
+ * from Node and nothing but `consensus/wire` from outside this folder. Rules: docs/protocol.md.
  */
 export { assert, assertNever } from './assert.ts';
 export { createCore } from './core.ts';

@@ -1,6 +1,6 @@
 /**
- * One lane's batches, by seq and digest. Bytes are held once; two batches of one seq (a fork) hang together as
- * siblings, in order of arrival. What may enter is decided in `lanes.ts`.
+ * One lane's batches, by seq and digest. Bytes are held once; two batches of one seq (a fork) hang
+ * together as siblings, in order of arrival. What may enter is decided in `lanes.ts`.
  */
 import { equalBytes, ZERO_DIGEST } from './bytes.ts';
 import type { Batch, BatchRef, BatchSeq, ReplicaIndex } from './types.ts';
@@ -38,7 +38,10 @@ export interface LaneState {
   probationUntilSeq: BatchSeq;
   /** When a batch last came by fetch: its predecessors may be on the way (V8). */
   fetchedAtMs: number;
-  /** Who has fetched an unexecuted batch of this lane from this replica since the lane last executed. */
+  /**
+   * Who has fetched an unexecuted batch of this lane from this
+   * replica since the lane last executed.
+   */
   readonly fetchers: Uint8Array;
 }
 
@@ -121,8 +124,8 @@ export function nextValid(lane: LaneState, ref: BatchRef): HeldBatch | undefined
 }
 
 /**
- * `chain`: the batches after `base` up to `tip`, newest first. `missing`: the first one on the way back from the
- * tip that is not held. `fork`: the tip does not continue `base`.
+ * `chain`: the batches after `base` up to `tip`, newest first. `missing`: the first one on the way
+ * back from the tip that is not held. `fork`: the tip does not continue `base`.
  */
 export type Walk =
   | { readonly kind: 'chain'; readonly batches: HeldBatch[] }

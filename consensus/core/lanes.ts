@@ -181,10 +181,10 @@ export function advanceTip(state: CoreState, lane: LaneState): void {
 }
 
 /**
- * After the lane's executed tip has moved: gives up batches that can never be executed any more, that is those
- * beside the executed ones and everything that continues them, and finds the held tip again. The orderer may forget
- * them now. The bytes of those above the executed tip stay: a decided frontier may still name them, and then it
- * takes them to see that they lead nowhere (E2).
+ * After the lane's executed tip has moved: gives up batches that can never be executed any more,
+ * that is those beside the executed ones and everything that continues them, and finds the held tip
+ * again. The orderer may forget them now. The bytes of those above the executed tip stay: a decided
+ * frontier may still name them, and then it takes them to see that they lead nowhere (E2).
  */
 export function pruneLane(state: CoreState, lane: LaneState, executed: readonly HeldBatch[]): void {
   for (const { ref } of executed) {

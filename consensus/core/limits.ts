@@ -38,7 +38,9 @@ export const DEFAULT_LIMITS: CoreLimits = checkLimits({
   idleCutBlocksMax: 2,
 });
 
-/** Returns its argument. Throws CoreError `invalid_options` naming the relation that does not hold. */
+/**
+ * Returns its argument. Throws CoreError `invalid_options` naming the relation that does not hold.
+ */
 export function checkLimits(limits: CoreLimits): CoreLimits {
   for (const [name, value] of Object.entries(limits)) {
     const least = name.endsWith('AfterMs') || name === 'progressDelayMs' ? 0 : 1;

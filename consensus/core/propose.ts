@@ -89,7 +89,10 @@ function cutDueMs(state: CoreState): number {
   return since === undefined ? Infinity : since + state.options.batchTimeoutMs;
 }
 
-/** When BatchTimeout will ask for a cut; Infinity when it asks for none, or already has and waits for room. */
+/**
+ * When BatchTimeout will ask for a cut; Infinity when it asks for none, or
+ * already has and waits for room.
+ */
 export function nextCutMs(state: CoreState): number {
   const dueMs = cutDueMs(state);
   return isLeader(state) && dueMs > state.timerMs ? dueMs : Infinity;
@@ -112,7 +115,8 @@ function advanceOf(
   const target = isTrusted(lane) ? lane.tip : coveredTip(state, lane, base);
   if (target.seq <= base.seq) return { to: base, more: false };
   const walk = walkBack(lane, base, target);
-  // A fork: the chain that was proposed is not the one held now. Its owner's lane rests until that is executed.
+  // A fork: the chain that was proposed is not the one held now. Its owner's
+  // lane rests until that is executed.
   if (walk.kind !== 'chain') return { to: base, more: false };
   const { laneAdvanceBatchesMax, laneAdvanceBytesMax } = state.limits;
   let to = base;
@@ -127,7 +131,10 @@ function advanceOf(
   return { to, more: to.seq < target.seq };
 }
 
-/** P1 for a lane without trust: the highest tip of the own chain that q replicas have reported to hold. */
+/**
+ * P1 for a lane without trust: the highest tip of the own chain that q
+ * replicas have reported to hold.
+ */
 function coveredTip(state: CoreState, lane: LaneState, base: BatchRef): BatchRef {
   const covered = state.scratch;
   for (let replica = 0; replica < state.replicas; replica++) {

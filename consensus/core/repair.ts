@@ -12,7 +12,8 @@ export function onSession(state: CoreState, index: ReplicaIndex, open: boolean):
   if (peer.open === open) return ignore(state, 'session as it was');
   peer.open = open;
   resetRepair(state, peer.repair);
-  // With the peer gone, slots start slow anyway; with it back, one failed attempt is enough to return to that.
+  // With the peer gone, slots start slow anyway; with it back, one failed
+  // attempt is enough to return to that.
   state.path.slowMode = false;
   state.path.slowStreak = open ? state.limits.slowModeAfterSlots - 1 : 0;
   if (!open) return;
@@ -47,7 +48,9 @@ export function nextRepairMs(state: CoreState): number {
   return nextMs;
 }
 
-/** R2: has the peer still to report what this replica has applied, or this replica's newest batch? */
+/**
+ * R2: has the peer still to report what this replica has applied, or this replica's newest batch?
+ */
 function lags(state: CoreState, peer: PeerState): boolean {
   const own = state.lanes[state.self] as LaneState;
   return peer.appliedSlot < state.appliedSlot || heldOfOwn(state, peer).seq < own.tip.seq;
@@ -58,8 +61,8 @@ function heldOfOwn(state: CoreState, peer: PeerState): BatchRef {
 }
 
 /**
- * Steps one back-off: starts it when something begins to be pending, restarts it when one of the watched figures
- * has moved, ends it when nothing is pending. True when it fires.
+ * Steps one back-off: starts it when something begins to be pending, restarts it when one of the
+ * watched figures has moved, ends it when nothing is pending. True when it fires.
  */
 function isDue(
   state: CoreState,
@@ -92,7 +95,10 @@ function resetRepair(state: CoreState, repair: Repair): void {
   repair.backoffMs = state.limits.repairAfterMsMin;
 }
 
-/** The own batches that are not executed and that the peer has not reported, as far as one slot could name them. */
+/**
+ * The own batches that are not executed and that the peer has not reported, as
+ * far as one slot could name them.
+ */
 function sendOwnBatches(state: CoreState, peer: PeerState, to: ReplicaIndex): void {
   const lane = state.lanes[state.self] as LaneState;
   const { laneAdvanceBatchesMax, laneAdvanceBytesMax } = state.limits;

@@ -1,6 +1,7 @@
 /**
- * What is known of each slot, in a ring of records that are reused: slots (executed - W, executed + W].
- * The upper half is the voting window; the lower half is kept to answer those who are a little behind.
+ * What is known of each slot, in a ring of records that are reused: slots (executed - W,
+ * executed + W]. The upper half is the voting window; the lower half is kept to answer
+ * those who are a little behind.
  */
 import { assert } from './assert.ts';
 import { DIGEST24_BYTES, equalAt } from './bytes.ts';
@@ -61,7 +62,9 @@ export function findSlot(ring: SlotRing, slot: Slot): SlotState | undefined {
   return record !== undefined && record.slot === slot ? record : undefined;
 }
 
-/** The slot's record, taking the place of the one that lay there. The caller has checked the window. */
+/**
+ * The slot's record, taking the place of the one that lay there. The caller has checked the window.
+ */
 export function claimSlot(ring: SlotRing, slot: Slot, view: View): SlotState {
   const index = slot % ring.records.length;
   let record = ring.records[index];

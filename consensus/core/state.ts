@@ -1,4 +1,7 @@
-/** Everything a replica knows of one channel's agreement, in one place; the rules are in the other files. */
+/**
+ * Everything a replica knows of one channel's agreement, in one place;
+ * the rules are in the other files.
+ */
 import { DIGEST32_BYTES } from './bytes.ts';
 import { createDecidedLog, type DecidedLog } from './decided-log.ts';
 import { createDigests, type Digests } from './digests.ts';
@@ -29,7 +32,9 @@ export interface SlotContent {
 
 export interface PeerState {
   open: boolean;
-  /** Highest that it has reported; a lie is bounded by taking the (f+1)-th or q-th highest of all. */
+  /**
+   * Highest that it has reported; a lie is bounded by taking the (f+1)-th or q-th highest of all.
+   */
   appliedSlot: Slot;
   held: BatchRef[];
   /** Highest slot that it has named in a cell or PREPARE, when that was news. */
@@ -141,7 +146,10 @@ export interface CoreState {
   lastVoted: Slot;
   /** Highest slot that the leader, or f + 1 others, have named. */
   highestKnown: Slot;
-  /** When the next proposal's time comes within the allowed skew (V4); Infinity: not waiting for that. */
+  /**
+   * When the next proposal's time comes within the allowed skew (V4);
+   * Infinity: not waiting for that.
+   */
   tooEarlyUntilMs: number;
   readonly leader: LeaderState;
   readonly path: PathState;
@@ -242,7 +250,10 @@ function checkOptions(options: CoreOptions): void {
   if (!(batchTimeoutMs > 0)) wrong('batchTimeoutMs is positive');
 }
 
-/** Sets the clock of this step. Steps back of the caller's clock do not count as time passed, nor against it. */
+/**
+ * Sets the clock of this step. Steps back of the caller's clock do not count
+ * as time passed, nor against it.
+ */
 export function setClock(state: CoreState, nowMs: number): void {
   if (state.wallMs === -Infinity) state.timerMs = nowMs;
   else if (nowMs > state.wallMs) state.timerMs += nowMs - state.wallMs;

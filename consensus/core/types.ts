@@ -1,12 +1,13 @@
 /**
  * Vocabulary of the consensus core: what goes in (`Input`) and what comes out (`Effect`).
  *
- * The core is a value with `step(input): Effect[]`. It reads no clock (time arrives with every input as
- * `nowMs`), draws no randomness, imports nothing from Node, and never throws on what a peer sent.
+ * The core is a value with `step(input): Effect[]`. It reads no clock (time arrives
+ * with every input as `nowMs`), draws no randomness, imports nothing from Node, and
+ * never throws on what a peer sent.
  *
- * Contract of the effects: they are executed in the order in which they are returned, and the effects of
- * one step are finished before those of the next begin. A cell or message that depends on a state change
- * is always returned after the effect that makes the change lasting.
+ * Contract of the effects: they are executed in the order in which they are returned, and the
+ * effects of one step are finished before those of the next begin. A cell or message that depends
+ * on a state change is always returned after the effect that makes the change lasting.
  */
 
 /** Position of a replica in the channel's consenter list, 0..n-1. Leader of view v is v mod n. */
@@ -52,7 +53,9 @@ export interface Prepare {
   readonly slot: Slot;
   readonly digest: Digest24;
   readonly signer: ReplicaIndex;
-  /** Process incarnation of the signer, 8 bytes: an old run's signature proves nothing in this one. */
+  /**
+   * Process incarnation of the signer, 8 bytes: an old run's signature proves nothing in this one.
+   */
   readonly incarnation: Uint8Array;
   /** Ed25519, 64 bytes. */
   readonly signature: Uint8Array;
@@ -61,7 +64,10 @@ export interface Prepare {
 export type Message =
   | {
       readonly kind: 'prepare';
-      /** The sender lacks a decision and wants the receiver's own PREPARE; an answer never asks. Not signed. */
+      /**
+       * The sender lacks a decision and wants the receiver's own PREPARE; an
+       * answer never asks. Not signed.
+       */
       readonly request: boolean;
       readonly prepare: Prepare;
     }
@@ -94,7 +100,10 @@ export type Input =
   /** The payload of a new batch for this replica's own lane; already checked by the orderer. */
   | { readonly kind: 'submit'; readonly payload: Uint8Array }
   | { readonly kind: 'cell'; readonly from: ReplicaIndex; readonly cell: Cell }
-  /** A batch from its owner's lane ring; `frameSha256` (32 bytes) is SHA-256 of the lane frame, if known already. */
+  /**
+   * A batch from its owner's lane ring; `frameSha256` (32 bytes) is SHA-256 of
+   * the lane frame, if known already.
+   */
   | {
       readonly kind: 'lane-batch';
       readonly from: ReplicaIndex;
@@ -111,7 +120,10 @@ export type Input =
       readonly ref: BatchRef;
       readonly valid: boolean;
     }
-  /** The orderer has applied every delivery up to this slot and has so many blocks still uncertified. */
+  /**
+   * The orderer has applied every delivery up to this slot and has so
+   * many blocks still uncertified.
+   */
   | { readonly kind: 'applied'; readonly slot: Slot; readonly blocksUncertified: number }
   | { readonly kind: 'session'; readonly peer: ReplicaIndex; readonly open: boolean };
 
@@ -123,7 +135,9 @@ export type Evidence =
       readonly seq: BatchSeq;
       readonly digests: readonly [Digest32, Digest32];
     }
-  /** Two batches for one seq, one from the owner, one fetched from `source`: one of the two lied. */
+  /**
+   * Two batches for one seq, one from the owner, one fetched from `source`: one of the two lied.
+   */
   | {
       readonly kind: 'lane-conflict';
       readonly peer: ReplicaIndex;
@@ -156,7 +170,9 @@ export type Evidence =
       readonly slot: Slot;
       readonly digests: readonly [Digest24, Digest24];
     }
-  /** `peer` is the lane's owner when the batch came from it, otherwise the leader that proposed it. */
+  /**
+   * `peer` is the lane's owner when the batch came from it, otherwise the leader that proposed it.
+   */
   | {
       readonly kind: 'invalid-batch';
       readonly peer: ReplicaIndex;
@@ -177,9 +193,10 @@ export type Effect =
   /** Ask the orderer whether every envelope of a peer's batch is valid. */
   | { readonly kind: 'check-batch'; readonly batch: Batch; readonly ref: BatchRef }
   /**
-   * Slot decided and its turn: deliver these batches, in this order. Every slot is delivered exactly once,
-   * in slot order, empty ones too (they may carry `cut`). Every batch was answered by `batch-checked` before
-   * (own ones excepted), but not always with `valid: true`: what is decided is delivered (docs/protocol.md, L3).
+   * Slot decided and its turn: deliver these batches, in this order. Every slot is delivered
+   * exactly once, in slot order, empty ones too (they may carry `cut`). Every batch was answered by
+   * `batch-checked` before (own ones excepted), but not always with `valid: true`: what is decided
+   * is delivered (docs/protocol.md, L3).
    */
   | {
       readonly kind: 'deliver';
@@ -190,8 +207,8 @@ export type Effect =
       readonly path: 'fast' | 'slow' | 'fetched';
     }
   /**
-   * The orderer may forget this batch: it was never ordered and never will be. When it is of the own lane, the
-   * orderer submits its transactions again (docs/protocol.md, L7).
+   * The orderer may forget this batch: it was never ordered and never will be. When it is of the
+   * own lane, the orderer submits its transactions again (docs/protocol.md, L7).
    */
   | { readonly kind: 'drop-batch'; readonly lane: ReplicaIndex; readonly ref: BatchRef }
   | { readonly kind: 'evidence'; readonly evidence: Evidence };
@@ -204,7 +221,10 @@ export interface CoreCrypto {
   sign(message: Uint8Array): Uint8Array;
   /** Strict RFC 8032 check with the consenter key of `signer`. */
   verify(signer: ReplicaIndex, message: Uint8Array, signature: Uint8Array): boolean;
-  /** 8-byte process incarnation of a replica, from its session; undefined while it has none. Own included. */
+  /**
+   * 8-byte process incarnation of a replica, from its session; undefined
+   * while it has none. Own included.
+   */
   incarnation(replica: ReplicaIndex): Uint8Array | undefined;
 }
 
@@ -226,7 +246,9 @@ export interface CoreLimits {
   readonly windowSlots: number;
   /** Slots proposed and not yet committed. */
   readonly pipelineSlotsMax: number;
-  /** Batches and bytes by which one lane may advance in one slot (at least one batch always may). */
+  /**
+   * Batches and bytes by which one lane may advance in one slot (at least one batch always may).
+   */
   readonly laneAdvanceBatchesMax: number;
   readonly laneAdvanceBytesMax: number;
   readonly batchBytesMax: number;
@@ -246,7 +268,10 @@ export interface CoreLimits {
   /** Bounds of the adaptive wait before a slot goes to the slow path. */
   readonly slowPathAfterMsMin: number;
   readonly slowPathAfterMsMax: number;
-  /** Consecutive slow commits after which slots start on the slow path, and how often the fast one is probed. */
+  /**
+   * Consecutive slow commits after which slots start on the slow path, and
+   * how often the fast one is probed.
+   */
   readonly slowModeAfterSlots: number;
   readonly fastProbeEverySlots: number;
   /** Wait for a batch that can still come from its owner before asking others. */
@@ -299,7 +324,9 @@ export interface CoreStatus {
 /** The state machine. */
 export interface ConsensusCore {
   step(input: Input, nowMs: number): Effect[];
-  /** Milliseconds (same clock as `nowMs`) at which a `tick` is next needed; Infinity when none is. */
+  /**
+   * Milliseconds (same clock as `nowMs`) at which a `tick` is next needed; Infinity when none is.
+   */
   nextTickMs(): number;
   /** Slots whose cells matter now; given to the transport's poll. */
   interest(): { fromSlot: Slot; toSlot: Slot };

@@ -32,7 +32,10 @@ function inWindow(state: CoreState, slot: Slot): boolean {
   return true;
 }
 
-/** A slot is known when the leader, or f + 1 others, have named it: fewer could keep this replica awake for nothing. */
+/**
+ * A slot is known when the leader, or f + 1 others, have named it: fewer could keep
+ * this replica awake for nothing.
+ */
 function noteNamed(state: CoreState, from: ReplicaIndex, slot: Slot): void {
   if (slot <= state.highestKnown) return;
   const peer = state.peers[from] as PeerState;

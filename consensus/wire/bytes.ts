@@ -1,6 +1,6 @@
 /**
- * Fixed-layout reading and writing. Little-endian; a u64 is a JavaScript number and must not exceed 2^53 - 1.
- * Plain byte access: a DataView per value costs more than the value.
+ * Fixed-layout reading and writing. Little-endian; a u64 is a JavaScript number and must not exceed
+ * 2^53 - 1. Plain byte access: a DataView per value costs more than the value.
  */
 
 /** Outcome of every decoder in this folder: total, never throws on input. */
@@ -32,7 +32,10 @@ export function writeU32(bytes: Uint8Array, offset: number, value: number): void
   bytes[offset + 3] = value >>> 24;
 }
 
-/** Throws RangeError when `value` is not an unsigned integer that a number holds exactly: a bug of the caller. */
+/**
+ * Throws RangeError when `value` is not an unsigned integer that a number
+ * holds exactly: a bug of the caller.
+ */
 export function writeU64(bytes: Uint8Array, offset: number, value: number): void {
   if (!Number.isSafeInteger(value) || value < 0) {
     throw new RangeError(`not an unsigned safe integer: ${value}`);

@@ -1,6 +1,6 @@
 /**
- * Cells: what a replica writes into its peers' regions. The transport adds epoch, incarnation and MAC, and
- * may pad the body with zeros.
+ * Cells: what a replica writes into its peers' regions. The transport adds epoch, incarnation and
+ * MAC, and may pad the body with zeros.
  *
  *   kind      slot          view   flags        body
  *   proposal  slot          view   bit 0: cut   timeMs u64 | per lane: seq u64, digest 32

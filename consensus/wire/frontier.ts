@@ -1,4 +1,7 @@
-/** A frontier as bytes: per lane, in lane order, seq u64 and digest 32. Used by proposals and progress. */
+/**
+ * A frontier as bytes: per lane, in lane order, seq u64 and digest 32.
+ * Used by proposals and progress.
+ */
 import type { BatchRef, Frontier } from '../core/types.ts';
 import { copyShort, type Decoded, isZero, malformed, ok, readU64, writeU64 } from './bytes.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Bytes of consensus: total decoders, one encoding per value. Layouts are drawn at the head of each file.
- * Encoders throw RangeError for values that have no encoding (a bug of the caller).
+ * Bytes of consensus: total decoders, one encoding per value. Layouts are drawn at the head of each
+ * file. Encoders throw RangeError for values that have no encoding (a bug of the caller).
  */
 export {
   decodeLaneBatch,

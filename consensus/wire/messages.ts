@@ -1,5 +1,6 @@
 /**
- * Two-sided messages. Byte 0 is the kind, byte 1 the version; kinds from 0x80 are the application's.
+ * Two-sided messages. Byte 0 is the kind, byte 1 the version; kinds
+ * from 0x80 are the application's.
  *
  *   0x01 prepare        flags u8 (bit 0: answer wanted) | view u32 | slot u64 | digest 24 | signer u16 |
  *                       incarnation 8 | signature 64

@@ -1,5 +1,6 @@
 /**
- * Fabric's block (fabric-protos common/common.proto) and its hashes (Fabric protoutil/blockutils.go).
+ * Fabric's block (fabric-protos common/common.proto) and its hashes
+ * (Fabric protoutil/blockutils.go).
  */
 import type { Sha256 } from './envelope.ts';
 import { FORMAT_LIMITS } from './limits.ts';
@@ -52,7 +53,9 @@ export function encodeBlock(block: Block): Uint8Array {
   return joinBlock(encodeBlockHeader(block.header), encodeBlockData(block.data), block.metadata);
 }
 
-/** `common.Block` from parts that are serialized already: `common.BlockHeader`, `common.BlockData`. */
+/**
+ * `common.Block` from parts that are serialized already: `common.BlockHeader`, `common.BlockData`.
+ */
 export function joinBlock(
   header: Uint8Array,
   data: Uint8Array,
@@ -69,7 +72,10 @@ export function joinBlock(
   return writer.finish();
 }
 
-/** `common.BlockData`. `headroom`: zero bytes in front of it, which spares the caller a copy of a large block. */
+/**
+ * `common.BlockData`. `headroom`: zero bytes in front of it, which spares the
+ * caller a copy of a large block.
+ */
 export function encodeBlockData(data: readonly Uint8Array[], headroom = 0): Uint8Array {
   const writer = new WireWriter(listSize(data), headroom);
   for (const entry of data) writer.presentField(1, entry);
@@ -105,8 +111,8 @@ export function decodeBlockHeader(bytes: Uint8Array): Decoded<BlockHeader> {
 }
 
 /**
- * ASN.1 DER of `SEQUENCE { number INTEGER, previous_hash OCTET STRING, data_hash OCTET STRING }`: what is hashed and
- * signed instead of the protobuf form (Fabric protoutil.BlockHeaderBytes).
+ * ASN.1 DER of `SEQUENCE { number INTEGER, previous_hash OCTET STRING, data_hash OCTET STRING }`:
+ * what is hashed and signed instead of the protobuf form (Fabric protoutil.BlockHeaderBytes).
  */
 export function headerDer(header: BlockHeader): Uint8Array {
   const number = derInteger(header.number);

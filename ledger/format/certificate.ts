@@ -1,5 +1,6 @@
 /**
- * The block certificate: `common.Metadata` in the SIGNATURES slot, written as Fabric v3's BFT orderer writes it.
+ * The block certificate: `common.Metadata` in the SIGNATURES slot, written as
+ * Fabric v3's BFT orderer writes it.
  *
  *   Metadata { value = OrdererBlockMetadata, signatures = [ MetadataSignature { signature, identifier_header } ] }
  *
@@ -103,8 +104,8 @@ export function encodeCertificate(certificate: CertificateBody): Uint8Array {
 }
 
 /**
- * Reads a SIGNATURES metadata entry. A `signature_header` is refused: BFT certificates leave it empty, and nothing
- * signs it.
+ * Reads a SIGNATURES metadata entry. A `signature_header` is refused: BFT certificates leave
+ * it empty, and nothing signs it.
  */
 export function decodeCertificate(bytes: Uint8Array): Decoded<CertificateBody> {
   const reader = new WireReader(bytes);

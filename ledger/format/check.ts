@@ -1,7 +1,7 @@
 /**
- * Chain checks that server, client and auditor share: what a Fabric peer verifies before it takes a block, without
- * tolerance: whatever passes here re-encodes to the same bytes, and no byte of a checked block is without protection
- * (docs/formats.md, "Which bytes are protected by what").
+ * Chain checks that server, client and auditor share: what a Fabric peer verifies before it takes a
+ * block, without tolerance: whatever passes here re-encodes to the same bytes, and no byte of a
+ * checked block is without protection (docs/formats.md, "Which bytes are protected by what").
  */
 import {
   type Block,
@@ -42,8 +42,8 @@ export type CertificateResult =
   | { kind: 'invalid'; reason: string };
 
 /**
- * SIGNATURES entry of a genesis block: OrdererBlockMetadata naming block 0 as configuration, and no signature. It is
- * the only content allowed there, because nothing signs or hashes it.
+ * SIGNATURES entry of a genesis block: OrdererBlockMetadata naming block 0 as configuration, and no
+ * signature. It is the only content allowed there, because nothing signs or hashes it.
  */
 export const GENESIS_SIGNATURES_METADATA: Uint8Array = Uint8Array.from([0x0a, 0x02, 0x0a, 0x00]);
 
@@ -52,15 +52,19 @@ export function faultsOf(n: number): number {
   return Math.floor((n - 1) / 3);
 }
 
-/** Signatures that certify a block among n consenters: ceil((n + f + 1) / 2), f = floor((n - 1) / 3). */
+/**
+ * Signatures that certify a block among n consenters: ceil((n + f +
+ * 1) / 2), f = floor((n - 1) / 3).
+ */
 export function quorumOf(n: number): number {
   return Math.ceil((n + faultsOf(n) + 1) / 2);
 }
 
 /**
- * Checks a block's certificate: at least a quorum of signatures, each by another known consenter and each valid.
- * Stricter than Fabric, which skips invalid signatures beyond the quorum: a byte nobody checks could be changed
- * unnoticed. `header` must be the header of the block at hand; that it fits the data is `checkBlockLinks`'s answer.
+ * Checks a block's certificate: at least a quorum of signatures, each by another known consenter
+ * and each valid. Stricter than Fabric, which skips invalid signatures beyond the quorum: a byte
+ * nobody checks could be changed unnoticed. `header` must be the header of the block at hand; that
+ * it fits the data is `checkBlockLinks`'s answer.
  */
 export async function checkCertificate(
   block: Pick<Block, 'header' | 'metadata'>,
@@ -105,9 +109,10 @@ export async function checkCertificate(
 }
 
 /**
- * Checks a block against the header before it (`undefined` for block 0 only): number, previous hash, data hash,
- * five metadata entries of which only SIGNATURES may hold bytes, every envelope canonical, a configuration
- * transaction alone in its block. The certificate is `checkCertificate`'s.
+ * Checks a block against the header before it (`undefined` for block 0 only): number,
+ * previous hash, data hash, five metadata entries of which only SIGNATURES may hold bytes,
+ * every envelope canonical, a configuration transaction alone in its block. The
+ * certificate is `checkCertificate`'s.
  */
 export function checkBlockLinks(
   block: Block,
@@ -140,7 +145,10 @@ export function checkBlockLinks(
   return checkBlockBody(block, sha256);
 }
 
-/** The part of `checkBlockLinks` that needs no other block: for a single block proven by its certificate. */
+/**
+ * The part of `checkBlockLinks` that needs no other block: for a single
+ * block proven by its certificate.
+ */
 export function checkBlockBody(block: Block, sha256: Sha256): CheckResult {
   const { header, data, metadata } = block;
   const computed = dataHash(data, sha256);
@@ -186,7 +194,9 @@ function envelopeFault(entry: Uint8Array, number: number, count: number): string
   return undefined;
 }
 
-/** Decodes certificate and signed value, and checks what they say about the block without any key. */
+/**
+ * Decodes certificate and signed value, and checks what they say about the block without any key.
+ */
 function readCertificate(
   block: Pick<Block, 'header' | 'metadata'>,
 ): { kind: 'ok'; value: CertificateBody } | { kind: 'invalid'; reason: string } {

@@ -12,7 +12,10 @@ import {
   WireWriter,
 } from './wire-writer.ts';
 
-/** SHA-256 injected by the caller: node:crypto on the server, @noble/hashes in the client and the auditor. */
+/**
+ * SHA-256 injected by the caller: node:crypto on the server, @noble/hashes
+ * in the client and the auditor.
+ */
 export type Sha256 = (bytes: Uint8Array) => Uint8Array;
 
 /** `common.HeaderType`. */
@@ -30,7 +33,10 @@ export interface ChannelHeader {
   /** One of HEADER_TYPES, or any other int32 that came. */
   type: number;
   version: number;
-  /** Milliseconds since 1970, rounded down from the nanoseconds on the wire; 0 also when there is no timestamp. */
+  /**
+   * Milliseconds since 1970, rounded down from the nanoseconds on the wire; 0
+   * also when there is no timestamp.
+   */
   timestampMs: number;
   channelId: string;
   /** As it came; whether it is the right one is `computeTxId`'s answer. */
@@ -65,15 +71,17 @@ const TIMESTAMP_SECONDS_MAX = 253_402_300_799;
 const NANOS_PER_MS = 1_000_000;
 
 /**
- * Parses an envelope that re-marshals to the same bytes, in all its layers. Refused with a reason that starts with
- * `not canonical` when only that fails, with `malformed` otherwise. An empty signature is accepted (a genesis block's
- * envelope has none); an envelope without payload or without header is not.
+ * Parses an envelope that re-marshals to the same bytes, in all its layers. Refused with a
+ * reason that starts with `not canonical` when only that fails, with `malformed` otherwise. An
+ * empty signature is accepted (a genesis block's envelope has none); an envelope without
+ * payload or without header is not.
  */
 export function parseEnvelope(bytes: Uint8Array): Decoded<ParsedEnvelope> {
   const reader = new WireReader(bytes);
   const outerEnd = reader.enterBytes(1, 'Envelope.payload');
   if (outerEnd < 0) {
-    // Reports what is there instead (an unknown field, fields out of order) before the absence itself.
+    // Reports what is there instead (an unknown field, fields out of
+    // order) before the absence itself.
     reader.bytesField(2, 'Envelope.signature');
     reader.finish('Envelope', 2);
     reader.fail('malformed Envelope: no payload');

@@ -1,4 +1,7 @@
-/** `msp.SerializedIdentity` (fabric-protos msp/identities.proto): what a signature header names as creator. */
+/**
+ * `msp.SerializedIdentity` (fabric-protos msp/identities.proto): what a
+ * signature header names as creator.
+ */
 import { type Decoded, decoded, WireReader } from './wire-reader.ts';
 import { bytesSize, encodeText, WireWriter } from './wire-writer.ts';
 

@@ -1,7 +1,7 @@
 /**
- * ledger/format: Hyperledger Fabric's transaction and block formats, and the checks of a chain. Runs in browsers:
- * no Node imports, Uint8Array only, SHA-256 and signature verification injected. Any room may import it.
- * Described in docs/formats.md.
+ * ledger/format: Hyperledger Fabric's transaction and block formats, and the checks of a chain.
+ * Runs in browsers: no Node imports, Uint8Array only, SHA-256 and signature verification injected.
+ * Any room may import it. Described in docs/formats.md.
  */
 export * from './block.ts';
 export * from './certificate.ts';

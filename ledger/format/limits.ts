@@ -1,4 +1,7 @@
-/** Bounds of the decoders. Each is far above what a channel's BatchSize allows, and far below what would hurt. */
+/**
+ * Bounds of the decoders. Each is far above what a channel's BatchSize allows,
+ * and far below what would hurt.
+ */
 export const FORMAT_LIMITS = {
   /** Largest serialized block, bytes. */
   blockBytesMax: 256 * 1024 * 1024,

@@ -1,15 +1,22 @@
 /**
- * The one form in which a signature may be written. Whoever holds a valid signature could otherwise make another valid
- * one out of it (ECDSA: negate S; BER: longer lengths), and a byte of a certificate could change unnoticed.
+ * The one form in which a signature may be written. Whoever holds a valid signature could otherwise
+ * make another valid one out of it (ECDSA: negate S; BER: longer lengths), and a byte of a
+ * certificate could change unnoticed.
  */
 
-/** Half the order of P-256, big-endian: S must not be above it (SEC 2 section 2.4.2; Fabric bccsp/utils/ecdsa.go). */
+/**
+ * Half the order of P-256, big-endian: S must not be above it (SEC 2 section
+ * 2.4.2; Fabric bccsp/utils/ecdsa.go).
+ */
 const P256_HALF_ORDER = Uint8Array.from([
   0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
   0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
 ]);
 
-/** Says what is wrong with the form of a signature, or undefined when nothing is. Checks no key and no message. */
+/**
+ * Says what is wrong with the form of a signature, or undefined when nothing
+ * is. Checks no key and no message.
+ */
 export function signatureFault(
   algorithm: 'ed25519' | 'p256',
   signature: Uint8Array,
@@ -20,7 +27,10 @@ export function signatureFault(
   return p256Fault(signature);
 }
 
-/** DER `SEQUENCE { r INTEGER, s INTEGER }` (X.690 sections 8.3, 10.1), both positive, nothing behind it, S low. */
+/**
+ * DER `SEQUENCE { r INTEGER, s INTEGER }` (X.690 sections 8.3, 10.1), both
+ * positive, nothing behind it, S low.
+ */
 function p256Fault(signature: Uint8Array): string | undefined {
   const length = signature.length;
   // Two integers of at most 33 octets: every length fits in one byte.
@@ -34,7 +44,10 @@ function p256Fault(signature: Uint8Array): string | undefined {
   return isLow(signature.subarray(rEnd + 2, sEnd)) ? undefined : 'has a high S';
 }
 
-/** End of the INTEGER at `start`, or undefined when it is no minimal positive one of at most 32 significant octets. */
+/**
+ * End of the INTEGER at `start`, or undefined when it is no minimal positive one of
+ * at most 32 significant octets.
+ */
 function integerEnd(bytes: Uint8Array, start: number): number | undefined {
   const size = bytes[start + 1];
   const first = bytes[start + 2];

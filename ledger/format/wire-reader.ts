@@ -1,15 +1,18 @@
 /**
- * Canonical protobuf reader: accepts exactly the bytes that Go's `proto.Marshal` would produce for the message,
- * so that "parse" and "re-marshals to the same bytes" are one pass without building the bytes again.
+ * Canonical protobuf reader: accepts exactly the bytes that Go's `proto.Marshal` would
+ * produce for the message, so that "parse" and "re-marshals to the same bytes" are one pass
+ * without building the bytes again.
  *
- * A decoder asks for its fields in ascending order; what is absent reads as the default. Whatever is left at the end
- * (`leave`, `finish`) is a field that is unknown, repeated, out of order or of another wire type.
+ * A decoder asks for its fields in ascending order; what is absent reads as the default.
+ * Whatever is left at the end (`leave`, `finish`) is a field that is unknown, repeated, out of
+ * order or of another wire type.
  *
- * Nothing here throws: the first fault is kept, and after it every read returns the default. A fault starts with
- * `malformed ` when no protobuf decoder could read the bytes, and with `not canonical: ` when one could, but would
- * write other bytes.
+ * Nothing here throws: the first fault is kept, and after it every read returns the default. A
+ * fault starts with `malformed ` when no protobuf decoder could read the bytes, and with `not
+ * canonical: ` when one could, but would write other bytes.
  *
- * Encoding rules: protobuf.dev/programming-guides/encoding. All fields here have numbers below 16, so a tag is a byte.
+ * Encoding rules: protobuf.dev/programming-guides/encoding. All fields here have
+ * numbers below 16, so a tag is a byte.
  */
 
 export const EMPTY = new Uint8Array(0);
@@ -58,7 +61,10 @@ export class WireReader {
     return this.bytes.subarray(start, this.position);
   }
 
-  /** One more element of a `repeated bytes` field, or undefined when there is none. Elements may be empty. */
+  /**
+   * One more element of a `repeated bytes` field, or undefined when there
+   * is none. Elements may be empty.
+   */
   repeatedBytes(field: number, name: string): Uint8Array | undefined {
     if (!this.tag(field, WIRE_BYTES) || !this.length(name, true)) return undefined;
     const start = this.position;
@@ -122,8 +128,8 @@ export class WireReader {
   }
 
   /**
-   * Enters an embedded message, present even when empty. Returns the end of the outer message for `leave`, or -1 when
-   * the field is absent.
+   * Enters an embedded message, present even when empty. Returns the end of the outer message for
+   * `leave`, or -1 when the field is absent.
    */
   enterMessage(field: number, name: string): number {
     if (!this.tag(field, WIRE_BYTES) || !this.length(name, true)) return -1;
@@ -144,7 +150,8 @@ export class WireReader {
   /** Ends the innermost message: anything left in it is a fault. */
   leave(outerEnd: number, message: string, fieldMax: number): void {
     if (this.position !== this.end) this.fail(this.describeLeftover(message, fieldMax));
-    // After a fault the window stays closed: the outer message must not be read from a wrong position.
+    // After a fault the window stays closed: the outer message must not
+    // be read from a wrong position.
     if (this.fault === undefined) this.end = outerEnd;
   }
 
@@ -265,7 +272,10 @@ export function decoded<T>(reader: WireReader, value: T): Decoded<T> {
     : { kind: 'malformed', reason: reader.fault };
 }
 
-/** The same bytes as a plain Uint8Array: Node's Buffer would leak into results, and its subarray is slower. */
+/**
+ * The same bytes as a plain Uint8Array: Node's Buffer would leak into
+ * results, and its subarray is slower.
+ */
 export function plainView(bytes: Uint8Array): Uint8Array {
   return bytes.constructor === Uint8Array
     ? bytes
@@ -273,7 +283,8 @@ export function plainView(bytes: Uint8Array): Uint8Array {
 }
 
 function readText(bytes: Uint8Array, start: number, end: number): string | undefined {
-  // Channel names and transaction ids are short ASCII: this is several times faster than a TextDecoder call.
+  // Channel names and transaction ids are short ASCII: this is several times
+  // faster than a TextDecoder call.
   if (end - start <= 128) {
     let text = '';
     let index = start;

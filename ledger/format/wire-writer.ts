@@ -1,7 +1,7 @@
 /**
- * Canonical protobuf writer: fields in ascending order, defaults left out, shortest varints: the bytes of Go's
- * `proto.Marshal`. Sizes are computed first, so a message is written into one exact allocation; `finish` checks that
- * size and content agree.
+ * Canonical protobuf writer: fields in ascending order, defaults left out, shortest varints: the
+ * bytes of Go's `proto.Marshal`. Sizes are computed first, so a message is written into one exact
+ * allocation; `finish` checks that size and content agree.
  */
 import { LedgerError } from '../errors.ts';
 import { EMPTY } from './wire-reader.ts';
@@ -10,7 +10,10 @@ const TWO_POW_32 = 0x1_0000_0000;
 const utf8Encoder = new TextEncoder();
 const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Bytes of `value` as a varint; `value` is an integer from -(2^53 - 1) to 2^53 - 1, negative ones take ten. */
+/**
+ * Bytes of `value` as a varint; `value` is an integer from -(2^53 - 1) to
+ * 2^53 - 1, negative ones take ten.
+ */
 export function varintSize(value: number): number {
   if (value < 0) return 10;
   let size = 1;
@@ -37,7 +40,10 @@ export class WireWriter {
   private readonly bytes: Uint8Array;
   private position: number;
 
-  /** `size`: exact length of the message, bytes. `headroom`: zero bytes in front of it, for the caller to fill. */
+  /**
+   * `size`: exact length of the message, bytes. `headroom`: zero bytes in front
+   * of it, for the caller to fill.
+   */
   constructor(size: number, headroom = 0) {
     this.bytes = size + headroom === 0 ? EMPTY : new Uint8Array(size + headroom);
     this.position = headroom;
@@ -109,7 +115,10 @@ export function requireInteger(value: number, min: number, max: number, name: st
   }
 }
 
-/** UTF-8 of `text`; throws `not_encodable` for a lone surrogate, which TextEncoder would silently replace. */
+/**
+ * UTF-8 of `text`; throws `not_encodable` for a lone surrogate, which
+ * TextEncoder would silently replace.
+ */
 export function encodeText(text: string, name: string): Uint8Array {
   const bytes = utf8Encoder.encode(text);
   if (bytes.length !== text.length && utf8Decoder.decode(bytes) !== text) {

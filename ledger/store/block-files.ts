@@ -1,4 +1,7 @@
-/** A folder of block files, `0000.block` and so on, each one serialized `common.Block`: what the auditor may be given. */
+/**
+ * A folder of block files, `0000.block` and so on, each one serialized `common.Block`:
+ * what the auditor may be given.
+ */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LedgerError } from '../errors.ts';
@@ -18,7 +21,8 @@ interface Named {
 }
 
 /**
- * Lists the block files by number. Other files are left out. Throws `ledger_missing` when the folder has none.
+ * Lists the block files by number. Other files are left out. Throws
+ * `ledger_missing` when the folder has none.
  */
 export async function listBlockFiles(directory: string): Promise<Named[]> {
   const names = await readdir(directory).catch(() => []);
@@ -38,7 +42,10 @@ export async function listBlockFiles(directory: string): Promise<Named[]> {
   return files.sort((a, b) => a.number - b.number || (a.file < b.file ? -1 : 1));
 }
 
-/** Reads the files in the order of their numbers, one at a time; a gap (from block 0 on) is named where it is. */
+/**
+ * Reads the files in the order of their numbers, one at a time; a gap (from
+ * block 0 on) is named where it is.
+ */
 export async function* readBlockFiles(
   directory: string,
 ): AsyncGenerator<BlockFile, void, undefined> {

@@ -1,7 +1,8 @@
 /**
- * A small file beside LevelDB that says how high the ledger was when it was closed in order. It is there only while the
- * ledger is closed: taken away, durably, before the first write. LevelDB cannot tell a log whose end was cut off or
- * changed from a crash; with this file that is noticed after every orderly stop.
+ * A small file beside LevelDB that says how high the ledger was when it was closed in order. It
+ * is there only while the ledger is closed: taken away, durably, before the first write. LevelDB
+ * cannot tell a log whose end was cut off or changed from a crash; with this file that is
+ * noticed after every orderly stop.
  */
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,7 +18,10 @@ export interface Heights {
   tipHash: Uint8Array;
 }
 
-/** Undefined when the ledger was not closed in order. Throws `ledger_corrupt` when the file makes no sense. */
+/**
+ * Undefined when the ledger was not closed in order. Throws
+ * `ledger_corrupt` when the file makes no sense.
+ */
 export async function readCleanStop(directory: string): Promise<string | undefined> {
   const path = join(directory, FILE_NAME);
   let text: string;

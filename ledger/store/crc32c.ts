@@ -1,4 +1,6 @@
-/** CRC-32C (Castagnoli; RFC 3720 appendix B.4), as LevelDB masks and stores it. Eight bytes a step. */
+/**
+ * CRC-32C (Castagnoli; RFC 3720 appendix B.4), as LevelDB masks and stores it. Eight bytes a step.
+ */
 
 const CRC_MASK_DELTA = 0xa282ead8;
 
@@ -56,7 +58,9 @@ export function crc32c(bytes: Uint8Array, start: number, end: number): number {
   return ~value >>> 0;
 }
 
-/** What LevelDB stored for a checksum: rotated and shifted, so that a CRC over CRCs stays useful. */
+/**
+ * What LevelDB stored for a checksum: rotated and shifted, so that a CRC over CRCs stays useful.
+ */
 export function unmaskCrc(stored: number): number {
   const rotated = (stored - CRC_MASK_DELTA) >>> 0;
   return ((rotated >>> 17) | (rotated << 15)) >>> 0;

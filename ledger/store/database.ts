@@ -10,7 +10,10 @@ export type Operation =
   | { type: 'put'; key: Uint8Array; value: Uint8Array }
   | { type: 'del'; key: Uint8Array };
 
-/** Opens the LevelDB folder; throws `ledger_locked`, `ledger_corrupt`, `disk_full` or `write_failed`. */
+/**
+ * Opens the LevelDB folder; throws `ledger_locked`, `ledger_corrupt`,
+ * `disk_full` or `write_failed`.
+ */
 export async function openDatabase(
   location: string,
   options: { createIfMissing: boolean },

@@ -1,6 +1,6 @@
 /**
- * ledger/store: the blocks of one channel in LevelDB, and the readers of stopped replicas and block files for audits.
- * Needs Node. Described in docs/formats.md.
+ * ledger/store: the blocks of one channel in LevelDB, and the readers of stopped replicas and block
+ * files for audits. Needs Node. Described in docs/formats.md.
  */
 export { LedgerError, type LedgerErrorCode } from '../errors.ts';
 export { type BlockFile, listBlockFiles, readBlockFiles } from './block-files.ts';

@@ -1,9 +1,9 @@
 /**
  * The ledger of one channel: blocks, their certificates and the transaction index in LevelDB.
  *
- * A block is stored, synced, as soon as it is cut; its certificate is attached when a quorum of signatures is there.
- * Writers may call without waiting: calls are merged and stored in order, and each promise settles when its own content
- * is stored. What is certified is never changed again.
+ * A block is stored, synced, as soon as it is cut; its certificate is attached when a quorum of
+ * signatures is there. Writers may call without waiting: calls are merged and stored in order, and
+ * each promise settles when its own content is stored. What is certified is never changed again.
  */
 import { LedgerError } from '../errors.ts';
 import {
@@ -55,7 +55,10 @@ export class Ledger {
   readonly channel: string;
   readonly directory: string;
   readonly genesis: HashedHeader;
-  /** What a crash cut off the end of LevelDB's log, found when opening: worth a line in the replica's log. */
+  /**
+   * What a crash cut off the end of LevelDB's log, found when opening:
+   * worth a line in the replica's log.
+   */
   readonly tornLogs: readonly LogFinding[];
   private readonly database: Database;
   private readonly location: string;
@@ -74,8 +77,8 @@ export class Ledger {
   private closing: Promise<void> | undefined;
 
   /**
-   * Opens the ledger, or creates it with the genesis block. Throws LedgerError: genesis_mismatch, channel_mismatch,
-   * ledger_locked, ledger_corrupt, format_version, disk_full, write_failed.
+   * Opens the ledger, or creates it with the genesis block. Throws LedgerError: genesis_mismatch,
+   * channel_mismatch, ledger_locked, ledger_corrupt, format_version, disk_full, write_failed.
    */
   static async open(options: LedgerOptions, deps: { sha256: Sha256 }): Promise<Ledger> {
     return new Ledger(options, await openStore(options, deps.sha256), deps.sha256);
@@ -112,25 +115,26 @@ export class Ledger {
   }
 
   /**
-   * Stores blocks without certificate, with their index entries, in one atomic synced batch. Rejects with
-   * `invalid_call` when a block does not extend the chain or is not well-formed (nothing is stored), `disk_full`,
-   * `write_failed`, `overloaded`, `ledger_closed`.
+   * Stores blocks without certificate, with their index entries, in one atomic synced batch.
+   * Rejects with `invalid_call` when a block does not extend the chain or is not well-formed
+   * (nothing is stored), `disk_full`, `write_failed`, `overloaded`, `ledger_closed`.
    */
   async appendBlocks(blocks: readonly BlockToAppend[]): Promise<void> {
     await this.append(blocks, false);
   }
 
   /**
-   * Catch-up: as `appendBlocks`, each block with its certificate in metadata[0], which the caller has checked.
+   * Catch-up: as `appendBlocks`, each block with its certificate in
+   * metadata[0], which the caller has checked.
    */
   async appendCertified(blocks: readonly BlockToAppend[]): Promise<void> {
     await this.append(blocks, true);
   }
 
   /**
-   * Stores the certificate (serialized `common.Metadata`) of a block that is stored or in the queue; the caller has
-   * checked it. Does nothing when the block has one. Not synced: after a power cut the replicas exchange their
-   * signatures again, and no block is lost.
+   * Stores the certificate (serialized `common.Metadata`) of a block that is stored or in the
+   * queue; the caller has checked it. Does nothing when the block has one. Not synced: after a
+   * power cut the replicas exchange their signatures again, and no block is lost.
    */
   async attachCertificate(number: number, metadataSignatures: Uint8Array): Promise<void> {
     this.requireWritable();
@@ -156,8 +160,9 @@ export class Ledger {
   }
 
   /**
-   * Drops every block from `toHeight` on, with its index entries, so that `toHeight` blocks remain: for a replica that
-   * stored blocks which the others did not agree on. Refuses to drop a block that has a certificate.
+   * Drops every block from `toHeight` on, with its index entries, so that `toHeight` blocks
+   * remain: for a replica that stored blocks which the others did not agree on. Refuses to drop
+   * a block that has a certificate.
    */
   async truncateUncertified(toHeight: number): Promise<void> {
     this.requireWritable();
@@ -247,7 +252,9 @@ export class Ledger {
     return readRecord(this.database, blockKey(KIND.UNSIGNED, number), what);
   }
 
-  /** Where a transaction is, in a stored block; undefined when it is in none, or `txId` is no id. */
+  /**
+   * Where a transaction is, in a stored block; undefined when it is in none, or `txId` is no id.
+   */
   async transaction(txId: string): Promise<TransactionLocation | undefined> {
     this.requireOpen();
     if (!isTxId(txId)) return undefined;
@@ -260,8 +267,9 @@ export class Ledger {
   }
 
   /**
-   * Whether `transaction` would find it, at once: for turning duplicates away at submission. The usual answer, no, comes
-   * from LevelDB's memory and filters; going through the thread pool for it would cost more than the look-up.
+   * Whether `transaction` would find it, at once: for turning duplicates away at submission. The
+   * usual answer, no, comes from LevelDB's memory and filters; going through the thread pool for it
+   * would cost more than the look-up.
    */
   hasTransactionNow(txId: string): boolean {
     this.requireOpen();
@@ -274,8 +282,8 @@ export class Ledger {
   }
 
   /**
-   * Which of the transactions are in a block that is stored or in the queue: for de-duplication, one multi-get.
-   * At most `lookupIdsMax` ids.
+   * Which of the transactions are in a block that is stored or in the queue: for de-duplication,
+   * one multi-get. At most `lookupIdsMax` ids.
    */
   async hasTransactions(txIds: readonly string[]): Promise<boolean[]> {
     this.requireOpen();
@@ -300,8 +308,8 @@ export class Ledger {
   }
 
   /**
-   * Certified blocks from `from` to `to`, both included, in order; ends at the certified height. Reads one block at a
-   * time, when it is asked for: a slow reader costs one block of memory.
+   * Certified blocks from `from` to `to`, both included, in order; ends at the certified height.
+   * Reads one block at a time, when it is asked for: a slow reader costs one block of memory.
    */
   async *read(
     from: number,
@@ -324,7 +332,8 @@ export class Ledger {
     try {
       await this.queue.idle();
       if (this.queue.failure === undefined) {
-        // Certificates may not have been synced: the record of a clean stop must not be ahead of the disk.
+        // Certificates may not have been synced: the record of a clean stop
+        // must not be ahead of the disk.
         const { storedHeight, tip } = this.durable;
         const operation = put(TIP_KEY, encodeTip({ storedHeight, tipHash: tip.hash }));
         await this.database.batch([operation], { sync: true });
@@ -383,7 +392,10 @@ export class Ledger {
     });
   }
 
-  /** Moves certificates that are contiguous out of `certificatesAhead`; returns the new certified height. */
+  /**
+   * Moves certificates that are contiguous out of `certificatesAhead`;
+   * returns the new certified height.
+   */
   private advanceCertified(from: number): number {
     let height = from;
     while (this.certificatesAhead.delete(height)) height += 1;

@@ -1,10 +1,16 @@
 /** Bounds of the block store. */
 export const STORE_LIMITS = {
-  /** LevelDB's cache of table blocks, bytes: reads of old blocks bypass it, the transaction index lives in it. */
+  /**
+   * LevelDB's cache of table blocks, bytes: reads of old blocks bypass it, the
+   * transaction index lives in it.
+   */
   cacheBytesMax: 2 * 1024 * 1024,
   /** LevelDB's memtable and log, bytes; up to two are in memory. */
   writeBufferBytesMax: 2 * 1024 * 1024,
-  /** LevelDB's table files, bytes. Open tables are mapped: this times `openFilesMax` bounds what is resident. */
+  /**
+   * LevelDB's table files, bytes. Open tables are mapped: this times
+   * `openFilesMax` bounds what is resident.
+   */
   tableFileBytesMax: 1024 * 1024,
   /** LevelDB raises smaller values to 74. */
   openFilesMax: 74,
@@ -14,7 +20,10 @@ export const STORE_LIMITS = {
   waitingBytesMax: 64 * 1024 * 1024,
   /** Bytes that one synced batch merges, unless a single call brings more. */
   batchBytesMax: 8 * 1024 * 1024,
-  /** Newest blocks that opening checks against checksum and hash chain: at least what a lost log record could hold. */
+  /**
+   * Newest blocks that opening checks against checksum and hash chain: at least
+   * what a lost log record could hold.
+   */
   openCheckBlocksMax: 1024,
   openCheckBytes: 16 * 1024 * 1024,
   /** Transaction ids in one look-up. */

@@ -1,10 +1,11 @@
 /**
- * Checks LevelDB's write-ahead log before LevelDB reads it. LevelDB drops log records that fail their checksum without
- * a word, so blocks would vanish; here a record that was written whole and changed later is told apart from one that
- * a crash cut off.
+ * Checks LevelDB's write-ahead log before LevelDB reads it. LevelDB drops log records that fail
+ * their checksum without a word, so blocks would vanish; here a record that was written whole and
+ * changed later is told apart from one that a crash cut off.
  *
- * Log format (LevelDB doc/log_format.md): blocks of 32 KiB; record = masked CRC-32C u32, length u16, type u8, payload,
- * little-endian; a record never starts in the last six bytes of a block; type 1 FULL, 2 FIRST, 3 MIDDLE, 4 LAST.
+ * Log format (LevelDB doc/log_format.md): blocks of 32 KiB; record = masked CRC-32C u32, length
+ * u16, type u8, payload, little-endian; a record never starts in the last six bytes of a block;
+ * type 1 FULL, 2 FIRST, 3 MIDDLE, 4 LAST.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +28,10 @@ export interface ChangedBytes {
 }
 
 export type LogFinding =
-  /** A crash cut the last write off: normal after kill -9 or a power cut; LevelDB ignores these bytes. */
+  /**
+   * A crash cut the last write off: normal after kill -9 or a power
+   * cut; LevelDB ignores these bytes.
+   */
   { kind: 'torn'; file: string; offset: number; bytes: number } | ChangedBytes;
 
 /** Scans every log file of a LevelDB folder, oldest first. A missing folder has no findings. */
@@ -89,8 +93,8 @@ function recordEnd(bytes: Uint8Array, view: DataView, position: number): number 
 }
 
 /**
- * Torn: the file ends inside the record, or from some sector on there is nothing but zeros; and no intact record
- * follows (a changed length would otherwise pass for the end of the file).
+ * Torn: the file ends inside the record, or from some sector on there is nothing but zeros; and no
+ * intact record follows (a changed length would otherwise pass for the end of the file).
  */
 function classify(
   bytes: Uint8Array,
@@ -122,8 +126,9 @@ function changed(bytes: Uint8Array, file: string, offset: number, reason: string
 }
 
 /**
- * Finds the last `put` of a block header before `end`: in a LevelDB batch that is type 1, key length 9, then our key
- * (`records.ts`). A help for the reader, not a proof: the batch may be damaged there, too.
+ * Finds the last `put` of a block header before `end`: in a LevelDB batch that is type 1,
+ * key length 9, then our key (`records.ts`). A help for the reader, not a proof: the
+ * batch may be damaged there, too.
  */
 function lastBlockBefore(bytes: Uint8Array, end: number): number | undefined {
   for (let index = end - 11; index >= 0; index -= 1) {
@@ -134,7 +139,10 @@ function lastBlockBefore(bytes: Uint8Array, end: number): number | undefined {
   return undefined;
 }
 
-/** Whether all bytes from a sector boundary (or from the record itself) to the end of the file are zero. */
+/**
+ * Whether all bytes from a sector boundary (or from the record itself)
+ * to the end of the file are zero.
+ */
 function endsInZeros(bytes: Uint8Array, offset: number): boolean {
   let start = bytes.length;
   while (start > offset && bytes[start - 1] === 0) start -= 1;

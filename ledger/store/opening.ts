@@ -1,6 +1,6 @@
 /**
- * Opens or creates the folder of one channel's ledger and checks that it is what was written. Nothing is repaired: what
- * does not fit is an error that says so.
+ * Opens or creates the folder of one channel's ledger and checks that it is what was written.
+ * Nothing is repaired: what does not fit is an error that says so.
  */
 import { chmod, mkdir, readdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -82,12 +82,15 @@ export interface OpenedStore {
 export const DATABASE_FOLDER = 'db';
 
 /**
- * POSIX locks belong to the process, so a second opener in this process would pass LevelDB's lock; and closing its file
- * would drop the first one's lock.
+ * POSIX locks belong to the process, so a second opener in this process would pass LevelDB's lock;
+ * and closing its file would drop the first one's lock.
  */
 const openInThisProcess = new Set<string>();
 
-/** Throws `ledger_locked` when this process has the folder open; returns the function that gives it back. */
+/**
+ * Throws `ledger_locked` when this process has the folder open; returns
+ * the function that gives it back.
+ */
 export function claimFolder(location: string): () => void {
   if (openInThisProcess.has(location)) {
     throw new LedgerError('ledger_locked', `${location} is open in this process: close it first`, {
@@ -160,7 +163,10 @@ async function prepareFolder(directory: string): Promise<string> {
   return realpath(location);
 }
 
-/** Logs and the newest tables are as LevelDB wrote them. Returns the ends of logs that a crash cut off. */
+/**
+ * Logs and the newest tables are as LevelDB wrote them. Returns the
+ * ends of logs that a crash cut off.
+ */
 async function requireSoundFiles(location: string): Promise<LogFinding[]> {
   const logs = await scanLogs(location);
   const tables = await scanTables(location, STORE_LIMITS.openTableCheckBytesMax);
@@ -299,7 +305,10 @@ async function readState(
   return { state: { storedHeight, tip, certifiedHeight }, certificatesAhead: new Set(ahead) };
 }
 
-/** Checks what a damaged log could have taken away: checksums, hashes and links of the newest blocks. */
+/**
+ * Checks what a damaged log could have taken away: checksums, hashes
+ * and links of the newest blocks.
+ */
 async function checkNewestBlocks(
   database: Database,
   storedHeight: number,

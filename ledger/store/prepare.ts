@@ -84,7 +84,10 @@ export function prepareBlocks(
   return { operations, next: { ...state, storedHeight, tip }, locations };
 }
 
-/** The block is the one after `tip`, and what will be read back later is what Fabric's readers accept. */
+/**
+ * The block is the one after `tip`, and what will be read back later
+ * is what Fabric's readers accept.
+ */
 function requireExtension(
   block: Block,
   txIds: readonly (string | undefined)[],

@@ -1,4 +1,7 @@
-/** Reads single records of the ledger's LevelDB; what is missing or damaged is an error that names the block. */
+/**
+ * Reads single records of the ledger's LevelDB; what is missing or damaged is
+ * an error that names the block.
+ */
 import { type BlockHeader, decodeBlockHeader } from '../format/index.ts';
 import { type Database, type Operation, readError } from './database.ts';
 import { blockKey, blockNumberOf, corrupt, KIND, seal, unseal } from './records.ts';

@@ -1,5 +1,6 @@
 /**
- * Keys and values in LevelDB. Integers are big-endian, so that the order of keys is the order of blocks.
+ * Keys and values in LevelDB. Integers are big-endian, so that the order
+ * of keys is the order of blocks.
  *
  *   key                                   value (after 4 bytes CRC-32 of key and value)
  *   ┌──────┐
@@ -17,8 +18,9 @@
  *   │ 0x20 │ transaction id, 32 bytes  │ block number u64, index u32
  *   └──────┴───────────────────────────┘
  *
- * LevelDB does not verify its own checksums on reads, therefore every record has one. It finds what rotted; what was
- * changed on purpose is found by the hash chain and the certificates (scripts/verify).
+ * LevelDB does not verify its own checksums on reads, therefore every record has one. It
+ * finds what rotted; what was changed on purpose is found by the hash chain and the
+ * certificates (scripts/verify).
  */
 import { crc32 } from 'node:zlib';
 import { LedgerError } from '../errors.ts';
@@ -104,7 +106,10 @@ export function sealInPlace(key: Uint8Array, value: Uint8Array): Uint8Array {
   return value;
 }
 
-/** The content, whatever the checksum says, and whether it says that the content is what was written. */
+/**
+ * The content, whatever the checksum says, and whether it says that
+ * the content is what was written.
+ */
 export function inspect(
   key: Uint8Array,
   value: Uint8Array,

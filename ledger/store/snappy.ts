@@ -1,6 +1,7 @@
 /**
- * Snappy decompression (google/snappy format_description.txt): LevelDB may compress the index of a table, and the check
- * of a table needs it. Total: undefined for anything that is not a complete stream.
+ * Snappy decompression (google/snappy format_description.txt): LevelDB may compress the
+ * index of a table, and the check of a table needs it. Total: undefined for anything
+ * that is not a complete stream.
  */
 
 /** Decompresses one raw Snappy stream of at most `bytesMax` bytes of output. */

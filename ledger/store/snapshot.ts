@@ -1,12 +1,15 @@
 /**
- * A stopped replica's ledger, opened for reading without changing a byte of it. LevelDB has no read-only mode (opening
- * turns the log into tables), so it is given a temporary folder in which the log and the manifest are copies, and the
- * tables, which LevelDB never changes, are symbolic links.
+ * A stopped replica's ledger, opened for reading without changing a byte of it. LevelDB
+ * has no read-only mode (opening turns the log into tables), so it is given a temporary
+ * folder in which the log and the manifest are copies, and the tables, which LevelDB
+ * never changes, are symbolic links.
  *
- * The folder's lock is taken through an empty database whose lock file is a link to the real one: while the replica
- * runs, opening fails with `ledger_locked`, and a replica cannot start during the audit.
+ * The folder's lock is taken through an empty database whose lock file is a link to the
+ * real one: while the replica runs, opening fails with `ledger_locked`, and a replica
+ * cannot start during the audit.
  *
- * Nothing here trusts the stored checksums: the auditor gets the bytes as they are, and what is wrong as sentences.
+ * Nothing here trusts the stored checksums: the auditor gets the bytes as they are,
+ * and what is wrong as sentences.
  */
 import { access, copyFile, mkdir, mkdtemp, readdir, realpath, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -63,8 +66,8 @@ export class LedgerSnapshot {
   private readonly cleanUp: () => Promise<void>;
 
   /**
-   * Opens the folder of one channel (as `Ledger.open`'s `directory`). Throws `ledger_missing`, `ledger_locked`,
-   * `ledger_corrupt` (LevelDB cannot open it at all), `format_version`.
+   * Opens the folder of one channel (as `Ledger.open`'s `directory`). Throws `ledger_missing`,
+   * `ledger_locked`, `ledger_corrupt` (LevelDB cannot open it at all), `format_version`.
    */
   static async open(options: { directory: string }): Promise<LedgerSnapshot> {
     const source = join(options.directory, DATABASE_FOLDER);
@@ -119,7 +122,10 @@ export class LedgerSnapshot {
     this.notes = notes;
   }
 
-  /** Every stored block from `from` on, in order, gaps named, uncertified ones included. One block in memory. */
+  /**
+   * Every stored block from `from` on, in order, gaps named, uncertified ones
+   * included. One block in memory.
+   */
   async *rawBlocks(from = 0): AsyncGenerator<RawBlock, void, undefined> {
     for (let number = from; number < this.storedHeight; number += 1) yield this.rawBlock(number);
   }

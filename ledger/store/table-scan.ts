@@ -1,10 +1,12 @@
 /**
- * Checks LevelDB's table files before LevelDB reads them. LevelDB does not verify a table's checksums unless it is told
- * to, which the binding cannot; what it then makes of damaged bytes is a wrong answer, or the end of the process.
+ * Checks LevelDB's table files before LevelDB reads them. LevelDB does not verify a table's
+ * checksums unless it is told to, which the binding cannot; what it then makes of damaged bytes is
+ * a wrong answer, or the end of the process.
  *
- * Table format (LevelDB doc/table_format.md): blocks, each followed by type u8 (0 plain, 1 Snappy) and masked CRC-32C
- * u32; the last 48 bytes are the handles of meta index and index (varint offset, varint size), padding, and a magic.
- * The index maps a key at or above the last key of each data block to the block's handle.
+ * Table format (LevelDB doc/table_format.md): blocks, each followed by type u8 (0 plain, 1 Snappy)
+ * and masked CRC-32C u32; the last 48 bytes are the handles of meta index and index (varint
+ * offset, varint size), padding, and a magic. The index maps a key at or above the last key of
+ * each data block to the block's handle.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -32,8 +34,8 @@ interface IndexEntry {
 }
 
 /**
- * Scans the table files of a LevelDB folder, newest first, until `bytesMax` bytes have been read; one finding a damaged
- * block.
+ * Scans the table files of a LevelDB folder, newest first, until `bytesMax` bytes have been
+ * read; one finding a damaged block.
  */
 export async function scanTables(directory: string, bytesMax: number): Promise<ChangedBytes[]> {
   const names = (await readdir(directory).catch(() => []))
@@ -84,7 +86,8 @@ export function scanTable(bytes: Uint8Array, file: string): ChangedBytes[] {
   }
   const dataEnd = entries.at(-1);
   if (dataEnd !== undefined) {
-    // Between the data and the meta index lies the filter, which decides which keys are looked for at all.
+    // Between the data and the meta index lies the filter, which decides
+    // which keys are looked for at all.
     const from = dataEnd.handle.offset + dataEnd.handle.size + TRAILER_BYTES;
     const size = metaIndex.handle.offset - from - TRAILER_BYTES;
     if (size >= 0 && !isIntact(bytes, { offset: from, size })) {
@@ -139,7 +142,10 @@ function readBlock(bytes: Uint8Array, handle: Handle): Uint8Array | undefined {
   return type === 1 ? snappyDecompress(content, STORE_LIMITS.scanFileBytesMax) : undefined;
 }
 
-/** Entries of an index block: shared, unshared and value lengths, key suffix, value; then the restart array. */
+/**
+ * Entries of an index block: shared, unshared and value lengths, key suffix,
+ * value; then the restart array.
+ */
 function readIndex(content: Uint8Array): IndexEntry[] | undefined {
   if (content.length < 4) return undefined;
   const view = new DataView(content.buffer, content.byteOffset, content.byteLength);

@@ -1,9 +1,9 @@
 /**
- * Group commit: calls that arrive while the disk is busy are merged, in order, into one atomic LevelDB batch, synced
- * when any of them asks for it.
+ * Group commit: calls that arrive while the disk is busy are merged, in order, into one atomic
+ * LevelDB batch, synced when any of them asks for it.
  *
- * After a failed write nothing more is written: LevelDB's log may end in half a record, and what followed it would be
- * lost when the log is read again. Opening the ledger again cuts that off.
+ * After a failed write nothing more is written: LevelDB's log may end in half a record, and what
+ * followed it would be lost when the log is read again. Opening the ledger again cuts that off.
  */
 import { LedgerError } from '../errors.ts';
 import { type Database, type Operation, writeError } from './database.ts';
@@ -14,7 +14,9 @@ export interface WriteJob {
   /** Bytes of keys and values. */
   bytes: number;
   sync: boolean;
-  /** Runs when the batch is stored, before the call's promise settles, in the order of the calls. */
+  /**
+   * Runs when the batch is stored, before the call's promise settles, in the order of the calls.
+   */
   stored: () => void;
 }
 

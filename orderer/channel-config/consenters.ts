@@ -1,4 +1,7 @@
-/** The replicas of a channel: rules about their list, and their keys in the form that certificates are checked with. */
+/**
+ * The replicas of a channel: rules about their list, and their keys in the form that
+ * certificates are checked with.
+ */
 
 import type { ConsenterKey } from '../../ledger/format/index.ts';
 import { parseCertificatePem } from '../msp/certificate.ts';

@@ -1,6 +1,7 @@
 /**
- * Genesis block to channel configuration. Total: anything that is wrong is a ConfigError that names where in the
- * configuration tree. Reads Fabric's own BFT channels too (without Sluice's options, for auditing).
+ * Genesis block to channel configuration. Total: anything that is wrong is a ConfigError that
+ * names where in the configuration tree. Reads Fabric's own BFT channels too (without
+ * Sluice's options, for auditing).
  */
 
 import type {
@@ -208,7 +209,9 @@ function batchSize(group: ConfigGroup): BatchSize {
   return size;
 }
 
-/** Undefined when the sizes are good. Source of the rules: fabric common/channelconfig/orderer.go. */
+/**
+ * Undefined when the sizes are good. Source of the rules: fabric common/channelconfig/orderer.go.
+ */
 export function batchSizeProblem(size: BatchSize): string | undefined {
   const { maxMessageCount, absoluteMaxBytes, preferredMaxBytes } = size;
   const { maxMessageCountMax, absoluteMaxBytesMax } = CONFIG_LIMITS;

@@ -11,7 +11,10 @@ const UNIT_MS: ReadonlyMap<string, number> = new Map([
   ['h', 3_600_000],
 ]);
 
-/** Milliseconds, possibly fractional; undefined when the text is not a duration. Source: Go time.ParseDuration. */
+/**
+ * Milliseconds, possibly fractional; undefined when the text is not a duration.
+ * Source: Go time.ParseDuration.
+ */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
   if (text.length > 64 || !/^[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$/.test(text)) {
@@ -24,7 +27,9 @@ export function parseDuration(text: string): number | undefined {
   return text.startsWith('-') ? -total : total;
 }
 
-/** As Go prints it: "500ms", "2s", "1.5s", "1m30s", "1h0m0s". `ms` is a whole number, not negative. */
+/**
+ * As Go prints it: "500ms", "2s", "1.5s", "1m30s", "1h0m0s". `ms` is a whole number, not negative.
+ */
 export function formatDuration(ms: number): string {
   if (ms === 0) return '0s';
   if (ms < 1000) return `${ms}ms`;

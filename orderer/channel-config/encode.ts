@@ -1,6 +1,7 @@
 /**
- * Channel configuration to Fabric's genesis block, as configtxgen writes it: same groups, values, policies and
- * mod_policy. The bytes depend on the configuration alone, so every machine writes the same block.
+ * Channel configuration to Fabric's genesis block, as configtxgen writes it: same groups,
+ * values, policies and mod_policy. The bytes depend on the configuration alone, so every
+ * machine writes the same block.
  */
 
 import type {
@@ -43,7 +44,8 @@ export function encodeGenesisBlock(config: ChannelConfig): Uint8Array {
   const envelope = new configtx.ConfigEnvelope();
   envelope.setConfig(inner);
   const data = envelope.serializeBinary();
-  // Fabric draws the nonce at random; nothing needs that of an unsigned block, and equal bytes are worth more.
+  // Fabric draws the nonce at random; nothing needs that of an unsigned block,
+  // and equal bytes are worth more.
   const nonce = sha256(data).subarray(0, NONCE_BYTES);
   const channelHeader = {
     type: HEADER_TYPES.CONFIG,
@@ -98,7 +100,8 @@ function ordererGroup(config: ChannelConfig): ConfigGroup {
   setValue(group, 'Capabilities', capabilities('V2_0'));
   setValue(group, 'Orderers', consenterMapping(config.consenters));
   for (const [position, msp] of config.msps.filter((item) => item.kind === 'orderer').entries()) {
-    // Fabric's capability V3_0 wants endpoints per organization; which one owns an address is not ours to know.
+    // Fabric's capability V3_0 wants endpoints per organization; which one owns
+    // an address is not ours to know.
     const addresses = position === 0 ? config.ordererAddresses : [];
     setGroup(group, msp.group, organizationGroup(msp, tree, addresses));
   }

@@ -1,6 +1,6 @@
 /**
- * orderer/channel-config: what a channel is, read from and written to Fabric's configuration block. Browser-safe.
- * Described in docs/formats.md.
+ * orderer/channel-config: what a channel is, read from and written to Fabric's configuration block.
+ * Browser-safe. Described in docs/formats.md.
  */
 export { consenterKeys, consentersProblem } from './consenters.ts';
 export {

@@ -1,4 +1,6 @@
-/** Bounds of what a channel configuration may say: block 0 comes from outside like any other block. */
+/**
+ * Bounds of what a channel configuration may say: block 0 comes from outside like any other block.
+ */
 
 export const CONFIG_LIMITS = {
   /** Serialized genesis block. */

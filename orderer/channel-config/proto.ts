@@ -1,9 +1,14 @@
-/** Small helpers around google-protobuf's generated classes, which carry no usable types for maps. */
+/**
+ * Small helpers around google-protobuf's generated classes, which carry no usable types for maps.
+ */
 
 import { ConfigError } from './errors.ts';
 import { WIRE_SHAPES, type WireShape, wireFault } from './wire-guard.ts';
 
-/** The part of `jspb.Map` that is used here. It serializes its entries sorted by key: same bytes everywhere. */
+/**
+ * The part of `jspb.Map` that is used here. It serializes its entries sorted
+ * by key: same bytes everywhere.
+ */
 export interface ProtoMap<V> {
   get(key: string): V | undefined;
   set(key: string, value: V): unknown;
@@ -20,7 +25,10 @@ export function entriesOf<V>(map: ProtoMap<V>): [string, V][] {
   return entries;
 }
 
-/** Parses with a generated class. `shape` must say which of its fields are messages. Throws an Error. */
+/**
+ * Parses with a generated class. `shape` must say which of its fields
+ * are messages. Throws an Error.
+ */
 export function parseGuarded<T>(
   type: { deserializeBinary(bytes: Uint8Array): T },
   bytes: Uint8Array,

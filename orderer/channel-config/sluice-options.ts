@@ -1,8 +1,9 @@
 /**
  * Codec of `ConsensusType.metadata`: what is Sluice's alone.
  *
- * The bytes are a protobuf message whose field numbers start at 1000, so that Fabric's tools, which read the
- * metadata of a `BFT` channel as SmartBFT's Options (fields below 100), find only unknown fields in it:
+ * The bytes are a protobuf message whose field numbers start at 1000, so that Fabric's
+ * tools, which read the metadata of a `BFT` channel as SmartBFT's Options (fields below
+ * 100), find only unknown fields in it:
  *
  *   1000 version (1)             1004 batchBytesMax          1008 waitMode (1 spin, 2 adaptive, 3 block)
  *   1001 windowSlots             1005 clockSkewMsMax
@@ -44,7 +45,9 @@ export const DEFAULT_SLUICE_OPTIONS: SluiceOptions = {
   waitMode: 'adaptive',
 };
 
-/** Undefined when the options are good; otherwise the sentence that says which one is not and why. */
+/**
+ * Undefined when the options are good; otherwise the sentence that says which one is not and why.
+ */
 export function sluiceOptionsProblem(options: SluiceOptions): string | undefined {
   for (const { name, min, max } of NUMERIC_OPTIONS) {
     const value = options[name];
@@ -64,7 +67,10 @@ export function sluiceOptionsProblem(options: SluiceOptions): string | undefined
   return undefined;
 }
 
-/** Throws RangeError for options that `sluiceOptionsProblem` names: checking them first is the caller's work. */
+/**
+ * Throws RangeError for options that `sluiceOptionsProblem` names: checking
+ * them first is the caller's work.
+ */
 export function encodeSluiceOptions(options: SluiceOptions): Uint8Array {
   const problem = sluiceOptionsProblem(options);
   if (problem !== undefined) throw new RangeError(problem);
@@ -120,7 +126,9 @@ function pushVarint(bytes: number[], value: number): void {
   bytes.push(rest);
 }
 
-/** `next` gives undefined at the end and for a varint that is cut off, not minimal or above 2^35. */
+/**
+ * `next` gives undefined at the end and for a varint that is cut off, not minimal or above 2^35.
+ */
 function varintReader(bytes: Uint8Array): { next: () => number | undefined; done: () => boolean } {
   let at = 0;
   const next = (): number | undefined => {

@@ -19,7 +19,10 @@ export interface Consenter {
   readonly serverTlsPem: string;
 }
 
-/** Organizational unit in a subject that gives an identity its role, and the CA that must vouch for it. */
+/**
+ * Organizational unit in a subject that gives an identity its role, and
+ * the CA that must vouch for it.
+ */
 export interface NodeOu {
   readonly unit: string;
   /** PEM of the CA; undefined when any CA of the organization will do. */
@@ -61,8 +64,9 @@ export interface BatchSize {
 }
 
 /**
- * What is Sluice's alone, in `ConsensusType.metadata`. All replicas of a channel must agree on every value,
- * or they would cut, refuse or wait differently; that is why it is on the chain. Times in milliseconds.
+ * What is Sluice's alone, in `ConsensusType.metadata`. All replicas of a channel must
+ * agree on every value, or they would cut, refuse or wait differently; that is why it is
+ * on the chain. Times in milliseconds.
  */
 export interface SluiceOptions {
   /** Slots that may be open at once: cells per peer and kind. A power of two. */
@@ -95,7 +99,10 @@ export interface ChannelConfig {
   readonly msps: readonly MspConfig[];
   /** Root is the group `Channel`. */
   readonly policies: PolicyTree;
-  /** Undefined when the chain is not Sluice's (Fabric's own BFT orderer wrote it): good for auditing only. */
+  /**
+   * Undefined when the chain is not Sluice's (Fabric's own BFT orderer
+   * wrote it): good for auditing only.
+   */
   readonly sluice: SluiceOptions | undefined;
   /** host:port of the ordering service's public endpoints. */
   readonly ordererAddresses: readonly string[];

@@ -1,7 +1,8 @@
 /**
- * Structural check of protobuf bytes before google-protobuf's generated classes read them. Those trust nested
- * lengths: a message that claims to be longer than its buffer keeps them busy for half a minute. Here every length
- * must fit into what surrounds it, to the depth in which the classes will look. Total, linear, browser-safe.
+ * Structural check of protobuf bytes before google-protobuf's generated classes read them. Those
+ * trust nested lengths: a message that claims to be longer than its buffer keeps them busy for half
+ * a minute. Here every length must fit into what surrounds it, to the depth in which the classes
+ * will look. Total, linear, browser-safe.
  */
 
 /** Which fields of a message hold messages; the others are not looked into. */
@@ -88,7 +89,10 @@ function messageFault(
   return undefined;
 }
 
-/** Where the value that begins at `at` ends; undefined when it does not fit. Groups are not supported. */
+/**
+ * Where the value that begins at `at` ends; undefined when it does not
+ * fit. Groups are not supported.
+ */
 function fieldEnd(
   bytes: Uint8Array,
   at: number,

@@ -1,7 +1,8 @@
 /**
- * The CAs of one organization, made ready once: parsed, chained to the roots, revocation lists checked. After that
- * an identity costs one signature check. Rules as in Fabric's MSP (fabric msp/mspimplsetup.go, mspimplvalidate.go)
- * and RFC 5280 section 6. Expiry is not judged here: it is reported as the time in which the whole chain is valid.
+ * The CAs of one organization, made ready once: parsed, chained to the roots, revocation lists
+ * checked. After that an identity costs one signature check. Rules as in Fabric's MSP (fabric
+ * msp/mspimplsetup.go, mspimplvalidate.go) and RFC 5280 section 6. Expiry is not judged here: it is
+ * reported as the time in which the whole chain is valid.
  */
 
 import { createHash, type KeyObject, verify, X509Certificate } from 'node:crypto';
@@ -68,7 +69,10 @@ export function compileAuthorities(msp: MspConfig): AuthoritySet {
   ];
   const lists = msp.revokedPem.map((pem, index) => listOf(msp, pem, index, drafts));
   const done = linkToRoots(msp, drafts, lists);
-  /** CAs that have CAs below them issue no identities: Fabric wants the leaves of the CA tree to do that. */
+  /**
+   * CAs that have CAs below them issue no identities: Fabric wants the
+   * leaves of the CA tree to do that.
+   */
   const internal = new Set<Authority>();
   for (const authority of done.values()) {
     checkPathLengths(msp, authority);
@@ -135,7 +139,9 @@ function draftOf(msp: MspConfig, pem: string, name: string, root: boolean): Draf
   }
 }
 
-/** Grows the tree downwards from the roots until nothing more fits; what is left over leads nowhere. */
+/**
+ * Grows the tree downwards from the roots until nothing more fits; what is left over leads nowhere.
+ */
 function linkToRoots(
   msp: MspConfig,
   drafts: readonly Draft[],
@@ -208,7 +214,9 @@ interface SignedList {
   readonly signer: Draft;
 }
 
-/** A list that nobody vouches for is an error: skipping it would silently un-revoke what it names. */
+/**
+ * A list that nobody vouches for is an error: skipping it would silently un-revoke what it names.
+ */
 function listOf(msp: MspConfig, pem: string, index: number, drafts: readonly Draft[]): SignedList {
   const path = `MSP ${msp.mspId}/revocation_list[${index}]`;
   const parsed = parseRevocationListPem(pem);

@@ -1,6 +1,7 @@
 /**
- * X.509 certificates and revocation lists (RFC 5280) as far as membership needs them. Parsing only: signatures
- * are checked in `chain.ts`. Total and browser-safe, so that client and auditor read consenter keys with it.
+ * X.509 certificates and revocation lists (RFC 5280) as far as membership needs them. Parsing
+ * only: signatures are checked in `chain.ts`. Total and browser-safe, so that client and
+ * auditor read consenter keys with it.
  */
 
 import type { Decoded } from '../../ledger/format/index.ts';
@@ -18,7 +19,9 @@ import {
 } from './der.ts';
 import { decodePem } from './pem.ts';
 
-/** The signature keys that Sluice knows: 32 raw bytes, or 65 bytes of an uncompressed SEC1 point. */
+/**
+ * The signature keys that Sluice knows: 32 raw bytes, or 65 bytes of an uncompressed SEC1 point.
+ */
 export interface PublicKey {
   readonly algorithm: 'ed25519' | 'p256';
   readonly bytes: Uint8Array;
@@ -262,7 +265,8 @@ function revocationListOf(der: Uint8Array): RevocationList {
   }
   const extensions = tbs.optional(0xa0);
   const list = extensions === undefined ? [] : extensionList(extensions);
-  // A delta or partial list says so in a critical extension: read as a whole one it would forget revocations.
+  // A delta or partial list says so in a critical extension: read as a whole
+  // one it would forget revocations.
   const unknown = list.find((extension) => extension.critical);
   if (unknown !== undefined) throw new Error(`unknown critical extension ${unknown.oid}`);
   const authority = list.find((extension) => extension.oid === OID.authorityKeyId);

@@ -1,6 +1,7 @@
 /**
- * Reader for the part of DER (ITU-T X.690) that certificates and revocation lists use: definite, minimal
- * lengths, single-byte tags. Throws `DerError`; the parsers above it turn that into data. Browser-safe.
+ * Reader for the part of DER (ITU-T X.690) that certificates and revocation lists use:
+ * definite, minimal lengths, single-byte tags. Throws `DerError`; the parsers above it
+ * turn that into data. Browser-safe.
  */
 
 export const TAG = {
@@ -116,7 +117,9 @@ export function readOid(content: Uint8Array): string {
   return arcs.join('.');
 }
 
-/** UTCTime or GeneralizedTime as RFC 5280 section 4.1.2.5 restricts them; milliseconds since 1970. */
+/**
+ * UTCTime or GeneralizedTime as RFC 5280 section 4.1.2.5 restricts them; milliseconds since 1970.
+ */
 export function readTime(node: DerNode): number {
   const text = String.fromCharCode(...node.content.subarray(0, 20));
   const short = node.tag === TAG.utcTime;

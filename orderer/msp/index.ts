@@ -1,6 +1,6 @@
 /**
- * orderer/msp: membership as Fabric's MSPs define it. `certificate.ts`, `der.ts` and `pem.ts` are browser-safe and
- * imported by name from elsewhere; this index needs Node.
+ * orderer/msp: membership as Fabric's MSPs define it. `certificate.ts`, `der.ts` and `pem.ts` are
+ * browser-safe and imported by name from elsewhere; this index needs Node.
  */
 export {
   type Certificate,

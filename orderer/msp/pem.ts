@@ -1,4 +1,7 @@
-/** PEM armor, strictly: exactly one block of the wanted label, nothing but white space around it. Browser-safe. */
+/**
+ * PEM armor, strictly: exactly one block of the wanted label, nothing but white
+ * space around it. Browser-safe.
+ */
 
 import type { Decoded } from '../../ledger/format/index.ts';
 

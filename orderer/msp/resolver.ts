@@ -1,6 +1,7 @@
 /**
- * From the creator bytes of an envelope to an identity of the channel, or the reason why there is none. On the hot
- * path a known creator costs one hash and one look-up; a new one costs one certificate and one signature check.
+ * From the creator bytes of an envelope to an identity of the channel, or the reason why there is
+ * none. On the hot path a known creator costs one hash and one look-up; a new one costs one
+ * certificate and one signature check.
  */
 
 import { hash, X509Certificate } from 'node:crypto';
@@ -31,14 +32,20 @@ const WRITERS = '/Channel/Writers';
 /** A member of one of the channel's organizations. */
 export interface WriterIdentity extends PolicyIdentity {
   readonly publicKey: PublicKey;
-  /** In which the certificate and all CAs above it are valid, milliseconds since 1970, both ends inclusive. */
+  /**
+   * In which the certificate and all CAs above it are valid, milliseconds
+   * since 1970, both ends inclusive.
+   */
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   /** The channel's Writers policy is satisfied by this identity alone. */
   readonly mayWrite: boolean;
 }
 
-/** `message`: what exactly, without a full stop; the standard sentence around it is in orderer/errors.ts. */
+/**
+ * `message`: what exactly, without a full stop; the standard sentence
+ * around it is in orderer/errors.ts.
+ */
 export interface ResolveRefusal {
   readonly kind: 'refused';
   readonly code: RefusalCode;
@@ -52,7 +59,10 @@ export type Resolved =
 export interface ResolverOptions {
   /** Identities that are remembered. */
   readonly cacheEntriesMax: number;
-  /** Refused creators that are remembered, apart from the good ones: a flood of them evicts none of those. */
+  /**
+   * Refused creators that are remembered, apart from the good ones: a
+   * flood of them evicts none of those.
+   */
   readonly refusedEntriesMax?: number;
 }
 
@@ -80,8 +90,8 @@ export class IdentityResolver {
   }
 
   /**
-   * `creator`: serialized msp.SerializedIdentity. Without `nowMs` the period of validity is reported and not judged:
-   * then the answer for the same bytes never changes.
+   * `creator`: serialized msp.SerializedIdentity. Without `nowMs` the period of validity is
+   * reported and not judged: then the answer for the same bytes never changes.
    */
   resolve(creator: Uint8Array, nowMs: number | undefined): Resolved {
     const key = hash('sha256', creator);
@@ -231,7 +241,10 @@ function judgeMember(
   };
 }
 
-/** Source: fabric msp/mspimplvalidate.go `validateIdentityOUsV143`. The sentence when the units break its rules. */
+/**
+ * Source: fabric msp/mspimplvalidate.go `validateIdentityOUsV143`. The sentence
+ * when the units break its rules.
+ */
 function rolesOf(
   organization: Organization,
   certificate: Certificate,

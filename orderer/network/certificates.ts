@@ -1,6 +1,6 @@
 /**
- * Issuing of X.509 certificates, for `sluice init` and `sluice keygen`. The certificate library is loaded when the
- * first one is issued: it takes 13 MB, which a running replica has no use for.
+ * Issuing of X.509 certificates, for `sluice init` and `sluice keygen`. The certificate library is
+ * loaded when the first one is issued: it takes 13 MB, which a running replica has no use for.
  */
 
 import {
@@ -42,7 +42,10 @@ async function loadLibrary(): Promise<typeof X509> {
   return import('@peculiar/x509');
 }
 
-/** Self-signed CA for Ed25519 signatures, valid for ten years, that may issue leaf certificates only. */
+/**
+ * Self-signed CA for Ed25519 signatures, valid for ten years, that
+ * may issue leaf certificates only.
+ */
 export async function createAuthority(subject: SubjectName, nowMs: number): Promise<KeyPair> {
   const x509 = await loadLibrary();
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
@@ -73,12 +76,18 @@ export async function createAuthority(subject: SubjectName, nowMs: number): Prom
 
 export interface IssueOptions {
   readonly algorithm: KeyAlgorithm;
-  /** `identity`: signs transactions, blocks, messages. `tls`: both ends of a link, for the given hosts. */
+  /**
+   * `identity`: signs transactions, blocks, messages. `tls`: both ends
+   * of a link, for the given hosts.
+   */
   readonly purpose: 'identity' | { readonly kind: 'tls'; readonly hosts: readonly string[] };
   readonly nowMs: number;
 }
 
-/** A fresh key and its certificate, valid for five years or as long as the CA's, whichever ends first. */
+/**
+ * A fresh key and its certificate, valid for five years or as long as
+ * the CA's, whichever ends first.
+ */
 export async function issueCertificate(
   authority: KeyPair,
   subject: SubjectName,

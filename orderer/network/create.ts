@@ -1,4 +1,7 @@
-/** Creation of a network: keys, certificates, genesis block, settings. All of it or nothing appears on disk. */
+/**
+ * Creation of a network: keys, certificates, genesis block, settings. All of
+ * it or nothing appears on disk.
+ */
 
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
@@ -32,7 +35,9 @@ export interface CreateNetworkOptions {
   /** Where replicas reach each other; replica i listens on `linkPortBase + i - 1`. */
   readonly linkHost?: string;
   readonly linkPortBase?: number;
-  /** Where clients reach replica i: `apiPortBase + i - 1`; 0 lets the system choose at each start. */
+  /**
+   * Where clients reach replica i: `apiPortBase + i - 1`; 0 lets the system choose at each start.
+   */
   readonly apiHost?: string;
   readonly apiPortBase?: number;
   readonly batchSize?: Partial<ChannelConfig['batchSize']>;
@@ -131,7 +136,9 @@ function planOf(options: CreateNetworkOptions): Plan {
   return plan;
 }
 
-/** On one host, an API port that is also a link port would only show when the second replica starts. */
+/**
+ * On one host, an API port that is also a link port would only show when the second replica starts.
+ */
 function checkPorts(plan: Plan): void {
   if (plan.apiPortBase === 0 || plan.apiHost !== plan.linkHost) return;
   if (Math.abs(plan.apiPortBase - plan.linkPortBase) >= plan.replicas) return;

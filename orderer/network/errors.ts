@@ -13,7 +13,10 @@ export type NetworkErrorCode =
   | 'file_invalid'
   /** A private key that others than its owner may read. */
   | 'key_file_exposed'
-  /** Files that contradict each other: key and certificate, certificate and genesis block, settings and genesis block. */
+  /**
+   * Files that contradict each other: key and certificate, certificate and genesis
+   * block, settings and genesis block.
+   */
   | 'mismatch'
   /** `keygen`: this writer exists already. */
   | 'writer_exists';

@@ -1,4 +1,7 @@
-/** Writing keys and configuration so that they are there whole, synced, and readable by their owner only. */
+/**
+ * Writing keys and configuration so that they are there whole, synced,
+ * and readable by their owner only.
+ */
 
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';

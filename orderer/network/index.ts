@@ -1,6 +1,6 @@
 /**
- * orderer/network: a network on disk: creation, more writers, and everything that a replica loads at start. Where
- * things are is in `layout.ts`.
+ * orderer/network: a network on disk: creation, more writers, and everything that a replica loads
+ * at start. Where things are is in `layout.ts`.
  */
 export {
   type CreatedNetwork,

@@ -1,4 +1,7 @@
-/** Certificates and private keys on disk. All reading of them goes through here, with errors that name the file. */
+/**
+ * Certificates and private keys on disk. All reading of them goes through here,
+ * with errors that name the file.
+ */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -79,7 +82,9 @@ export function loadWriter(files: KeyFiles & { mspId: string }, what = 'the writ
   };
 }
 
-/** A sentence for the log when the certificate ends soon, or has ended; undefined when all is well. */
+/**
+ * A sentence for the log when the certificate ends soon, or has ended; undefined when all is well.
+ */
 export function validityWarning(
   certificate: Certificate,
   what: string,

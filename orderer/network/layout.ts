@@ -17,7 +17,8 @@
  *       keys/gateway-{cert,key}.pem     signs what plain curl sends
  *       ledger/                     made by the replica when it first starts
  *
- * `orgs` is for whoever governs the network: a replica needs network.yaml, genesis/ and its own directory only.
+ * `orgs` is for whoever governs the network: a replica needs network.yaml,
+ * genesis/ and its own directory only.
  */
 
 import { join } from 'node:path';

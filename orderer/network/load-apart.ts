@@ -1,6 +1,7 @@
 /**
- * `loadReplica` on a thread of its own that ends with it. Reading YAML and Fabric's nested configuration takes libraries
- * that nothing needs afterwards, and a replica would keep some 20 MB of them resident.
+ * `loadReplica` on a thread of its own that ends with it. Reading YAML and Fabric's
+ * nested configuration takes libraries that nothing needs afterwards, and a replica would
+ * keep some 20 MB of them resident.
  */
 import { Worker } from 'node:worker_threads';
 import { NetworkError } from './errors.ts';

@@ -1,6 +1,6 @@
 /**
- * Everything that a replica needs to start, from its replica.yaml: settings, channels, keys; all of it checked
- * against each other, so that what goes wrong later is not a wrong file.
+ * Everything that a replica needs to start, from its replica.yaml: settings, channels, keys; all of
+ * it checked against each other, so that what goes wrong later is not a wrong file.
  */
 
 import {
@@ -50,14 +50,18 @@ export interface LoadedReplica {
   readonly channels: readonly LoadedChannel[];
   /** Signs blocks and PREPAREs; Ed25519. */
   readonly identity: LoadedKey;
-  /** For the links between replicas: own pair, and the CAs that the others' certificates lead to. */
+  /**
+   * For the links between replicas: own pair, and the CAs that the others' certificates lead to.
+   */
   readonly tls: LoadedKey & { readonly rootsPem: readonly string[] };
   readonly gateway: WriterKey | undefined;
   /** Sentences for the log: certificates that end soon. */
   readonly warnings: readonly string[];
 }
 
-/** Throws SettingsError, ConfigError or NetworkError; each message names the file and what to do. */
+/**
+ * Throws SettingsError, ConfigError or NetworkError; each message names the file and what to do.
+ */
 export function loadReplica(file: string, nowMs: number = Date.now()): LoadedReplica {
   const settings = readReplicaFile(file);
   const network = readNetworkFile(settings.networkFile);
@@ -93,7 +97,9 @@ export function loadReplica(file: string, nowMs: number = Date.now()): LoadedRep
   };
 }
 
-/** Genesis block of a channel; ConfigErrors name the file. Also for commands that know no replica. */
+/**
+ * Genesis block of a channel; ConfigErrors name the file. Also for commands that know no replica.
+ */
 export function loadGenesis(file: string): { genesisBlock: Uint8Array; config: ChannelConfig } {
   const genesisBlock = readBytes(file, 'genesis block', CONFIG_LIMITS.genesisBytesMax);
   try {

@@ -1,4 +1,6 @@
-/** The settings files that `sluice init` writes: commented, because they are read by people first. */
+/**
+ * The settings files that `sluice init` writes: commented, because they are read by people first.
+ */
 
 import { formatDuration } from '../channel-config/duration.ts';
 import type { BatchSize } from '../channel-config/types.ts';

@@ -1,4 +1,7 @@
-/** Policies in Fabric's protobuf form (common/policies.proto, msp/msp_principal.proto). Browser-safe. */
+/**
+ * Policies in Fabric's protobuf form (common/policies.proto,
+ * msp/msp_principal.proto). Browser-safe.
+ */
 
 import type {
   Policy as ProtoPolicy,
@@ -24,7 +27,10 @@ import type { MspRole, Policy, Principal, SignatureRule } from './types.ts';
 const ROLES: readonly MspRole[] = ['member', 'admin', 'client', 'peer', 'orderer'];
 const META_RULES = ['ANY', 'ALL', 'MAJORITY'] as const;
 
-/** Certificate digest of an identity principal: SHA-256 of the DER, hex; empty when it is no certificate. */
+/**
+ * Certificate digest of an identity principal: SHA-256 of the DER, hex;
+ * empty when it is no certificate.
+ */
 export function principalDigest(identityPem: string): string {
   const der = decodePem(identityPem, 'CERTIFICATE');
   return der.kind === 'ok' ? toHex(sha256(der.value)) : '';
@@ -144,7 +150,9 @@ interface Budget {
   nodes: number;
 }
 
-/** Counts a node and its depth: a policy is evaluated for every new writer, so its size is bounded. */
+/**
+ * Counts a node and its depth: a policy is evaluated for every new writer, so its size is bounded.
+ */
 function spend(budget: Budget, depth: number): void {
   budget.nodes -= 1;
   if (budget.nodes < 0) throw new Error(`more than ${POLICY_LIMITS.policyNodesMax} parts`);

@@ -1,7 +1,8 @@
 /**
- * Evaluation with Fabric's semantics. Sources: fabric common/cauthdsl/cauthdsl.go (`compile`: greedy, each
- * identity used at most once), common/policies/implicitmeta.go (thresholds), common/policies/policy.go
- * (`SignatureSetToValidIdentities`: de-duplication; `GetPolicy`: paths). Pure; every walk is bounded.
+ * Evaluation with Fabric's semantics. Sources: fabric common/cauthdsl/cauthdsl.go (`compile`:
+ * greedy, each identity used at most once), common/policies/implicitmeta.go (thresholds),
+ * common/policies/policy.go (`SignatureSetToValidIdentities`: de-duplication; `GetPolicy`:
+ * paths). Pure; every walk is bounded.
  */
 
 import { POLICY_LIMITS } from './limits.ts';
@@ -10,9 +11,10 @@ import type { Policy, PolicyIdentity, PolicyTree, Principal, SignatureRule } fro
 const ROOT = '/Channel/';
 
 /**
- * Whether the identities, whose signatures were checked before, satisfy the policy at `path`. Absolute
- * ('/Channel/Writers', '/Channel/Application/Org1/Admins') or relative to the root ('Writers',
- * 'Application/Writers'). A policy that does not exist denies, as Fabric's reject policy does.
+ * Whether the identities, whose signatures were checked before, satisfy the policy at
+ * `path`. Absolute ('/Channel/Writers', '/Channel/Application/Org1/Admins') or relative
+ * to the root ('Writers', 'Application/Writers'). A policy that does not exist denies,
+ * as Fabric's reject policy does.
  */
 export function evaluate(
   tree: PolicyTree,

@@ -22,8 +22,8 @@ export function implicitMeta(rule: 'ANY' | 'ALL' | 'MAJORITY', subPolicy: string
 }
 
 /**
- * q of the consenters, each by its certificate: what a peer of Fabric checks a BFT block against. Source:
- * fabric common/policies/util.go `EncodeBFTBlockVerificationPolicy`.
+ * q of the consenters, each by its certificate: what a peer of Fabric checks a BFT block against.
+ * Source: fabric common/policies/util.go `EncodeBFTBlockVerificationPolicy`.
  */
 export function blockValidationPolicy(
   consenters: readonly { mspId: string; identityPem: string }[],
@@ -44,7 +44,10 @@ export function blockValidationPolicy(
   };
 }
 
-/** Members read and write, a majority of the organizations' admins governs, q consenters validate blocks. */
+/**
+ * Members read and write, a majority of the organizations' admins
+ * governs, q consenters validate blocks.
+ */
 export function standardPolicies(
   organizations: readonly { group: string; mspId: string; kind: 'orderer' | 'application' }[],
   consenters: readonly { mspId: string; identityPem: string }[],

@@ -1,6 +1,6 @@
 /**
- * Who may do what, as Fabric states it: a tree of named policies beside the tree of configuration groups.
- * Browser-safe: plain data, no Node imports.
+ * Who may do what, as Fabric states it: a tree of named policies beside the tree of configuration
+ * groups. Browser-safe: plain data, no Node imports.
  */
 
 /** Roles of Fabric's `MSPRole`. Every valid identity of an organization is a `member`. */

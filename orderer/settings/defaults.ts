@@ -1,4 +1,7 @@
-/** What holds when a settings file does not say otherwise, and the bounds of what it may say. In one place. */
+/**
+ * What holds when a settings file does not say otherwise, and the bounds of
+ * what it may say. In one place.
+ */
 
 export const SETTINGS_DEFAULTS = {
   /** replica.yaml `network`: beside the replica's directory. */
@@ -9,7 +12,10 @@ export const SETTINGS_DEFAULTS = {
   apiHost: '127.0.0.1',
   /** replica.yaml `log.level`. */
   logLevel: 'info',
-  /** replica.yaml `verifyThreads`: threads that check signatures, beside the main and the consensus thread. */
+  /**
+   * replica.yaml `verifyThreads`: threads that check signatures, beside the
+   * main and the consensus thread.
+   */
   verifyThreads: 1,
   /** network.yaml `transport.provider`. */
   provider: 'shm',
@@ -27,7 +33,10 @@ export const SETTINGS_LIMITS = {
   portMax: 65_535,
 } as const;
 
-/** network.yaml `limits`: each overrides a default of the room it belongs to (api/limits.ts, orderer/limits.ts). */
+/**
+ * network.yaml `limits`: each overrides a default of the room it belongs to
+ * (api/limits.ts, orderer/limits.ts).
+ */
 export const LIMIT_KEYS = {
   /** Open HTTP connections of one replica. */
   connectionsMax: { min: 1, max: 1_000_000 },

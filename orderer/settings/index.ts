@@ -1,4 +1,7 @@
-/** orderer/settings: network.yaml and replica.yaml, checked. Defaults and bounds are in `defaults.ts`. */
+/**
+ * orderer/settings: network.yaml and replica.yaml, checked. Defaults
+ * and bounds are in `defaults.ts`.
+ */
 export { LIMIT_KEYS, LOG_LEVELS, SETTINGS_DEFAULTS, SETTINGS_LIMITS } from './defaults.ts';
 export { SettingsError, type SettingsProblem } from './errors.ts';
 export {

@@ -1,6 +1,7 @@
 /**
- * Typed reading of a YAML mapping that remembers where everything stands. A wrong value is noted and reading goes
- * on with a stand-in, so that one run reports all problems of a file; `readYaml` throws when there were any.
+ * Typed reading of a YAML mapping that remembers where everything stands. A wrong value is noted
+ * and reading goes on with a stand-in, so that one run reports all problems of a file;
+ * `readYaml` throws when there were any.
  */
 
 import { readFileSync, statSync } from 'node:fs';

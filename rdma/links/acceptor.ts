@@ -1,6 +1,6 @@
 /**
- * The listening side: takes TCP connections in within the admission rules, runs the TLS handshake, and hands up
- * sockets whose handshake finished. Nothing is known about the other end yet.
+ * The listening side: takes TCP connections in within the admission rules, runs the TLS handshake,
+ * and hands up sockets whose handshake finished. Nothing is known about the other end yet.
  */
 import net from 'node:net';
 import tls from 'node:tls';
@@ -41,7 +41,10 @@ export class Acceptor {
   readonly #dependencies: AcceptorDependencies;
   readonly #admission: Admission;
   readonly #server: net.Server;
-  /** Never listens: connections that were admitted are injected, so that refusing one costs no handshake. */
+  /**
+   * Never listens: connections that were admitted are injected, so that
+   * refusing one costs no handshake.
+   */
   readonly #tlsServer: tls.Server;
   /** By remote address and port, from TCP accept to accepted HELLO. */
   readonly #entries = new Map<string, Entry>();
@@ -54,7 +57,8 @@ export class Acceptor {
     this.#tlsServer = tls.createServer({
       ...options.tls,
       requestCert: true,
-      // Judged in checkPeerCertificate, so that the peer can be told what is wrong with its certificate.
+      // Judged in checkPeerCertificate, so that the peer can be told what
+      // is wrong with its certificate.
       rejectUnauthorized: false,
       handshakeTimeout: options.limits.helloTimeoutMs,
     });
@@ -76,7 +80,8 @@ export class Acceptor {
       this.#server.listen(this.#options.port, this.#options.host, () => {
         this.#server.removeListener('error', reject);
         this.#server.on('error', (error) => {
-          // accept() itself failed, out of file descriptors most likely; the server goes on listening.
+          // accept() itself failed, out of file descriptors most
+          // likely; the server goes on listening.
           this.#dependencies.log.warn(performance.now(), { error: error.message }, 'accept failed');
         });
         resolve((this.#server.address() as net.AddressInfo).port);
@@ -84,7 +89,10 @@ export class Acceptor {
     });
   }
 
-  /** Stops listening and drops whoever is still pending; established links are their owner's to close. */
+  /**
+   * Stops listening and drops whoever is still pending; established
+   * links are their owner's to close.
+   */
   close(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#server.listening) this.#server.close(() => resolve());

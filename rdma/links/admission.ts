@@ -1,14 +1,18 @@
 /**
- * Bounds the connections that have not said who they are. Pure bookkeeping: the caller closes what it is told to.
+ * Bounds the connections that have not said who they are. Pure bookkeeping: the
+ * caller closes what it is told to.
  *
  * Rules, for a newcomer from host h:
- * - h already has `pendingPerHostMax`: the oldest of h's must give way, else the newcomer is refused;
- * - all places are taken: the oldest of the host that holds most must give way, else the newcomer is refused;
+ * - h already has `pendingPerHostMax`: the oldest of h's must give
+ *   way, else the newcomer is refused;
+ * - all places are taken: the oldest of the host that holds most must give
+ *   way, else the newcomer is refused;
  * - one gives way only when it is older than `pendingGraceMs`.
  *
- * So slow connections, however many, hold a place for the grace period only and cannot keep peers out; other hosts
- * cannot take the share of a peer's host; and the rate of TLS handshakes that strangers can make us do stays under
- * pendingConnectionsMax / pendingGraceMs. A peer that is refused in a fast flood tries again with jitter.
+ * So slow connections, however many, hold a place for the grace period only and cannot keep peers
+ * out; other hosts cannot take the share of a peer's host; and the rate of TLS handshakes that
+ * strangers can make us do stays under pendingConnectionsMax / pendingGraceMs. A peer that is
+ * refused in a fast flood tries again with jitter.
  */
 import type { LinkLimits } from './limits.ts';
 
@@ -37,7 +41,10 @@ export class Admission {
     return this.#pending.size;
   }
 
-  /** False: refuse the newcomer. True: it is counted until `release`; another may have been evicted for it. */
+  /**
+   * False: refuse the newcomer. True: it is counted until `release`;
+   * another may have been evicted for it.
+   */
   admit(newcomer: PendingConnection): boolean {
     const perHost = this.#countByHost();
     const own = perHost.get(newcomer.host) ?? 0;

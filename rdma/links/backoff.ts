@@ -1,5 +1,6 @@
 /**
- * Exponential back-off with jitter: attempt k waits between half and all of `min * 2^k`, at most `max`.
+ * Exponential back-off with jitter: attempt k waits between half and all
+ * of `min * 2^k`, at most `max`.
  *
  * @param attempt failed attempts so far, from 0
  * @param random uniform in [0, 1)

@@ -1,9 +1,10 @@
 /**
- * Who is at the other end: the certificate that TLS proved, against the ones pinned in the channel configuration.
+ * Who is at the other end: the certificate that TLS proved, against the ones
+ * pinned in the channel configuration.
  *
- * TLS itself checks the chain to our CAs, the validity dates and the key usage; here the result is turned into a
- * stable refusal, and the exact certificate is looked up. A valid certificate of the right CA is not enough:
- * membership is the list of pinned certificates, nothing else.
+ * TLS itself checks the chain to our CAs, the validity dates and the key usage; here the result is
+ * turned into a stable refusal, and the exact certificate is looked up. A valid certificate of the
+ * right CA is not enough: membership is the list of pinned certificates, nothing else.
  */
 import { createHash, X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';

@@ -1,6 +1,6 @@
 /**
- * One TLS connection after its handshake: HELLO, frames, pings, the last frame. It knows nothing of peers' places;
- * its owner decides whether the HELLO is good.
+ * One TLS connection after its handshake: HELLO, frames, pings, the last frame. It knows nothing of
+ * peers' places; its owner decides whether the HELLO is good.
  */
 import type { TLSSocket } from 'node:tls';
 import { type Refusal, type RefusalCode, refusal } from './errors.ts';
@@ -84,7 +84,8 @@ export class LinkConnection {
     if (this.#state === 'ended') return;
     const socket = this.socket;
     if (!socket.destroyed) {
-      // end(), and reading on: a close with unread bytes would reset the connection and lose the last frame.
+      // end(), and reading on: a close with unread bytes would reset the
+      // connection and lose the last frame.
       socket.end(encodeRefused(why));
       this.#destroyLater();
     }
@@ -100,7 +101,10 @@ export class LinkConnection {
     this.#lastReceivedMs += ms;
   }
 
-  /** With bytes still queued the peer hears from us anyway, or does not read: a ping would only add to them. */
+  /**
+   * With bytes still queued the peer hears from us anyway, or does not read:
+   * a ping would only add to them.
+   */
   ping(): void {
     if (this.#state === 'live' && this.socket.writableLength === 0) this.socket.write(PING);
   }

@@ -1,6 +1,6 @@
 /**
- * The dialing side of one pair: keeps at most one connection to the peer, and after each end waits with exponential
- * back-off and jitter before the next, forever.
+ * The dialing side of one pair: keeps at most one connection to the peer, and after each end waits
+ * with exponential back-off and jitter before the next, forever.
  */
 import tls from 'node:tls';
 import { backoffMs } from './backoff.ts';
@@ -118,7 +118,8 @@ export class Dialer {
   #again(admittedAtMs: number | undefined): void {
     if (this.#state === 'closed') return;
     const { silenceMaxMs, backoffMinMs, backoffMaxMs } = this.#options.limits;
-    // Only a link that has lived resets the back-off: one that comes up and breaks at once must not spin.
+    // Only a link that has lived resets the back-off: one that comes up
+    // and breaks at once must not spin.
     const lived = admittedAtMs !== undefined && performance.now() - admittedAtMs > silenceMaxMs;
     if (lived) this.#attempt = 0;
     const random = this.#dependencies.random();

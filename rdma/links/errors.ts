@@ -1,6 +1,7 @@
 /**
- * What can go wrong between two replicas' links. `LinkError` is thrown for mistakes of our own (options, API use);
- * a peer's faults are `Refusal` data: they are sent to the peer, logged and handed to `onDown`, never thrown.
+ * What can go wrong between two replicas' links. `LinkError` is thrown for mistakes of our own
+ * (options, API use); a peer's faults are `Refusal` data: they are sent to the peer, logged and
+ * handed to `onDown`, never thrown.
  */
 export type LinkErrorCode =
   /** Options that cannot work: the message names the option. */

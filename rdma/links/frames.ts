@@ -8,8 +8,9 @@
  *   PING     | 2 |
  *   REFUSED  | 3 | code length u8 | code | message length u16 | message |
  *
- * Decoders are total: any bytes give a value or `malformed` with a reason. Version comes before everything that a
- * later version may change, so that a newer peer is told `protocol_version` and not `malformed_frame`.
+ * Decoders are total: any bytes give a value or `malformed` with a reason. Version comes
+ * before everything that a later version may change, so that a newer peer is told
+ * `protocol_version` and not `malformed_frame`.
  */
 import { isRefusalCode, LinkError, type Refusal } from './errors.ts';
 import { NETWORK_ID_BYTES_MAX, REFUSAL_MESSAGE_BYTES_MAX } from './limits.ts';
@@ -39,7 +40,10 @@ export type LinkControl =
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   | { readonly kind: 'malformed'; readonly reason: string };
 
-/** Header and body in one buffer. Throws LinkError `bad_frame` for a topic that does not fit into a u16. */
+/**
+ * Header and body in one buffer. Throws LinkError `bad_frame` for a
+ * topic that does not fit into a u16.
+ */
 export function encodeFrame(topic: number, body: Uint8Array): Buffer {
   if (!Number.isInteger(topic) || topic < 0 || topic > LINK_TOPICS.last) {
     throw new LinkError('bad_frame', `topic ${topic} is not a u16`);
@@ -153,9 +157,9 @@ export type FrameFault =
   | { readonly kind: 'too-short'; readonly lengthBytes: number };
 
 /**
- * Cuts a byte stream into frames. Holds at most one incomplete frame, in one buffer that grows with what has
- * arrived: neither a length field nor a rain of one-byte records makes it hold more than twice the bytes sent.
- * After a fault it takes no more bytes.
+ * Cuts a byte stream into frames. Holds at most one incomplete frame, in one buffer that grows with
+ * what has arrived: neither a length field nor a rain of one-byte records makes it hold more than
+ * twice the bytes sent. After a fault it takes no more bytes.
  */
 export class FrameReader {
   #bytesMax: number;
@@ -174,8 +178,9 @@ export class FrameReader {
   }
 
   /**
-   * Calls `onFrame` for each complete frame, until it returns false. The body is the receiver's to keep: the
-   * reader never writes into it again, provided that nobody writes into `chunk` (Node's sockets do not).
+   * Calls `onFrame` for each complete frame, until it returns false. The body is the
+   * receiver's to keep: the reader never writes into it again, provided that nobody writes
+   * into `chunk` (Node's sockets do not).
    */
   push(chunk: Buffer, onFrame: (topic: number, body: Buffer) => boolean): FrameFault | undefined {
     let rest = chunk;
@@ -207,7 +212,10 @@ export class FrameReader {
     return undefined;
   }
 
-  /** Moves bytes from `chunk` to the partial frame: first up to the header, then up to the frame's end. */
+  /**
+   * Moves bytes from `chunk` to the partial frame: first up to the
+   * header, then up to the frame's end.
+   */
   #complete(chunk: Buffer): Buffer {
     let rest = chunk;
     if (this.#held < HEADER_BYTES) rest = this.#append(rest, HEADER_BYTES - this.#held);

@@ -60,7 +60,10 @@ export const REFUSAL_MESSAGE_BYTES_MAX = 256;
 /** Fixed part of HELLO and of its topic header; see `frames.ts`. */
 const HELLO_FIXED_BYTES = 32;
 
-/** Merges overrides into the defaults and checks the relations between them. Throws LinkError `bad_options`. */
+/**
+ * Merges overrides into the defaults and checks the relations between them.
+ * Throws LinkError `bad_options`.
+ */
 export function linkLimits(overrides: Partial<LinkLimits> = {}): LinkLimits {
   const limits = { ...LINK_LIMITS, ...overrides };
   for (const [name, value] of Object.entries(limits)) {

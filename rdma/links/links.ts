@@ -1,21 +1,23 @@
 /**
- * The mesh of mutual-TLS links over which replicas meet: one live link per pair, the higher index dials the lower.
- * It carries region offers and rare control frames; everything hot goes through the transport.
+ * The mesh of mutual-TLS links over which replicas meet: one live link per pair, the
+ * higher index dials the lower. It carries region offers and rare control frames;
+ * everything hot goes through the transport.
  *
- * A link is up when TLS 1.3 proved the certificate that is pinned for a peer, and the peer's HELLO names that peer's
- * index and our network. Its pair secret comes from the TLS exporter (RFC 8446 section 7.5) with both indices and
- * both incarnations as context: it differs for each pair and each connection, and two ends that disagree on who they
- * are have different secrets.
+ * A link is up when TLS 1.3 proved the certificate that is pinned for a peer, and the peer's HELLO
+ * names that peer's index and our network. Its pair secret comes from the TLS exporter (RFC 8446
+ * section 7.5) with both indices and both incarnations as context: it differs for each pair and
+ * each connection, and two ends that disagree on who they are have different secrets.
  *
  * Second connection of a peer that has a link:
  * - another incarnation: the process that held the old one is gone; replace.
- * - same incarnation, old one silent for `suspectMs`: the peer, which has at most one connection to us, sees it as
- *   dead (a half-open socket after a cut cable); replace.
- * - same incarnation, old one lively: refuse (`link_exists`). Replacing would let a confused peer tear sessions down
- *   at the rate of its dials; if the old one is in truth dead, it becomes suspect well before the back-off's end.
+ * - same incarnation, old one silent for `suspectMs`: the peer, which has at most one connection to
+ *   us, sees it as dead (a half-open socket after a cut cable); replace.
+ * - same incarnation, old one lively: refuse (`link_exists`). Replacing would let a confused peer
+ *   tear sessions down at the rate of its dials; if the old one is in truth dead, it becomes
+ *   suspect well before the back-off's end.
  *
- * Whoever dials us gets at most one link per `linkIntervalMinMs`: each one costs a transport session, and a faulty
- * peer may dial as fast as it likes under ever new incarnations.
+ * Whoever dials us gets at most one link per `linkIntervalMinMs`: each one costs a transport
+ * session, and a faulty peer may dial as fast as it likes under ever new incarnations.
  */
 import type { TLSSocket } from 'node:tls';
 import { Acceptor, type Inbound } from './acceptor.ts';
@@ -37,7 +39,10 @@ export interface LinkUp {
   readonly peerIncarnation: string;
 }
 
-/** Called synchronously from socket events. One that throws on a peer's frame costs that peer its link. */
+/**
+ * Called synchronously from socket events. One that throws on a peer's
+ * frame costs that peer its link.
+ */
 export interface LinkHandlers {
   onUp(peer: number, info: LinkUp): void;
   /** `reason`: a refusal code of `errors.ts`, or `connection_lost`. */
@@ -76,7 +81,10 @@ export class PeerLinks {
   readonly #links = new Map<number, Link>();
   /** Every TLS socket that is not closed yet, refused ones included: what `close` waits for. */
   readonly #sockets = new Set<TLSSocket>();
-  /** Last reason logged for a failing dial, per peer: a peer that is away is one line, not one a second. */
+  /**
+   * Last reason logged for a failing dial, per peer: a peer that is away
+   * is one line, not one a second.
+   */
   readonly #dialTrouble = new Map<number, string>();
   /** When each peer that dials us last got a link. */
   readonly #lastInboundMs = new Map<number, number>();
@@ -142,8 +150,8 @@ export class PeerLinks {
   }
 
   /**
-   * False: no link, or the peer does not read and its buffer is full; nothing was sent. Throws LinkError `bad_frame`
-   * for a topic that is the link's own or a body over `frameBytesMax`.
+   * False: no link, or the peer does not read and its buffer is full; nothing was sent. Throws
+   * LinkError `bad_frame` for a topic that is the link's own or a body over `frameBytesMax`.
    */
   send(peer: number, topic: number, body: Uint8Array): boolean {
     if (topic === LINK_TOPICS.link) throw new LinkError('bad_frame', 'topic 0 is the link own');
@@ -333,7 +341,10 @@ export class PeerLinks {
     }
   }
 
-  /** What a peer sent must not bring the replica down, not even through a bug of ours: it costs the link. */
+  /**
+   * What a peer sent must not bring the replica down, not even through a
+   * bug of ours: it costs the link.
+   */
   #call(peer: number, connection: LinkConnection, handler: () => void): void {
     try {
       handler();

@@ -11,8 +11,8 @@ export interface LinkLog {
 export type StrangerLogLimits = Pick<LinkLimits, 'strangerLogLinesMax' | 'strangerLogWindowMs'>;
 
 /**
- * Warns about connections of hosts that are not authenticated, a bounded number of lines per window: whoever can
- * reach the port must not be able to fill the disk through the log.
+ * Warns about connections of hosts that are not authenticated, a bounded number of lines per
+ * window: whoever can reach the port must not be able to fill the disk through the log.
  */
 export class StrangerLog {
   readonly #log: LinkLog;

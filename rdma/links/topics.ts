@@ -1,5 +1,6 @@
 /**
- * Who owns which frame topic on a link. A topic is a u16; what a topic's body means is its owner's business.
+ * Who owns which frame topic on a link. A topic is a u16; what a topic's body
+ * means is its owner's business.
  */
 export const LINK_TOPICS = {
   /** HELLO, PING and REFUSED: the link's own; never handed up. */

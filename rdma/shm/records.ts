@@ -59,8 +59,8 @@ function frameFault(ring: RingName, code: number): TransportFault {
 }
 
 /**
- * Calls the handler for the first `items` records, in order. Items of a peer whose entry in `dropped`
- * becomes non-zero (the handler closed its session) are left out.
+ * Calls the handler for the first `items` records, in order. Items of a peer whose entry in
+ * `dropped` becomes non-zero (the handler closed its session) are left out.
  */
 export function dispatchRecords(
   buffers: PollBuffers,

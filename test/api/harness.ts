@@ -74,7 +74,10 @@ export function useApi(options: HarnessOptions = {}): Harness {
   };
 }
 
-/** The answer is an error of exactly this code, in the one shape, with the status that the table gives it. */
+/**
+ * The answer is an error of exactly this code, in the one shape, with the
+ * status that the table gives it.
+ */
 export async function expectError(
   response: Response,
   status: number,

@@ -101,9 +101,11 @@ describe('slow deliver clients', () => {
     await until('all to be dropped', () => t.api.load().streams === 0, 10_000);
     clearInterval(timer);
     for (const client of clients) client.socket.destroy();
-    // Unbounded, these clients would hold 24 chains: about 1 GB. The limit may be overshot by the blocks being loaded.
+    // Unbounded, these clients would hold 24 chains: about 1 GB. The limit may be
+    // overshot by the blocks being loaded.
     expect(frames).to.be.at.most(MIB + 4 * 140_000);
-    // Garbage that is not yet collected is part of this; 40 MB is what the chain alone would be once.
+    // Garbage that is not yet collected is part of this; 40 MB is what
+    // the chain alone would be once.
     expect(peak / MIB).to.be.lessThan(64);
   });
 

@@ -1,6 +1,7 @@
 /**
- * Run as a script with --experimental-vm-modules: loads the client library in a realm that has what a browser has and nothing of Node,
- * and uses it there. Prints `ok` and the transaction id, or the error. Started by browser.test.ts.
+ * Run as a script with --experimental-vm-modules: loads the client library in a realm that has what
+ * a browser has and nothing of Node, and uses it there. Prints `ok` and the transaction id, or the
+ * error. Started by browser.test.ts.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -14,7 +14,9 @@ import {
 
 const TIMES = { attemptTimeoutMs: 2_000, backoffMinMs: 5, backoffMaxMs: 20, timeoutMs: 5_000 };
 
-/** Answers with these bytes and ends well, or breaks the connection after them, or keeps it open. */
+/**
+ * Answers with these bytes and ends well, or breaks the connection after them, or keeps it open.
+ */
 function stream(bytes: Uint8Array, end: 'end' | 'reset' | 'open'): Behavior {
   return (_, response) => {
     response.writeHead(200, { 'content-type': 'application/x-protobuf-seq' });

@@ -1,4 +1,7 @@
-/** A tiny HTTP server that misbehaves as told: what the client must survive and no real replica does on request. */
+/**
+ * A tiny HTTP server that misbehaves as told: what the client must survive and
+ * no real replica does on request.
+ */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 

@@ -1,6 +1,7 @@
 /**
- * Golden scripts: commands and the conversation that follows, one file per story (test/interaction/*.txt).
- * Real cores, real wire formats, real signatures. `UPDATE=1 npx mocha ...` writes what is said now; read the diff.
+ * Golden scripts: commands and the conversation that follows, one file per story
+ * (test/interaction/*.txt). Real cores, real wire formats, real signatures. `UPDATE=1 npx mocha
+ * ...` writes what is said now; read the diff.
  *
  *   # text                                  comment
  *   cluster n=4 [limit=value ...]           a new cluster, all sessions open

@@ -1,4 +1,7 @@
-/** Short names for a script: `b1.3` is batch 3 of lane 1 (`b1.3'` another one for the same place); digests are 4 hex. */
+/**
+ * Short names for a script: `b1.3` is batch 3 of lane 1 (`b1.3'` another one for the
+ * same place); digests are 4 hex.
+ */
 import type { BatchRef, Effect, Evidence, Frontier, Message } from '../../consensus/core/index.ts';
 import { START_MS } from '../consensus/support/replica.ts';
 

@@ -1,6 +1,7 @@
 /**
- * A cluster that moves in message delays: in each, every replica reads what was written before, then all act.
- * So the first column of a script counts network delays since the command, as the figures of papers do.
+ * A cluster that moves in message delays: in each, every replica reads what was written
+ * before, then all act. So the first column of a script counts network delays since the
+ * command, as the figures of papers do.
  */
 import type { Batch, BatchRef, CoreLimits, Effect, Input } from '../../consensus/core/index.ts';
 import { encodeCell, encodeLaneBatch } from '../../consensus/wire/index.ts';

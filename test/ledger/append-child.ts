@@ -1,6 +1,7 @@
 /**
- * A process of its own for store tests: opens the ledger in argv[2], then appends and certifies blocks until it is
- * killed or a write fails. Prints a line for each height that is safe, and the code of the error at the end.
+ * A process of its own for store tests: opens the ledger in argv[2], then appends and certifies
+ * blocks until it is killed or a write fails. Prints a line for each height that is safe, and
+ * the code of the error at the end.
  */
 import { LedgerError } from '../../ledger/errors.ts';
 import { makeBlock, makeCertificate, makeGenesis, openLedger } from './helpers.ts';
@@ -17,7 +18,8 @@ try {
   process.stdout.write(`opened ${ledger.storedHeight()}\n`);
   if (mode === 'hold') process.stdin.resume();
   else {
-    // A certificate that was not written before the last kill: the replicas would exchange signatures again.
+    // A certificate that was not written before the last kill: the replicas
+    // would exchange signatures again.
     for (let number = ledger.certifiedHeight(); number < ledger.storedHeight(); number += 1) {
       await ledger.attachCertificate(number, makeCertificate(number));
     }

@@ -75,7 +75,9 @@ async function sampleConfig(): Promise<ChannelConfig> {
   };
 }
 
-/** A valid block around changed configuration bytes: what is wrong shows in the configuration only. */
+/**
+ * A valid block around changed configuration bytes: what is wrong shows in the configuration only.
+ */
 function withData(genesis: Uint8Array, change: (data: Uint8Array) => Uint8Array): Uint8Array {
   const block = decodeBlock(genesis);
   if (block.kind !== 'ok') throw new Error(block.reason);

@@ -1,4 +1,7 @@
-/** Certificates of every kind for the tests of membership, issued with the same library as `sluice init`. */
+/**
+ * Certificates of every kind for the tests of membership, issued with the
+ * same library as `sluice init`.
+ */
 
 import 'reflect-metadata';
 import { createPrivateKey, generateKeyPairSync, type KeyObject, webcrypto } from 'node:crypto';

@@ -29,7 +29,9 @@ const PEER = 1;
 const LINK = { pairSecret: new Uint8Array(32).fill(7), peerIncarnation: '22' };
 const QUIET = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-/** The far side of the thread border, with a memory of what it was asked and a gate on each answer. */
+/**
+ * The far side of the thread border, with a memory of what it was asked and a gate on each answer.
+ */
 class GatedPort implements TransportPort {
   readonly calls: string[] = [];
   readonly keys: SessionKeys[] = [];

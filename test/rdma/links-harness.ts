@@ -1,4 +1,7 @@
-/** Real links on loopback, a raw TLS peer that says what a correct one never would, and a proxy that can go silent. */
+/**
+ * Real links on loopback, a raw TLS peer that says what a correct one never would,
+ * and a proxy that can go silent.
+ */
 import net from 'node:net';
 import tls from 'node:tls';
 import { decodeLinkControl, encodeHello, FrameReader } from '../../rdma/links/frames.ts';
@@ -204,7 +207,10 @@ export function hello(index: number, incarnation = '77', networkId = NETWORK_ID)
 
 export interface SilentProxy {
   readonly port: number;
-  /** From now on bytes of the connections that exist are swallowed, in both directions; nobody is told. */
+  /**
+   * From now on bytes of the connections that exist are swallowed, in
+   * both directions; nobody is told.
+   */
   cut(): void;
   close(): Promise<void>;
 }

@@ -15,7 +15,10 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 
-/** The set-up scripts are plain JavaScript of the working tree, not compiled: tests run where they are. */
+/**
+ * The set-up scripts are plain JavaScript of the working tree, not
+ * compiled: tests run where they are.
+ */
 const SETUP = join(process.cwd(), 'scripts', 'setup');
 const url = (file: string) => JSON.stringify(pathToFileURL(join(SETUP, file)).href);
 

@@ -1,6 +1,6 @@
 /**
- * Real certificates for tests: Ed25519 (or P-256) keys, X.509 v3, one identity CA and one TLS CA as Fabric keeps
- * them apart. A network of ten replicas takes a few tens of milliseconds.
+ * Real certificates for tests: Ed25519 (or P-256) keys, X.509 v3, one identity CA and one TLS CA as
+ * Fabric keeps them apart. A network of ten replicas takes a few tens of milliseconds.
  */
 import 'reflect-metadata';
 import { KeyObject, randomBytes, webcrypto } from 'node:crypto';

@@ -1,4 +1,7 @@
-/** Serves a test chain as an ordering service: each submission is cut into a block of its own at once. */
+/**
+ * Serves a test chain as an ordering service: each submission is cut
+ * into a block of its own at once.
+ */
 import {
   computeTxId,
   encodeBlockHeader,

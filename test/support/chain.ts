@@ -1,6 +1,7 @@
 /**
- * A small valid chain in memory: real certificates, a genesis block from `orderer/channel-config`, blocks certified by a quorum of Ed25519
- * or P-256 consenters. For tests of whatever reads chains; `chain-service.ts` serves one over the API.
+ * A small valid chain in memory: real certificates, a genesis block from `orderer/channel-config`,
+ * blocks certified by a quorum of Ed25519 or P-256 consenters. For tests of whatever reads chains;
+ * `chain-service.ts` serves one over the API.
  */
 import { createHash, createPrivateKey, type KeyObject, randomBytes, sign } from 'node:crypto';
 import {
@@ -62,7 +63,9 @@ export interface TestChain {
   envelope(data: string | Uint8Array): BuiltEnvelope;
   /** Builds, certifies and appends the next block; answers its number. */
   append(envelopes: readonly Uint8Array[], signers?: readonly number[]): number;
-  /** The SIGNATURES metadata for a header, signed by these consenter numbers (default: the first q). */
+  /**
+   * The SIGNATURES metadata for a header, signed by these consenter numbers (default: the first q).
+   */
   certify(header: BlockHeader, signers?: readonly number[]): Uint8Array;
   decoded(number: number): Block;
 }
@@ -133,7 +136,10 @@ export async function issueWriter(
   return createWriter({ mspId: WRITER_MSP, certificatePem: certPem, privateKeyPem: keyPem });
 }
 
-/** Signs as a consenter does; OpenSSL's ECDSA may give a high S, so P-256 is signed by the client library. */
+/**
+ * Signs as a consenter does; OpenSSL's ECDSA may give a high S, so P-256
+ * is signed by the client library.
+ */
 function consenterSigner(keyPem: string, algorithm: KeyAlgorithm) {
   if (algorithm === 'p256') {
     const key = parsePrivateKey(keyPem);

@@ -1,6 +1,7 @@
 /**
- * A single node in memory that really orders: envelopes checked for form, blocks built and hashed with ledger/format, certified
- * with one Ed25519 signature. For tests of what stands on OrderingService and needs no second replica.
+ * A single node in memory that really orders: envelopes checked for form, blocks built and hashed
+ * with ledger/format, certified with one Ed25519 signature. For tests of what stands on
+ * OrderingService and needs no second replica.
  */
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import {

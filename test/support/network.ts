@@ -1,5 +1,6 @@
 /**
- * A real network for tests: replicas as processes, keys and genesis in a temporary folder, ports reserved.
+ * A real network for tests: replicas as processes, keys and genesis in a
+ * temporary folder, ports reserved.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

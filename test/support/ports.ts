@@ -1,7 +1,7 @@
 /**
- * Ports for processes that must know each other's before any of them listens. Picked below the kernel's
- * ephemeral range, so that no outgoing connection takes one in between, and reserved with a file, so
- * that two test runs at once never pick the same.
+ * Ports for processes that must know each other's before any of them listens. Picked below the
+ * kernel's ephemeral range, so that no outgoing connection takes one in between, and reserved with
+ * a file, so that two test runs at once never pick the same.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';

@@ -21,7 +21,9 @@ describe('auditor: several sources', () => {
     return blocks;
   }
 
-  /** Two chains that share the genesis block and block 1, each certified by all: what must never be. */
+  /**
+   * Two chains that share the genesis block and block 1, each certified by all: what must never be.
+   */
   function fork(): Uint8Array[] {
     const kept = chain.blocks.splice(2);
     for (let block = 2; block <= 4; block++) {

@@ -1,5 +1,6 @@
 /**
- * Clusters under random delivery. `SEEDS=500 npx mocha ...` runs more of them; a failure names its seed.
+ * Clusters under random delivery. `SEEDS=500 npx mocha ...` runs more of
+ * them; a failure names its seed.
  */
 import { expect } from 'chai';
 import type { CoreState } from '../../../consensus/core/state.ts';

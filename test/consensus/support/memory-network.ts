@@ -1,6 +1,7 @@
 /**
- * The transport's promises in memory, with real bytes: per ordered pair a region with cell places (the latest
- * write stays, whoever looks late sees only that) and two rings. No order between cells, nor cells and rings.
+ * The transport's promises in memory, with real bytes: per ordered pair a region with cell
+ * places (the latest write stays, whoever looks late sees only that) and two rings. No order
+ * between cells, nor cells and rings.
  */
 
 import type { Input } from '../../../consensus/core/index.ts';

@@ -1,7 +1,7 @@
 /**
- * A cluster under a seeded scheduler: whatever is unread may be read in any order, late, twice or never; orderers
- * answer late; replicas pause; sessions break. Then it heals. Not the simulator (that has virtual disks and view changes to come),
- * but the same idea in small.
+ * A cluster under a seeded scheduler: whatever is unread may be read in any order, late, twice or
+ * never; orderers answer late; replicas pause; sessions break. Then it heals. Not the simulator
+ * (that has virtual disks and view changes to come), but the same idea in small.
  */
 import type { CoreLimits, Effect, Input } from '../../../consensus/core/index.ts';
 import { findSlot } from '../../../consensus/core/slots.ts';
@@ -13,7 +13,10 @@ export interface RandomOptions {
   readonly seed: number;
   readonly replicas: number;
   readonly limits?: Partial<CoreLimits>;
-  /** This many replicas, from `byzantineFrom` on, run as twins that each talk to one part of the others. */
+  /**
+   * This many replicas, from `byzantineFrom` on, run as twins that each
+   * talk to one part of the others.
+   */
   readonly twins?: number;
   readonly byzantineFrom?: number;
   readonly lossPercent?: number;
@@ -277,7 +280,10 @@ export class RandomCluster {
     return undefined;
   }
 
-  /** Has every correct replica delivered everything that was submitted to correct ones, and the same? */
+  /**
+   * Has every correct replica delivered everything that was submitted
+   * to correct ones, and the same?
+   */
   isComplete(): boolean {
     const texts = new Set(this.submitted.map(({ text }) => text));
     const lengths = new Set(this.correct.map(({ delivered }) => delivered.length));

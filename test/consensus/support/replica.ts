@@ -1,4 +1,7 @@
-/** One replica of a test cluster: the real core, its effects carried out on the memory network, a small orderer. */
+/**
+ * One replica of a test cluster: the real core, its effects carried out on the
+ * memory network, a small orderer.
+ */
 
 import { coreOf } from '../../../consensus/core/core.ts';
 import {

@@ -1,4 +1,6 @@
-/** One core of n, its peers played by the test: whatever they say is well-formed and may be a lie. */
+/**
+ * One core of n, its peers played by the test: whatever they say is well-formed and may be a lie.
+ */
 
 import { coreOf } from '../../../consensus/core/core.ts';
 import type {

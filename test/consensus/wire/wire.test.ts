@@ -86,7 +86,10 @@ function sameFrame(a: CellFrame, b: CellFrame): boolean {
   );
 }
 
-/** Every change of one byte, cut and extension is either refused or decodes to what encodes to the same bytes. */
+/**
+ * Every change of one byte, cut and extension is either refused or decodes to
+ * what encodes to the same bytes.
+ */
 function checkCanonical<T>(
   encoded: Uint8Array,
   change: { at: number; to: number; cut: number; extra: Uint8Array },
