@@ -1,6 +1,7 @@
 /**
  * One channel of this replica: start-up, run, submissions, receipts, reads. Implements `ChannelService`.
  */
+import { join } from 'node:path';
 import {
   decodeBlock,
   encodeBlockHeader,
@@ -96,12 +97,13 @@ export class ChannelOrderer implements ChannelService {
         consenters: options.consenters,
         graceMs: options.startGraceMs,
         retryMs: START_RETRY_MS,
+        runRecordFile: join(dependencies.ledger.directory, 'last-run'),
       },
       {
         ledger: dependencies.ledger,
         sha256: dependencies.sha256,
         send: dependencies.sendStart,
-        onGrown: () => void this.#refreshTip(),
+        onGrown: () => this.#refreshTip(),
         onStart: () => void this.#startRun(),
         onFatal: (error) => this.#fail(error),
         log: dependencies.log,

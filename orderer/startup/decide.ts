@@ -1,17 +1,16 @@
 /**
  * Where does a run begin? A pure decision over what the replicas report of their ledgers.
  *
- * Why it is safe (docs/protocol.md, "Start"): a certified block is stored at q replicas, so in every set of
- * q reports at least one correct replica holds it. A block above the certified ones counts when f + 1
- * replicas report the same hash (one of them is correct and saw it decided). A block that fewer report is
- * dropped only when all n have reported: then no certificate for it can exist. Two replicas that still
- * begin from different blocks have different run ids, cannot read each other's cells, and so cannot order.
+ * Rules B1 to B9 and why they are safe: docs/protocol.md, "Start". In short: reports are claims, and up to f of
+ * them lie. A claim alone may cost a fetch, never the start: a certified block proves itself, an uncertified
+ * one counts when f + 1 report it, and q replicas at the same block may begin there whatever the others claim,
+ * because then no certificate of a later block can exist.
  */
 import { faultsOf, quorumOf } from '../../ledger/format/index.ts';
 
 export interface TailBlock {
   readonly number: number;
-  /** Header hash, lower-case hex. */
+  /** SHA-256 of header hash and certificate value, hex: what the block's signatures will cover. */
   readonly hash: string;
 }
 
@@ -41,55 +40,73 @@ export interface StartView {
   readonly peers: readonly (LedgerReport | undefined)[];
   /** The time to wait for all n before q are enough has passed. */
   readonly graceOver: boolean;
+  /** Peers whose last answer to a fetch was late, empty or refused: not asked for a while (B2). */
+  readonly setAside?: ReadonlySet<number>;
+  /** Peer that was asked last; the others that claim to have more are asked before it is again. */
+  readonly lastAsked?: number | undefined;
+  /** This replica took part in a run from its newest block before it restarted (B8). */
+  readonly tookPart?: boolean;
 }
 
 export function decideStart(view: StartView): StartDecision {
   return (
     joinRunning(view) ??
+    startWithQuorum(view) ??
     fetchCertified(view) ??
     fetchVouched(view) ??
     settleTail(view) ??
-    startWhenEqual(view)
+    startWithAll(view)
   );
+}
+
+/** The peer to follow the chain from: one that claims certified blocks which this replica lacks. */
+export function fetchCertified(view: StartView): StartDecision | undefined {
+  const claims: { readonly peer: number; readonly height: number }[] = [];
+  for (const [peer, report] of view.peers.entries()) {
+    if (report === undefined || view.setAside?.has(peer)) continue;
+    if (report.certifiedHeight <= view.self.certifiedHeight) continue;
+    claims.push({ peer, height: report.certifiedHeight });
+  }
+  const { lastAsked } = view;
+  const next =
+    lastAsked === undefined
+      ? claims.reduce<(typeof claims)[0] | undefined>(
+          (best, claim) => (best === undefined || claim.height > best.height ? claim : best),
+          undefined,
+        )
+      : (claims.find(({ peer }) => peer > lastAsked) ?? claims[0]);
+  if (next === undefined) return undefined;
+  return { kind: 'fetch', peer: next.peer, fromNumber: view.self.certifiedHeight };
 }
 
 function reports(view: StartView): LedgerReport[] {
   return view.peers.filter((report) => report !== undefined);
 }
 
+const FOLLOW_REASON =
+  'the other replicas are running: a replica that restarts alone follows their chain and can serve ' +
+  'reads, but takes part in ordering again only when all replicas restart';
+
 function joinRunning(view: StartView): StartDecision | undefined {
   const counts = new Map<string, number>();
   for (const { base } of reports(view)) {
     if (base === undefined) continue;
-    const key = `${base.height}/${base.tipHash}`;
+    const key = baseKey(base.height, base.tipHash);
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
-  const ownKey = `${view.self.storedHeight}/${view.self.tipHash}`;
+  const ownKey = baseKey(view.self.storedHeight, view.self.tipHash);
   for (const [key, count] of counts) {
     if (count <= faultsOf(view.replicas)) continue;
-    if (key === ownKey) return { kind: 'start' };
+    if (key === ownKey && view.tookPart !== true) return { kind: 'start' };
     const fetch = fetchCertified(view);
     if (fetch !== undefined && Number(key.split('/')[0]) > view.self.storedHeight) return fetch;
-    return {
-      kind: 'follow',
-      reason:
-        'the other replicas are running: a replica that restarts alone follows their chain and can serve ' +
-        'reads, but takes part in ordering again only when all replicas restart',
-    };
+    return { kind: 'follow', reason: FOLLOW_REASON };
   }
   return undefined;
 }
 
-function fetchCertified(view: StartView): StartDecision | undefined {
-  let best: { peer: number; height: number } | undefined;
-  for (const [peer, report] of view.peers.entries()) {
-    if (report === undefined || report.certifiedHeight <= view.self.certifiedHeight) continue;
-    if (best === undefined || report.certifiedHeight > best.height) {
-      best = { peer, height: report.certifiedHeight };
-    }
-  }
-  if (best === undefined) return undefined;
-  return { kind: 'fetch', peer: best.peer, fromNumber: view.self.certifiedHeight };
+export function baseKey(height: number, tipHash: string): string {
+  return `${height}/${tipHash}`;
 }
 
 /** Peers (and this replica, when it holds the block) that report this hash at this number. */
@@ -109,7 +126,7 @@ function fetchVouched(view: StartView): StartDecision | undefined {
     const block = report.tail.find((candidate) => candidate.number === number);
     if (block === undefined) continue;
     const peers = vouchers(view, number, block.hash);
-    const [peer] = peers;
+    const peer = peers.find((candidate) => !view.setAside?.has(candidate));
     if (peers.length > faultsOf(view.replicas) && peer !== undefined) {
       return { kind: 'fetch', peer, fromNumber: number };
     }
@@ -133,20 +150,35 @@ function settleTail(view: StartView): StartDecision | undefined {
   return undefined;
 }
 
-function startWhenEqual(view: StartView): StartDecision {
+/** This replica and the peers that stand exactly where it does and do not run from elsewhere. */
+function equalReplicas(view: StartView): number {
   const { self } = view;
-  const known = reports(view);
-  const ahead = known.find((report) => report.storedHeight > self.storedHeight);
-  if (ahead !== undefined) {
-    return { kind: 'wait', reason: `another replica holds block ${ahead.storedHeight - 1}` };
-  }
-  const equal =
-    1 +
-    known.filter((r) => r.storedHeight === self.storedHeight && r.tipHash === self.tipHash).length;
+  const ownKey = baseKey(self.storedHeight, self.tipHash);
+  const equal = reports(view).filter(
+    (report) =>
+      baseKey(report.storedHeight, report.tipHash) === ownKey &&
+      (report.base === undefined || baseKey(report.base.height, report.base.tipHash) === ownKey) &&
+      self.tail.every((block) => holds(report, block)),
+  );
+  return 1 + equal.length;
+}
+
+/** Says that it has this block, or a certificate for that number (which B2 asks it to show). */
+function holds(report: LedgerReport, block: TailBlock): boolean {
+  if (report.certifiedHeight > block.number) return true;
+  return report.tail.some(({ number, hash }) => number === block.number && hash === block.hash);
+}
+
+function startWithQuorum(view: StartView): StartDecision | undefined {
+  if (!view.graceOver || equalReplicas(view) < quorumOf(view.replicas)) return undefined;
+  return { kind: 'start' };
+}
+
+function startWithAll(view: StartView): StartDecision {
+  const equal = equalReplicas(view);
   if (equal === view.replicas) return { kind: 'start' };
-  if (equal >= quorumOf(view.replicas) && view.graceOver) return { kind: 'start' };
   return {
     kind: 'wait',
-    reason: `${equal} of ${view.replicas} replicas are ready at block ${self.storedHeight - 1}`,
+    reason: `${equal} of ${view.replicas} replicas are ready at block ${view.self.storedHeight - 1}`,
   };
 }

@@ -5,31 +5,40 @@
  * Every block that comes in is checked (links, hashes, envelopes, certificate) before it is stored.
  */
 import {
-  type Block,
   type ConsenterKey,
-  checkBlockLinks,
-  checkCertificate,
-  decodeBlock,
-  decodeCertificate,
   encodeBlock,
   faultsOf,
-  HEADER_TYPES,
-  headerHash,
-  parseEnvelope,
   type Sha256,
   toHex,
 } from '../../ledger/format/index.ts';
-import type { HashedHeader, Ledger } from '../../ledger/store/index.ts';
+import type { Ledger } from '../../ledger/store/index.ts';
 import type { Log } from '../log.ts';
-import { verifySignature } from '../signature/index.ts';
-import { decideStart, type LedgerReport, type StartDecision } from './decide.ts';
+import {
+  baseKey,
+  decideStart,
+  fetchCertified,
+  type LedgerReport,
+  type StartDecision,
+  type StartView,
+  type TailBlock,
+} from './decide.ts';
+import { StartInbox } from './inbox.ts';
+import { tailHash, takeBlock } from './intake.ts';
+import { readRunRecord, writeRunRecord } from './run-record.ts';
+import { SetAside } from './set-aside.ts';
 import {
   BLOCKS_BYTES_MAX,
+  BLOCKS_PER_FRAME_MAX,
   decodeStartMessage,
   encodeStartMessage,
   type StartMessage,
   TAIL_BLOCKS_MAX,
 } from './wire.ts';
+
+/** Answers to fetches that are later than this many retries set their peer aside. */
+const FETCH_RETRIES_MAX = 4;
+/** Lines about one peer's malformed frames. */
+const MALFORMED_LINES_MAX = 8;
 
 export interface StartupOptions {
   readonly self: number;
@@ -38,14 +47,16 @@ export interface StartupOptions {
   readonly graceMs: number;
   /** How often a waiting replica asks again. */
   readonly retryMs: number;
+  /** File of the run record, `run-record.ts`. */
+  readonly runRecordFile: string;
 }
 
 export interface StartupDependencies {
   readonly ledger: Ledger;
   readonly sha256: Sha256;
   readonly send: (peer: number, body: Uint8Array) => void;
-  /** Certified blocks of other replicas were stored. */
-  readonly onGrown: () => void;
+  /** Certified blocks of other replicas were stored. Awaited. */
+  readonly onGrown: () => Promise<void>;
   /** The run begins at the ledger's tip. Called once. */
   readonly onStart: () => void;
   readonly onFatal: (error: Error) => void;
@@ -57,13 +68,21 @@ export class StartupSync {
   readonly #dependencies: StartupDependencies;
   readonly #reports: (LedgerReport | undefined)[];
   readonly #connected: boolean[];
+  readonly #inbox = new StartInbox();
+  readonly #setAside = new SetAside();
+  readonly #malformed: number[];
+  /** Of the own uncertified blocks, by number: reading a block for each report would cost too much. */
+  readonly #tailHashes = new Map<number, string>();
   #base: LedgerReport['base'];
+  /** Block from which this replica last began a run, as `baseKey`. */
+  #lastBase: string | undefined;
   #reason = 'the replica is starting';
   #following = false;
   #graceOver = false;
   /** Serializes ledger changes and decisions. */
   #work: Promise<void> = Promise.resolve();
   #fetching: { peer: number; fromNumber: number; untilMs: number } | undefined;
+  #lastAsked: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #graceTimer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -73,6 +92,7 @@ export class StartupSync {
     this.#dependencies = dependencies;
     this.#reports = options.consenters.map(() => undefined);
     this.#connected = options.consenters.map(() => false);
+    this.#malformed = options.consenters.map(() => 0);
   }
 
   /** Whether the run has started; otherwise `reason` says what is missing. */
@@ -90,7 +110,10 @@ export class StartupSync {
       this.#enqueue(() => this.#decide());
     }, this.#options.graceMs);
     this.#timer = setInterval(() => this.#onTimer(), this.#options.retryMs);
-    this.#enqueue(() => this.#decide());
+    this.#enqueue(async () => {
+      this.#lastBase = await readRunRecord(this.#options.runRecordFile);
+      await this.#decide();
+    });
   }
 
   onLink(peer: number, up: boolean): void {
@@ -103,13 +126,29 @@ export class StartupSync {
     this.#enqueue(() => this.#sendReport(peer, true));
   }
 
+  /** Total: whatever the bytes are, at worst the peer is set aside. */
   onFrame(peer: number, body: Uint8Array): void {
     const decoded = decodeStartMessage(body);
-    if (decoded.kind === 'malformed') {
-      this.#dependencies.log.warn({ peer, reason: decoded.reason }, 'malformed start-up frame');
-      return;
-    }
-    this.#enqueue(() => this.#onMessage(peer, decoded.value));
+    if (decoded.kind === 'malformed') return this.#onMalformed(peer, decoded.reason);
+    const message = decoded.value;
+    // Nobody keeps blocks that were not asked for, not even until their turn.
+    if (message.kind === 'blocks' && !this.#awaits(peer, message.fromNumber)) return;
+    if (!this.#inbox.put(peer, message)) return;
+    this.#enqueue(async () => {
+      const next = this.#inbox.take();
+      if (next !== undefined) await this.#onMessage(next.peer, next.message);
+    });
+  }
+
+  #onMalformed(peer: number, reason: string): void {
+    const lines = (this.#malformed[peer] ?? 0) + 1;
+    this.#malformed[peer] = lines;
+    if (lines > MALFORMED_LINES_MAX) return;
+    this.#dependencies.log.warn({ peer, reason }, 'malformed start-up frame');
+  }
+
+  #awaits(peer: number, fromNumber: number): boolean {
+    return this.#fetching?.peer === peer && this.#fetching.fromNumber === fromNumber;
   }
 
   async close(): Promise<void> {
@@ -137,14 +176,22 @@ export class StartupSync {
       return;
     }
     this.#enqueue(async () => {
-      if (this.#fetching !== undefined && Date.now() > this.#fetching.untilMs) {
+      const fetching = this.#fetching;
+      if (fetching !== undefined && performance.now() > fetching.untilMs) {
         this.#fetching = undefined;
+        this.#disappoint(fetching.peer, 'it did not answer in time');
       }
       for (const peer of this.#reports.keys()) {
         if (this.#connected[peer]) await this.#sendReport(peer, true);
       }
       await this.#decide();
     });
+  }
+
+  /** The peer claims blocks and does not come up with them: others are asked, and it is not waited for. */
+  #disappoint(peer: number, reason: string): void {
+    this.#setAside.add(peer, performance.now());
+    this.#dependencies.log.warn({ peer, reason }, 'a replica does not give the blocks it reports');
   }
 
   async #onMessage(peer: number, message: StartMessage): Promise<void> {
@@ -169,7 +216,8 @@ export class StartupSync {
     const { ledger } = this.#dependencies;
     const storedHeight = ledger.storedHeight();
     const certifiedHeight = ledger.certifiedHeight();
-    const tail: { number: number; hash: string }[] = [];
+    const tipHash = toHex(ledger.tip().hash);
+    const tail: TailBlock[] = [];
     // A running replica's tail changes while it is read; nobody decides by it, so only starters list it.
     const tailEnd = this.#base === undefined ? storedHeight : certifiedHeight;
     for (
@@ -177,30 +225,42 @@ export class StartupSync {
       number < tailEnd && tail.length < TAIL_BLOCKS_MAX;
       number++
     ) {
-      tail.push({ number, hash: toHex((await this.#header(number)).hash) });
+      tail.push({ number, hash: await this.#tailHash(number) });
     }
-    const tipHash = toHex(ledger.tip().hash);
     return { storedHeight, certifiedHeight, tipHash, tail, base: this.#base };
   }
 
-  async #header(number: number): Promise<HashedHeader> {
-    const header = await this.#dependencies.ledger.header(number);
-    if (header === undefined) throw new Error(`block ${number} is not in the ledger`);
-    return header;
+  async #tailHash(number: number): Promise<string> {
+    const known = this.#tailHashes.get(number);
+    if (known !== undefined) return known;
+    const { ledger, sha256 } = this.#dependencies;
+    const block = await ledger.storedBlock(number);
+    const hash = block === undefined ? undefined : tailHash(block, sha256);
+    if (hash === undefined) throw new Error(`block ${number} of the ledger has no readable value`);
+    this.#tailHashes.set(number, hash);
+    return hash;
+  }
+
+  async #view(): Promise<StartView> {
+    const self = await this.#ownReport();
+    return {
+      replicas: this.#options.consenters.length,
+      self,
+      peers: this.#reports,
+      graceOver: this.#graceOver,
+      setAside: this.#setAside.current(performance.now()),
+      lastAsked: this.#lastAsked,
+      tookPart: this.#lastBase === baseKey(self.storedHeight, self.tipHash),
+    };
   }
 
   async #decide(): Promise<void> {
     if (this.#base !== undefined || this.#fetching !== undefined) return;
-    const decision = decideStart({
-      replicas: this.#options.consenters.length,
-      self: await this.#ownReport(),
-      peers: this.#reports,
-      graceOver: this.#graceOver,
-    });
-    await this.#carryOut(decision);
+    const view = await this.#view();
+    await this.#carryOut(decideStart(view), view);
   }
 
-  async #carryOut(decision: StartDecision): Promise<void> {
+  async #carryOut(decision: StartDecision, view: StartView): Promise<void> {
     const { ledger, log } = this.#dependencies;
     switch (decision.kind) {
       case 'wait':
@@ -210,26 +270,37 @@ export class StartupSync {
         if (!this.#following) log.warn({ reason: decision.reason }, 'following only');
         this.#following = true;
         this.#reason = decision.reason;
-        this.#fetchNewer();
-        return;
+        return this.#follow(view);
       case 'fetch':
         this.#fetch(decision.peer, decision.fromNumber);
         return;
       case 'truncate':
         log.warn({ toHeight: decision.toHeight }, 'dropping blocks that were never certified');
         await ledger.truncateUncertified(decision.toHeight);
+        this.#tailHashes.clear();
         return this.#announce();
-      case 'start': {
-        const tipHash = toHex(ledger.tip().hash);
-        this.#base = { height: ledger.storedHeight(), tipHash };
-        this.#reason = 'running';
-        clearInterval(this.#timer);
-        clearTimeout(this.#graceTimer);
-        await this.#announce();
-        this.#dependencies.onStart();
-        return;
-      }
+      case 'start':
+        return this.#start();
     }
+  }
+
+  async #start(): Promise<void> {
+    const { ledger, onStart } = this.#dependencies;
+    const base = { height: ledger.storedHeight(), tipHash: toHex(ledger.tip().hash) };
+    // On disk before the first vote can be cast.
+    await writeRunRecord(this.#options.runRecordFile, baseKey(base.height, base.tipHash));
+    this.#base = base;
+    this.#reason = 'running';
+    clearInterval(this.#timer);
+    clearTimeout(this.#graceTimer);
+    this.#tailHashes.clear();
+    await this.#announce();
+    onStart();
+  }
+
+  #follow(view: StartView): void {
+    const decision = fetchCertified(view);
+    if (decision?.kind === 'fetch') this.#fetch(decision.peer, decision.fromNumber);
   }
 
   async #announce(): Promise<void> {
@@ -239,15 +310,13 @@ export class StartupSync {
     if (this.#base === undefined) await this.#decide();
   }
 
-  #fetchNewer(): void {
-    const certified = this.#dependencies.ledger.certifiedHeight();
-    const peer = this.#reports.findIndex((report) => (report?.certifiedHeight ?? 0) > certified);
-    if (peer >= 0) this.#fetch(peer, certified);
-  }
-
   #fetch(peer: number, fromNumber: number): void {
-    this.#fetching = { peer, fromNumber, untilMs: Date.now() + 10 * this.#options.retryMs };
-    this.#reason = `fetching blocks from ${fromNumber} on from replica index ${peer}`;
+    const untilMs = performance.now() + FETCH_RETRIES_MAX * this.#options.retryMs;
+    this.#fetching = { peer, fromNumber, untilMs };
+    this.#lastAsked = peer;
+    if (!this.#following) {
+      this.#reason = `fetching blocks from ${fromNumber} on from replica index ${peer}`;
+    }
     this.#dependencies.send(peer, encodeStartMessage({ kind: 'fetch', fromNumber }));
   }
 
@@ -258,6 +327,7 @@ export class StartupSync {
     // Uncertified blocks are for starters only: a running replica gives out what a quorum has signed.
     const end = this.#base === undefined ? ledger.storedHeight() : ledger.certifiedHeight();
     for (let number = fromNumber; number < end && bytes < BLOCKS_BYTES_MAX; number++) {
+      if (blocks.length >= BLOCKS_PER_FRAME_MAX) break;
       const block = await ledger.storedBlock(number);
       if (block === undefined) break;
       const encoded = encodeBlock(block);
@@ -268,71 +338,31 @@ export class StartupSync {
   }
 
   async #onBlocks(peer: number, from: number, blocks: readonly Uint8Array[]): Promise<void> {
-    const { log } = this.#dependencies;
-    if (this.#fetching?.peer !== peer || this.#fetching.fromNumber !== from) return;
-    this.#fetching = undefined;
+    const { ledger, sha256, log, onGrown } = this.#dependencies;
+    if (!this.#awaits(peer, from)) return;
+    const before = ledger.storedHeight() + ledger.certifiedHeight();
+    let refused: string | undefined;
     for (const [index, bytes] of blocks.entries()) {
-      const refused = await this.#takeBlock(from + index, bytes);
+      if (this.#closed) return;
+      refused = await takeBlock(from + index, bytes, {
+        ledger,
+        sha256,
+        log,
+        consenters: this.#options.consenters,
+        isVouched: (number, hash) => this.#isVouched(number, hash),
+      });
       if (refused === undefined) continue;
-      // Its report is dropped with it: the next decision asks another replica.
-      log.warn({ peer, block: from + index, reason: refused }, 'refused a block from a replica');
-      this.#reports[peer] = undefined;
+      refused = `block ${from + index}: ${refused}`;
       break;
     }
-    this.#dependencies.onGrown();
+    this.#fetching = undefined;
+    this.#tailHashes.clear();
+    const grown = ledger.storedHeight() + ledger.certifiedHeight() > before;
+    // After what was good may come what is not vouched for yet: no fault.
+    if (grown) this.#setAside.forgive(peer);
+    else this.#disappoint(peer, refused ?? 'it sent nothing new');
+    if (grown) await onGrown();
     await this.#announce();
-  }
-
-  /** Checks and stores one block; returns why it was refused. */
-  async #takeBlock(number: number, bytes: Uint8Array): Promise<string | undefined> {
-    const { ledger, sha256 } = this.#dependencies;
-    const decoded = decodeBlock(bytes);
-    if (decoded.kind === 'malformed') return decoded.reason;
-    const block = decoded.value;
-    if (block.header.number !== number) return `it is block ${block.header.number}`;
-    const stored = ledger.storedHeight();
-    if (number > stored) return `this replica has ${stored} blocks only`;
-    const links = checkBlockLinks(block, await this.#header(number - 1), sha256);
-    if (links.kind === 'invalid') return links.reason;
-    const hash = toHex(headerHash(block.header, sha256));
-    const certified = await this.#isCertified(block);
-    if (!certified && !this.#isVouched(number, hash)) return 'it has no certificate';
-    if (number < stored) return this.#certifyStored(block, hash, certified);
-    const entry = { block, txIds: block.data.map(txIdOf) };
-    if (certified) await ledger.appendCertified([entry]);
-    else await ledger.appendBlocks([entry]);
-    return undefined;
-  }
-
-  async #certifyStored(
-    block: Block,
-    hash: string,
-    certified: boolean,
-  ): Promise<string | undefined> {
-    const { ledger } = this.#dependencies;
-    const { number } = block.header;
-    if (!certified || number < ledger.certifiedHeight()) return undefined;
-    const own = toHex((await this.#header(number)).hash);
-    if (own !== hash) {
-      throw new Error(
-        `block ${number} is certified as ${hash} but this replica stored ${own}: ` +
-          'its ledger and the network disagree; keep the folder for analysis and start with an empty one',
-      );
-    }
-    await ledger.attachCertificate(number, block.metadata[0] ?? new Uint8Array());
-    return undefined;
-  }
-
-  async #isCertified(block: Block): Promise<boolean> {
-    const body = decodeCertificate(block.metadata[0] ?? new Uint8Array());
-    if (body.kind === 'malformed' || body.value.signatures.length === 0) return false;
-    const check = await checkCertificate(
-      block,
-      this.#options.consenters,
-      (key, message, signature) =>
-        verifySignature({ algorithm: key.algorithm, bytes: key.publicKey }, message, signature),
-    );
-    return check.kind === 'ok';
   }
 
   #isVouched(number: number, hash: string): boolean {
@@ -341,11 +371,4 @@ export class StartupSync {
     );
     return vouchers.length > faultsOf(this.#options.consenters.length);
   }
-}
-
-function txIdOf(envelope: Uint8Array): string | undefined {
-  const parsed = parseEnvelope(envelope);
-  if (parsed.kind === 'malformed') return undefined;
-  const { type, txId } = parsed.value.channelHeader;
-  return type === HEADER_TYPES.CONFIG ? undefined : txId;
 }

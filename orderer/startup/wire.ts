@@ -8,6 +8,10 @@ import type { LedgerReport, TailBlock } from './decide.ts';
 
 /** Blocks of one answer: at least one, then as many as fit. */
 export const BLOCKS_BYTES_MAX = 1 << 20;
+/** Blocks of one frame: a frame full of empty ones must not become millions of objects. */
+export const BLOCKS_PER_FRAME_MAX = 1_024;
+/** Reports and requests; a report with the longest tail takes half of it. */
+const JSON_BYTES_MAX = 256 * 1024;
 /** Uncertified blocks named in a report; the orderer's back-pressure keeps the tail far shorter. */
 export const TAIL_BLOCKS_MAX = 1_024;
 
@@ -34,6 +38,7 @@ export function encodeStartMessage(message: StartMessage): Uint8Array {
 export function decodeStartMessage(bytes: Uint8Array): Decoded<StartMessage> {
   if (bytes[0] === BLOCKS_FRAME) return decodeBlocks(bytes);
   if (bytes[0] !== JSON_FRAME) return malformed('unknown start-up frame');
+  if (bytes.length > JSON_BYTES_MAX) return malformed('start-up frame is too large');
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -129,6 +134,7 @@ function decodeBlocks(bytes: Uint8Array): Decoded<StartMessage> {
   const blocks: Uint8Array[] = [];
   let offset = BLOCKS_HEADER_BYTES;
   while (offset < bytes.length) {
+    if (blocks.length >= BLOCKS_PER_FRAME_MAX) return malformed('blocks frame has too many blocks');
     if (offset + 4 > bytes.length) return malformed('blocks frame is truncated');
     const length = view.getUint32(offset, true);
     offset += 4;
