@@ -7,6 +7,7 @@
  *       bit 31: 0 = protobuf message, 1 = notice (UTF-8 JSON, the error shape; the last frame of a stream)
  *       bits 30..0: payload length in bytes; a whole header of 0 is a heart-beat (no message is empty)
  */
+import { concatBytes } from '../ledger/format/index.ts';
 
 export const FRAME_MEDIA_TYPE = 'application/x-protobuf-seq';
 export const FRAME_HEADER_BYTES = 4;
@@ -91,7 +92,7 @@ export function createFrameReader(frameBytesMax: number): { push(chunk: Uint8Arr
       if (pendingBytes < needBytes) {
         return { kind: 'ok', value: [] };
       }
-      const bytes = pending.length === 1 ? chunk : concat(pending, pendingBytes);
+      const bytes = concatBytes(pending);
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       const frames: Frame[] = [];
       let offset = 0;
@@ -122,16 +123,6 @@ function frameOf(word: number, payload: Uint8Array): Frame {
     return { kind: 'notice', text: new TextDecoder().decode(payload) };
   }
   return word === 0 ? { kind: 'heartbeat' } : { kind: 'message', bytes: payload };
-}
-
-function concat(parts: readonly Uint8Array[], totalBytes: number): Uint8Array {
-  const bytes = new Uint8Array(totalBytes);
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
 }
 
 function malformed(reason: string): { readonly kind: 'malformed'; readonly reason: string } {

@@ -1,6 +1,7 @@
 /**
  * One HTTP request to one replica over `fetch`: bounded in time and size, every outcome as data.
  */
+import { concatBytes } from '../../ledger/format/index.ts';
 import { ClientError, type ReplicaFailure } from './errors.ts';
 import { CLIENT_LIMITS } from './limits.ts';
 
@@ -74,19 +75,7 @@ export async function readBody(response: Response, bytesMax: number): Promise<Ui
     }
     chunks.push(value);
   }
-  return concat(chunks, total);
-}
-
-function concat(chunks: readonly Uint8Array[], total: number): Uint8Array {
-  const [only] = chunks;
-  if (chunks.length === 1 && only !== undefined) return only;
-  const bytes = new Uint8Array(total);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return bytes;
+  return concatBytes(chunks);
 }
 
 /** Sends one request. Never rejects but for `aborted`, when the caller's signal says so. */

@@ -2,6 +2,7 @@
  * Fabric's block (fabric-protos common/common.proto) and its hashes
  * (Fabric protoutil/blockutils.go).
  */
+import { concatBytes } from './bytes.ts';
 import type { Sha256 } from './envelope.ts';
 import { FORMAT_LIMITS } from './limits.ts';
 import { type Decoded, decoded, EMPTY, WireReader } from './wire-reader.ts';
@@ -136,25 +137,7 @@ export function headerHash(header: BlockHeader, sha256: Sha256): Uint8Array {
 
 /** SHA-256 of the concatenated entries (Fabric protoutil.ComputeBlockDataHash). */
 export function dataHash(data: readonly Uint8Array[], sha256: Sha256): Uint8Array {
-  if (data.length === 1 && data[0] !== undefined) return sha256(data[0]);
-  let size = 0;
-  for (const entry of data) size += entry.length;
-  const joined = new Uint8Array(size);
-  let position = 0;
-  for (const entry of data) {
-    joined.set(entry, position);
-    position += entry.length;
-  }
-  return sha256(joined);
-}
-
-/** Whether two byte strings are equal. Not constant-time: for hashes and public data. */
-export function bytesEqual(left: Uint8Array, right: Uint8Array): boolean {
-  if (left.length !== right.length) return false;
-  for (let index = 0; index < left.length; index += 1) {
-    if (left[index] !== right[index]) return false;
-  }
-  return true;
+  return sha256(concatBytes(data));
 }
 
 function readEmbeddedHeader(reader: WireReader): BlockHeader {

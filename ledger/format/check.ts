@@ -3,14 +3,9 @@
  * block, without tolerance: whatever passes here re-encodes to the same bytes, and no byte of a
  * checked block is without protection (docs/formats.md, "Which bytes are protected by what").
  */
-import {
-  type Block,
-  type BlockHeader,
-  bytesEqual,
-  dataHash,
-  headerHash,
-  METADATA,
-} from './block.ts';
+
+import { type Block, type BlockHeader, dataHash, headerHash, METADATA } from './block.ts';
+import { bytesEqual, toHex } from './bytes.ts';
 import {
   type CertificateBody,
   decodeCertificate,
@@ -18,7 +13,7 @@ import {
   encodeIdentifierHeader,
   signedBytes,
 } from './certificate.ts';
-import { HEADER_TYPES, parseEnvelope, type Sha256, toHex } from './envelope.ts';
+import { HEADER_TYPES, parseEnvelope, type Sha256 } from './envelope.ts';
 import { FORMAT_LIMITS } from './limits.ts';
 import { signatureFault } from './signature-form.ts';
 

@@ -2,6 +2,7 @@
  * Fabric's transaction: `common.Envelope` around `common.Payload` around two headers and data
  * (fabric-protos common/common.proto). An envelope is kept and hashed as the bytes that came.
  */
+import { concatBytes, toHex } from './bytes.ts';
 import { type Decoded, decoded, EMPTY, WireReader } from './wire-reader.ts';
 import {
   bytesSize,
@@ -198,21 +199,7 @@ export function encodeEnvelope(payload: Uint8Array, signature: Uint8Array): Uint
 
 /** Lower-case hex of SHA-256(nonce || creator): Fabric's `protoutil.ComputeTxID`. */
 export function computeTxId(nonce: Uint8Array, creator: Uint8Array, sha256: Sha256): string {
-  const joined = new Uint8Array(nonce.length + creator.length);
-  joined.set(nonce, 0);
-  joined.set(creator, nonce.length);
-  return toHex(sha256(joined));
-}
-
-const HEX_PAIRS: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
-  byte.toString(16).padStart(2, '0'),
-);
-
-/** Lower-case hex. */
-export function toHex(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += HEX_PAIRS[byte];
-  return text;
+  return toHex(sha256(concatBytes([nonce, creator])));
 }
 
 function readChannelHeader(reader: WireReader): ChannelHeader {

@@ -4,6 +4,7 @@
  * Any room may import it. Described in docs/formats.md.
  */
 export * from './block.ts';
+export * from './bytes.ts';
 export * from './certificate.ts';
 export * from './check.ts';
 export * from './envelope.ts';

@@ -4,7 +4,7 @@
  * auditor read consenter keys with it.
  */
 
-import type { Decoded } from '../../ledger/format/index.ts';
+import { type Decoded, toHex } from '../../ledger/format/index.ts';
 import {
   type DerNode,
   openDer,
@@ -15,7 +15,6 @@ import {
   readText,
   readTime,
   TAG,
-  toHex,
 } from './der.ts';
 import { decodePem } from './pem.ts';
 

@@ -171,19 +171,3 @@ export function readText(node: DerNode): string {
       throw new DerError('not text');
   }
 }
-
-export function toHex(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
-  return text;
-}
-
-/** Inverse of `toHex`; throws on anything else. */
-export function fromHex(text: string): Uint8Array {
-  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text)) throw new DerError('not lower-case hex');
-  const bytes = new Uint8Array(text.length / 2);
-  for (let at = 0; at < bytes.length; at++) {
-    bytes[at] = Number.parseInt(text.slice(2 * at, 2 * at + 2), 16);
-  }
-  return bytes;
-}

@@ -15,10 +15,11 @@ import {
   type Decoded,
   decodeSerializedIdentity,
   encodeSerializedIdentity,
+  fromHex,
+  toHex,
 } from '../../ledger/format/index.ts';
 import { parseGuarded } from '../channel-config/proto.ts';
 import { WIRE_SHAPES } from '../channel-config/wire-guard.ts';
-import { fromHex, toHex } from '../msp/der.ts';
 import { decodePem } from '../msp/pem.ts';
 import { POLICY_LIMITS } from './limits.ts';
 import type { MspRole, Policy, Principal, SignatureRule } from './types.ts';
