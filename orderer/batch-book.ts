@@ -35,5 +35,10 @@ export class BatchBook {
 }
 
 function keyOf(lane: ReplicaIndex, ref: BatchRef): string {
-  return `${lane}/${ref.seq}/${Buffer.from(ref.digest).toString('base64')}`;
+  return `${lane}/${batchKey(ref)}`;
+}
+
+/** Names a batch within its lane. */
+export function batchKey(ref: BatchRef): string {
+  return `${ref.seq}/${Buffer.from(ref.digest).toString('base64')}`;
 }

@@ -6,6 +6,7 @@
 
 import type { BatchRef } from '../consensus/core/index.ts';
 import { encodedListBytes, encodeEnvelopeList } from '../consensus/wire/index.ts';
+import { batchKey } from './batch-book.ts';
 import type { CheckedTransaction } from './envelope/index.ts';
 
 export interface LaneFeederOptions {
@@ -35,6 +36,8 @@ export class LaneFeeder {
   #queueBytes = 0;
   readonly #unwritten: (readonly CheckedTransaction[])[] = [];
   #undelivered = 0;
+  /** Written and not settled: a batch in this lane may be another's invention (docs/protocol.md, L7). */
+  readonly #own = new Set<string>();
   #flushScheduled = false;
 
   constructor(options: LaneFeederOptions, dependencies: LaneFeederDependencies) {
@@ -66,14 +69,17 @@ export class LaneFeeder {
   written(ref: BatchRef): void {
     const transactions = this.#unwritten.shift();
     if (transactions === undefined) throw new Error('the worker reported a batch nobody submitted');
+    this.#own.add(batchKey(ref));
     this.#dependencies.onBatch(ref, transactions);
     this.#flush();
   }
 
-  /** An own batch was delivered, or will never be. */
-  settled(): void {
+  /** A batch of this lane was delivered, or will never be. False: it is not one that this replica made. */
+  settled(ref: BatchRef): boolean {
+    if (!this.#own.delete(batchKey(ref))) return false;
     this.#undelivered--;
     this.#flush();
+    return true;
   }
 
   #flush(): void {

@@ -35,6 +35,12 @@ export interface OrdererLimits {
   /** Envelopes found valid lately, by hash; ~300 bytes each. */
   readonly verifiedEnvelopesCachedMax: number;
 
+  /** Blocks stored and not certified, beyond which no further slot is reported as applied. */
+  readonly uncertifiedBlocksMax: number;
+  readonly uncertifiedBytesMax: number;
+  /** Lines in the log about one peer's bad signatures and batches in one run. */
+  readonly faultLinesMax: number;
+
   /** Ordered and not yet stored transactions from which on the stream is held back. */
   readonly duplicatesInFlightMax: number;
 
@@ -75,6 +81,9 @@ export const ORDERER_LIMITS: OrdererLimits = {
   p256KeysCachedMax: 1024,
   writersCachedMax: 4096,
   verifiedEnvelopesCachedMax: 4_096,
+  uncertifiedBlocksMax: 512,
+  uncertifiedBytesMax: 16 * MIB,
+  faultLinesMax: 32,
   duplicatesInFlightMax: 65_536,
   pendingTransactionsMax: 32_768,
   laneQueueTransactionsMax: 16_384,

@@ -15,9 +15,10 @@ import {
   parseEnvelope,
   type Sha256,
 } from '../ledger/format/index.ts';
-import type { Ledger } from '../ledger/store/index.ts';
+import { type Ledger, STORE_LIMITS } from '../ledger/store/index.ts';
 import type { WaitMode } from '../rdma/contract.ts';
 import { BatchBook } from './batch-book.ts';
+import { AppliedGate } from './chain/applied-gate.ts';
 import { BlockBuilder } from './chain/block-builder.ts';
 import { Certifier } from './chain/certifier.ts';
 import { decodeConsenterMetadata } from './chain/consenter-metadata.ts';
@@ -26,6 +27,7 @@ import { BlockCutter } from './cutter/index.ts';
 import { Deduplicator } from './dedupe/index.ts';
 import type { CheckedTransaction, EnvelopeChecker } from './envelope/index.ts';
 import { LaneFeeder, type LaneFeederOptions } from './lane-feeder.ts';
+import { ORDERER_LIMITS } from './limits.ts';
 import type { Log } from './log.ts';
 import type { VerifyPool } from './signature/index.ts';
 
@@ -67,6 +69,8 @@ export interface RunDependencies {
   /** The block and its certificate are in the ledger. In block order. */
   readonly onCertified: (block: StoredBlock, signaturesMetadata: Uint8Array) => void;
   readonly onDropped: (transaction: CheckedTransaction, why: 'expired' | 'duplicate') => void;
+  /** What a peer wrote into a ring broke it: its session must be opened anew. */
+  readonly onTransportFault: (peer: number, reason: string) => void;
   readonly onFatal: (error: Error) => void;
 }
 
@@ -123,7 +127,8 @@ export class Run {
   #nextAnnounced: number;
   #runtime!: ConsensusRuntime;
   #storing = 0;
-  #appliedSlot: number;
+  readonly #gate: AppliedGate;
+  readonly #faultLines: number[];
   #executedSlot: number;
   #path: 'fast' | 'slow' = 'fast';
   #retryTimer: NodeJS.Timeout | undefined;
@@ -138,7 +143,8 @@ export class Run {
   ) {
     this.#options = options;
     this.#dependencies = dependencies;
-    this.#appliedSlot = base.firstSlot - 1;
+    this.#gate = new AppliedGate(ORDERER_LIMITS, base.firstSlot - 1);
+    this.#faultLines = options.consenters.map(() => 0);
     this.#executedSlot = base.firstSlot - 1;
     this.#nextAnnounced = dependencies.ledger.certifiedHeight();
     this.#feeder = new LaneFeeder(options.lane, {
@@ -184,10 +190,16 @@ export class Run {
         onDeliver: (delivery) => run.#onDeliver(delivery),
         onApplication: (from, body) => run.#certifier.onMessage(from, body),
         onEvidence: (evidence) => dependencies.log.warn({ evidence }, 'a replica misbehaved'),
+        onTransportFault: dependencies.onTransportFault,
         onFatal: dependencies.onFatal,
       },
     );
-    await run.#resumeUncertified();
+    try {
+      await run.#resumeUncertified();
+    } catch (error) {
+      await run.stop();
+      throw error;
+    }
     return run;
   }
 
@@ -228,14 +240,16 @@ export class Run {
 
   #createCertifier(storedHeight: number): Certifier {
     const { self, consenters, sign } = this.#options;
-    const { pool, log } = this.#dependencies;
+    const { pool, ledger } = this.#dependencies;
     return new Certifier({ self, consenters, sign }, storedHeight, {
       pool,
       send: (body, to) => {
         if (!this.#stopped) this.#runtime.sendApplication(body, to);
       },
       onCertified: (number, metadata) => this.#onCertified(number, metadata),
-      onFault: (peer, reason) => log.warn({ peer, reason }, 'bad block signature'),
+      certificate: async (number) =>
+        number < ledger.certifiedHeight() ? ledger.certificate(number) : undefined,
+      onFault: (peer, reason) => this.#warn(peer, { reason }, 'bad block signature'),
     });
   }
 
@@ -245,7 +259,7 @@ export class Run {
       cutter: new BlockCutter(this.#options.batchSize),
       deduplicator: new Deduplicator(
         {},
-        { hasTransactions: (txIds) => ledger.hasTransactions(txIds) },
+        { hasTransactions: (txIds) => hasTransactions(ledger, txIds) },
       ),
       builder: new BlockBuilder(tip, sha256),
       store: async (blocks) => {
@@ -255,7 +269,7 @@ export class Run {
       },
       onStored: (blocks) => this.#onStored(blocks),
       onApplied: (slot) => {
-        this.#appliedSlot = slot;
+        this.#gate.applied(slot);
         this.#reportApplied();
       },
       onDropped,
@@ -284,14 +298,14 @@ export class Run {
     this.#book.expect(lane, ref);
     const list = decodeEnvelopeList(payload);
     if (list.kind === 'malformed') {
-      this.#dependencies.log.warn({ lane, reason: list.reason }, 'malformed batch');
+      this.#warn(lane, { reason: list.reason }, 'malformed batch');
       return this.#runtime.batchChecked(lane, ref, false);
     }
     try {
       const checked = await this.#dependencies.checker.checkBatch(list.value, lane);
       if (this.#stopped) return;
       if (checked.kind === 'valid') this.#book.put(lane, ref, checked.transactions);
-      else this.#dependencies.log.warn({ lane, refusal: checked.refusal }, 'invalid batch');
+      else this.#warn(lane, { refusal: checked.refusal }, 'invalid batch');
       this.#runtime.batchChecked(lane, ref, checked.kind === 'valid');
     } catch (error) {
       // A full or closing pool says nothing about the batch, and a wrong answer would be lasting.
@@ -302,8 +316,7 @@ export class Run {
   /** A batch of the own lane that will never be ordered goes into a new one (docs/protocol.md, L7). */
   #dropBatch(lane: number, ref: BatchRef): void {
     const transactions = this.#book.take(lane, ref);
-    if (lane !== this.#options.self) return;
-    this.#feeder.settled();
+    if (lane !== this.#options.self || !this.#feeder.settled(ref)) return;
     for (const transaction of transactions ?? []) this.#feeder.push(transaction);
   }
 
@@ -316,12 +329,13 @@ export class Run {
       if (batch === undefined) {
         return this.#dependencies.onFatal(
           new Error(
-            `consensus delivered batch ${ref.seq} of lane ${lane} that was never checked here`,
+            `a quorum found batch ${ref.seq} of lane ${lane} valid and this replica did not: ` +
+              'compare the version and the configuration of the replicas',
           ),
         );
       }
       transactions.push(...batch);
-      if (lane === this.#options.self) this.#feeder.settled();
+      if (lane === this.#options.self) this.#feeder.settled(ref);
     }
     const { slot, timeMs, cut } = delivery;
     this.#sequencer.push({ slot, timeMs, cut, transactions });
@@ -330,6 +344,7 @@ export class Run {
   #onStored(blocks: readonly StoredBlock[]): void {
     for (const stored of blocks) {
       this.#uncertified.set(stored.block.header.number, stored);
+      this.#gate.stored(dataBytes(stored));
       this.#certifier.onStored(stored);
     }
     this.#armRetry();
@@ -357,13 +372,22 @@ export class Run {
       next = this.#attached.get(this.#nextAnnounced)
     ) {
       this.#attached.delete(this.#nextAnnounced++);
+      this.#gate.certified(dataBytes(next.stored));
       this.#dependencies.onCertified(next.stored, next.metadata);
     }
   }
 
   #reportApplied(): void {
     if (this.#stopped) return;
-    this.#runtime.applied(this.#appliedSlot, this.#uncertified.size + this.#storing);
+    this.#runtime.applied(this.#gate.slot, this.#uncertified.size + this.#storing);
+  }
+
+  /** What one faulty peer does must not fill the disk with lines. */
+  #warn(peer: number, data: object, message: string): void {
+    const lines = (this.#faultLines[peer] ?? 0) + 1;
+    this.#faultLines[peer] = lines;
+    if (lines <= ORDERER_LIMITS.faultLinesMax)
+      this.#dependencies.log.warn({ peer, ...data }, message);
   }
 
   #armRetry(): void {
@@ -375,6 +399,21 @@ export class Run {
       this.#armRetry();
     }, SIGNATURE_RETRY_MS);
   }
+}
+
+/** A slot may hold more transactions than the ledger looks up at once. */
+async function hasTransactions(ledger: Ledger, txIds: readonly string[]): Promise<boolean[]> {
+  const found: boolean[] = [];
+  for (let from = 0; from < txIds.length; from += STORE_LIMITS.lookupIdsMax) {
+    found.push(
+      ...(await ledger.hasTransactions(txIds.slice(from, from + STORE_LIMITS.lookupIdsMax))),
+    );
+  }
+  return found;
+}
+
+function dataBytes({ block }: StoredBlock): number {
+  return block.data.reduce((sum, envelope) => sum + envelope.length, 0);
 }
 
 function txIdOf(envelope: Uint8Array): string | undefined {

@@ -16,8 +16,9 @@ import {
   quorumOf,
   signedBytes,
 } from '../../ledger/format/index.ts';
-import type { VerifyPool } from '../signature/pool.ts';
+import type { VerifyItem, VerifyPool } from '../signature/index.ts';
 import {
+  CERTIFICATE_BYTES_MAX,
   decodeSignatureMessage,
   encodeSignatureMessage,
   SIGNATURE_NONCE_BYTES,
@@ -26,10 +27,8 @@ import {
 
 /** Signatures for blocks not stored here yet are kept this far ahead, per peer; beyond it they are asked for again. */
 export const SIGNATURES_AHEAD_MAX = 256;
-/** Own signatures sent in answer to one request. */
-const SIGNATURES_PER_REQUEST_MAX = 32;
-/** Blocks whose own signature is kept at hand for peers that ask. */
-const OWN_SIGNATURES_KEPT_MAX = 256;
+/** Blocks that one request is answered for. */
+const BLOCKS_PER_REQUEST_MAX = 64;
 
 export interface CertifierOptions {
   /** Position of this replica in `consenters`. */
@@ -45,6 +44,8 @@ export interface CertifierDependencies {
   readonly send: (body: Uint8Array, to?: number) => void;
   /** Called once per block, when its certificate is complete. */
   readonly onCertified: (blockNumber: number, signaturesMetadata: Uint8Array) => void;
+  /** The stored certificate of a block that is certified here, for a replica that was away when it was signed. */
+  readonly certificate: (blockNumber: number) => Promise<Uint8Array | undefined>;
   /** A replica sent a signature that does not verify, or something undecodable. */
   readonly onFault: (peer: number, reason: string) => void;
 }
@@ -60,20 +61,30 @@ interface OpenBlock {
   readonly value: Uint8Array;
   /** Verified signatures by consenter number. */
   readonly signatures: Map<number, ConsenterSignature>;
+  /** Senders whose signature is being verified, or was bad: none costs more than one verification a block. */
+  readonly tried: Set<number>;
+  /** The same for whole certificates. */
+  readonly relayed: Set<number>;
 }
 
 type PeerSignature = Extract<SignatureMessage, { kind: 'signature' }>;
+type PeerCertificate = Extract<SignatureMessage, { kind: 'certificate' }>;
 
 export class Certifier {
   readonly #options: CertifierOptions;
   readonly #dependencies: CertifierDependencies;
   readonly #quorum: number;
-  /** Stored and not certified. Bounded by the orderer's back-pressure on uncertified blocks. */
+  /** Stored and not certified. Bounded by `AppliedGate`. */
   readonly #open = new Map<number, OpenBlock>();
   /** Signatures that came before the block, per peer by block number. */
   readonly #early: Map<number, PeerSignature>[];
-  readonly #own = new Map<number, Uint8Array>();
+  /** Peers whose request is being answered; another one meanwhile is dropped, they ask again. */
+  readonly #answering = new Set<number>();
+  /** Peers that sent a bad certificate: a correct replica never does, so no more of theirs are verified. */
+  readonly #badCertificates = new Set<number>();
   #storedHeight: number;
+  /** End of the blocks that the last request asked for. */
+  #askedUntil = 0;
 
   constructor(
     options: CertifierOptions,
@@ -100,7 +111,13 @@ export class Certifier {
       throw new Error(`block ${number} was stored with unreadable metadata: ${certificate.reason}`);
     }
     const value = certificate.value.value;
-    const open: OpenBlock = { stored, value, signatures: new Map() };
+    const open: OpenBlock = {
+      stored,
+      value,
+      signatures: new Map(),
+      tried: new Set(),
+      relayed: new Set(),
+    };
     this.#open.set(number, open);
     this.#storedHeight = Math.max(this.#storedHeight, number + 1);
     this.#signOwn(open);
@@ -117,8 +134,12 @@ export class Certifier {
     const decoded = decodeSignatureMessage(body);
     if (decoded.kind === 'malformed') return this.#dependencies.onFault(from, decoded.reason);
     const message = decoded.value;
-    if (message.kind === 'request') return this.#answer(from, message.blockNumber);
+    if (message.kind === 'request') return this.#onRequest(from, message.blockNumber);
     const open = this.#open.get(message.blockNumber);
+    if (message.kind === 'certificate') {
+      if (open !== undefined) this.#checkCertificate(from, open, message);
+      return;
+    }
     if (open !== undefined) return this.#check(from, open, message);
     // Certified already: late signatures of the other replicas are the normal case.
     if (message.blockNumber < this.#storedHeight) return;
@@ -131,6 +152,7 @@ export class Certifier {
     let oldest = this.#storedHeight;
     for (const number of this.#open.keys()) oldest = Math.min(oldest, number);
     if (this.#open.size === 0 && to === undefined) return;
+    this.#askedUntil = oldest + BLOCKS_PER_REQUEST_MAX;
     this.#dependencies.send(encodeSignatureMessage({ kind: 'request', blockNumber: oldest }), to);
   }
 
@@ -142,59 +164,124 @@ export class Certifier {
     const identifierHeader = encodeIdentifierHeader(self.number, nonce);
     const signature = this.#options.sign(signedBytes(open.value, identifierHeader, header));
     open.signatures.set(self.number, { identifier: self.number, nonce, signature });
-    const body = encodeSignatureMessage({
-      kind: 'signature',
-      blockNumber: header.number,
-      headerHash: open.stored.headerHash,
-      nonce,
-      signature,
-    });
-    this.#own.set(header.number, body);
-    this.#own.delete(header.number - OWN_SIGNATURES_KEPT_MAX);
-    this.#dependencies.send(body);
+    this.#sendOwn(open);
   }
 
-  #answer(to: number, fromBlock: number): void {
-    const end = Math.min(fromBlock + SIGNATURES_PER_REQUEST_MAX, this.#storedHeight);
+  #sendOwn(open: OpenBlock, to?: number): void {
+    const own = open.signatures.get(this.#options.consenters[this.#options.self]?.number ?? -1);
+    if (own === undefined) return;
+    const { nonce, signature } = own;
+    const { headerHash, block } = open.stored;
+    const blockNumber = block.header.number;
+    this.#dependencies.send(
+      encodeSignatureMessage({ kind: 'signature', blockNumber, headerHash, nonce, signature }),
+      to,
+    );
+  }
+
+  #onRequest(to: number, fromBlock: number): void {
+    if (this.#answering.has(to)) return;
+    this.#answering.add(to);
+    this.#answer(to, fromBlock).then(
+      () => this.#answering.delete(to),
+      // The ledger is closing, or failing, which its writes report; the peer asks again, or another.
+      () => this.#answering.delete(to),
+    );
+  }
+
+  /** The own signature of what is open here, the certificate of what is not any more. */
+  async #answer(to: number, fromBlock: number): Promise<void> {
+    const end = Math.min(fromBlock + BLOCKS_PER_REQUEST_MAX, this.#storedHeight);
     for (let number = fromBlock; number < end; number++) {
-      const body = this.#own.get(number);
-      if (body !== undefined) this.#dependencies.send(body, to);
+      const open = this.#open.get(number);
+      if (open !== undefined) {
+        this.#sendOwn(open, to);
+        continue;
+      }
+      const metadata = await this.#dependencies.certificate(number);
+      if (metadata === undefined || metadata.length > CERTIFICATE_BYTES_MAX) continue;
+      const body = encodeSignatureMessage({ kind: 'certificate', blockNumber: number, metadata });
+      this.#dependencies.send(body, to);
     }
   }
 
   #check(from: number, open: OpenBlock, message: PeerSignature): void {
     const key = this.#options.consenters[from];
-    if (key === undefined || open.signatures.has(key.number)) return;
-    if (!equalBytes(message.headerHash, open.stored.headerHash)) {
-      return this.#dependencies.onFault(
-        from,
-        `signed another header of block ${message.blockNumber}`,
-      );
-    }
-    const identifierHeader = encodeIdentifierHeader(key.number, message.nonce);
-    const signed = signedBytes(open.value, identifierHeader, open.stored.block.header);
-    const item = {
-      key: { algorithm: key.algorithm, bytes: key.publicKey },
-      message: signed,
-      signature: message.signature,
-    };
+    if (key === undefined || open.signatures.has(key.number) || open.tried.has(from)) return;
     const { number } = open.stored.block.header;
-    this.#dependencies.pool.verify([item]).then(
+    open.tried.add(from);
+    if (!equalBytes(message.headerHash, open.stored.headerHash)) {
+      return this.#dependencies.onFault(from, `signed another header of block ${number}`);
+    }
+    const { nonce, signature } = message;
+    this.#dependencies.pool.verify([this.#verifyItem(key, open, nonce, signature)]).then(
       ([valid]) => {
         if (valid !== true) {
-          return this.#dependencies.onFault(
-            from,
-            `its signature of block ${number} does not verify`,
-          );
+          const fault = `its signature of block ${number} does not verify`;
+          return this.#dependencies.onFault(from, fault);
         }
-        if (this.#open.get(number) !== open) return;
-        const { nonce, signature } = message;
-        open.signatures.set(key.number, { identifier: key.number, nonce, signature });
-        this.#finishIfQuorum(open);
+        this.#add(open, { identifier: key.number, nonce, signature });
       },
       // The pool is closing or full; the signature is asked for again while the block is uncertified.
-      () => undefined,
+      () => {
+        open.tried.delete(from);
+      },
     );
+  }
+
+  /** A certificate is its signatures, relayed: those that are missing are verified like any other. */
+  #checkCertificate(from: number, open: OpenBlock, message: PeerCertificate): void {
+    if (open.relayed.has(from) || this.#badCertificates.has(from)) return;
+    const bad = (what: string): void => {
+      this.#badCertificates.add(from);
+      this.#dependencies.onFault(from, `its certificate of block ${message.blockNumber} ${what}`);
+    };
+    const decoded = decodeCertificate(message.metadata);
+    if (decoded.kind === 'malformed') return bad(`is malformed: ${decoded.reason}`);
+    const { value, signatures } = decoded.value;
+    if (!equalBytes(value, open.value)) return bad('has another value than this replica stored');
+    const keys = new Map(this.#options.consenters.map((key) => [key.number, key]));
+    const missing: ConsenterSignature[] = [];
+    const items: VerifyItem[] = [];
+    for (const one of signatures) {
+      const key = keys.get(one.identifier);
+      if (key === undefined) return bad('names an unknown or repeated signer');
+      keys.delete(one.identifier);
+      if (open.signatures.has(one.identifier)) continue;
+      missing.push(one);
+      items.push(this.#verifyItem(key, open, one.nonce, one.signature));
+    }
+    open.relayed.add(from);
+    this.#dependencies.pool.verify(items).then(
+      (verdicts) => {
+        if (verdicts.includes(false)) return bad('holds a signature that does not verify');
+        for (const one of missing) this.#add(open, one);
+      },
+      () => {
+        open.relayed.delete(from);
+      },
+    );
+  }
+
+  #verifyItem(
+    key: ConsenterKey,
+    open: OpenBlock,
+    nonce: Uint8Array,
+    signature: Uint8Array,
+  ): VerifyItem {
+    const identifierHeader = encodeIdentifierHeader(key.number, nonce);
+    return {
+      key: { algorithm: key.algorithm, bytes: key.publicKey },
+      message: signedBytes(open.value, identifierHeader, open.stored.block.header),
+      signature,
+    };
+  }
+
+  #add(open: OpenBlock, signature: ConsenterSignature): void {
+    const { number } = open.stored.block.header;
+    if (this.#open.get(number) !== open) return;
+    open.signatures.set(signature.identifier, signature);
+    this.#finishIfQuorum(open);
   }
 
   #finishIfQuorum(open: OpenBlock): void {
@@ -204,6 +291,8 @@ export class Certifier {
     const signatures = [...open.signatures.values()].sort((a, b) => a.identifier - b.identifier);
     const metadata = encodeCertificate({ value: open.value, signatures });
     this.#dependencies.onCertified(number, metadata);
+    // The last of what was asked for, and more is open: this replica is catching up.
+    if (number + 1 === this.#askedUntil && this.#open.size > 0) this.requestMissing();
   }
 }
 

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import {
   ed25519KeyPair,
@@ -13,9 +13,8 @@ import {
   encodeSignatureMessage,
 } from '../../orderer/chain/signature-message.ts';
 import { verifySignature } from '../../orderer/signature/index.ts';
+import { sha256 } from '../support/hash.ts';
 
-const sha256 = (bytes: Uint8Array): Uint8Array =>
-  new Uint8Array(createHash('sha256').update(bytes).digest());
 const seeds = [1, 2, 3, 4].map((byte) => new Uint8Array(32).fill(byte));
 const consenters: ConsenterKey[] = seeds.map((seed, index) => ({
   number: index + 1,
@@ -38,6 +37,7 @@ interface Wire {
 /** Four certifiers; messages wait in `wires` until delivered. */
 class Cluster {
   readonly wires: Wire[] = [];
+  verified = 0;
   readonly #verifications: Promise<unknown>[] = [];
   readonly nodes: Node[];
 
@@ -63,6 +63,7 @@ class Cluster {
         },
         send: (body, to) => this.wires.push({ from: self, to, body }),
         onCertified: (number, metadata) => certified.set(number, metadata),
+        certificate: async (number) => certified.get(number),
         onFault: (peer, reason) => faults.push(`${peer}: ${reason}`),
       },
     );
@@ -77,7 +78,12 @@ class Cluster {
         if (index === changed.from || (changed.to !== undefined && changed.to !== index)) continue;
         node.certifier.onMessage(changed.from, changed.body);
       }
-      while (this.#verifications.length > 0) await this.#verifications.shift();
+      while (this.#verifications.length > 0) {
+        this.verified++;
+        await this.#verifications.shift();
+      }
+      // Certificates are read from the ledger, so answers take a turn.
+      if (this.wires.length === 0) await new Promise((resolve) => setImmediate(resolve));
     }
   }
 }
@@ -168,5 +174,69 @@ describe('certifier', () => {
     expect(cluster.nodes[0]?.faults).to.deep.equal(['3: signed another header of block 1']);
     expect(cluster.nodes[0]?.certified.size).to.equal(1);
     expect(cluster.nodes[3]?.certified.size).to.equal(0);
+  });
+
+  it('certifies what was signed while it was away, however much', async () => {
+    const cluster = new Cluster();
+    const blocks = cutBlocks(600);
+    for (const block of blocks) {
+      for (const node of cluster.nodes.slice(0, 3)) node.certifier.onStored(block);
+    }
+    await cluster.deliver((wire) => (wire.to === undefined ? wire : undefined));
+    expect(cluster.nodes[0]?.certified.size).to.equal(600);
+    const late = cluster.nodes[3] as Node;
+    // What came while it was behind lies too far ahead to be kept.
+    for (const block of blocks) late.certifier.onStored(block);
+    await cluster.deliver((wire) => (wire.from === 3 ? undefined : wire));
+    late.certifier.requestMissing();
+    await cluster.deliver();
+    expect(late.certified.size).to.equal(600);
+    for (const number of [1, 300, 600]) {
+      const block = blocks[number - 1] as CutBlock;
+      expect(await isCertificateValid(block, late.certified.get(number) as Uint8Array)).to.equal(
+        true,
+      );
+    }
+  });
+
+  it('believes no certificate that it has not verified, and asks a forger no more', async () => {
+    const cluster = new Cluster();
+    const [block] = cutBlocks(1) as [CutBlock];
+    for (const node of cluster.nodes.slice(0, 3)) node.certifier.onStored(block);
+    await cluster.deliver();
+    const metadata = Uint8Array.from(cluster.nodes[0]?.certified.get(1) ?? []);
+    metadata[metadata.length - 1] = (metadata[metadata.length - 1] ?? 0) ^ 1;
+    const late = cluster.nodes[3] as Node;
+    const alone = new Cluster().nodes[3] as Node;
+    alone.certifier.onStored(block);
+    const forged = encodeSignatureMessage({ kind: 'certificate', blockNumber: 1, metadata });
+    for (let i = 0; i < 3; i++) {
+      alone.certifier.onMessage(1, forged);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(alone.certified.size).to.equal(0);
+    expect(alone.faults).to.have.length(1);
+    late.certifier.onStored(block);
+    late.certifier.requestMissing();
+    await cluster.deliver();
+    expect(late.certified.size).to.equal(1);
+  });
+
+  it('verifies one signature of a block for each replica, however many come', async () => {
+    const cluster = new Cluster();
+    const [block] = cutBlocks(1) as [CutBlock];
+    const node = cluster.nodes[0] as Node;
+    node.certifier.onStored(block);
+    const bad = encodeSignatureMessage({
+      kind: 'signature',
+      blockNumber: 1,
+      headerHash: block.headerHash,
+      nonce: new Uint8Array(24),
+      signature: new Uint8Array(64),
+    });
+    for (let i = 0; i < 100; i++) node.certifier.onMessage(1, bad);
+    await cluster.deliver();
+    expect(cluster.verified).to.equal(1);
+    expect(node.faults).to.have.length(1);
   });
 });
