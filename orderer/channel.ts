@@ -79,6 +79,8 @@ export class ChannelOrderer implements ChannelService {
   readonly #earlyFrames = new Map<number, Uint8Array[]>();
   #bootstrap: Bootstrap | undefined;
   #run: Run | undefined;
+  /** Settles, never rejects, when a run that is being started has started or failed. */
+  #starting: Promise<void> = Promise.resolve();
   #fatal: Error | undefined;
   #stopping = false;
   #heightAnnounced = false;
@@ -104,7 +106,9 @@ export class ChannelOrderer implements ChannelService {
         sha256: dependencies.sha256,
         send: dependencies.sendStart,
         onGrown: () => this.#refreshTip(),
-        onStart: () => void this.#startRun(),
+        onStart: () => {
+          this.#starting = this.#startRun();
+        },
         onFatal: (error) => this.#fail(error),
         log: dependencies.log,
       },
@@ -147,6 +151,7 @@ export class ChannelOrderer implements ChannelService {
     // The run closes all sessions at once; links that end meanwhile concern nobody any more.
     this.#bootstrap = undefined;
     await this.#startup.close();
+    await this.#starting;
     await this.#run?.stop();
     this.#waiters.abandon();
     await this.#dependencies.ledger.close();
@@ -200,10 +205,13 @@ export class ChannelOrderer implements ChannelService {
     if (checked.kind === 'refused') return checked;
     const { txId } = checked.transaction;
     if (this.#pending.has(txId)) return { kind: 'accepted', txId, duplicate: true };
+    // Stopped meanwhile? The ledger may be closed already.
+    const late = this.#notReady();
+    if (late !== undefined) return late;
     const { ledger } = this.#dependencies;
     if (ledger.hasTransactionNow(txId)) return this.#stored(txId);
-    const late = this.#notReady() ?? this.#full(envelope.length);
-    if (late !== undefined) return late;
+    const full = this.#full(envelope.length);
+    if (full !== undefined) return full;
     this.#pending.add(txId);
     this.#run?.submit(checked.transaction);
     return { kind: 'accepted', txId, duplicate: false };
@@ -276,6 +284,7 @@ export class ChannelOrderer implements ChannelService {
           this.#pending.delete(txId);
           if (why === 'expired') log.warn({ txId }, 'certificate not valid at the ordered time');
         },
+        onTransportFault: (peer, reason) => this.#bootstrap?.restart(peer, reason),
         onFatal: (error) => this.#fail(error),
       });
       this.#run = run;

@@ -178,6 +178,10 @@ export class ConsensusLoop {
         const where =
           fault.kind === 'bad-cell' ? fault.cell : `${fault.ring} ring, ${fault.reason}`;
         this.#malformed(from, `${fault.kind}: ${where}`);
+        // The reader does not know where the next frame would begin; a bad `head` mends itself.
+        if (fault.kind === 'bad-frame' && fault.reason !== 'head') {
+          this.#events.push({ kind: 'transport-fault', peer: from, reason: where });
+        }
       },
     };
   }

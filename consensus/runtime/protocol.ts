@@ -85,6 +85,8 @@ export type WorkerEvent =
   | { readonly kind: 'deliver'; readonly delivery: Delivery }
   | { readonly kind: 'application'; readonly from: ReplicaIndex; readonly body: Uint8Array }
   | { readonly kind: 'evidence'; readonly evidence: Evidence }
+  /** The peer's ring is broken: nothing more is read from it until its session is opened anew. */
+  | { readonly kind: 'transport-fault'; readonly peer: ReplicaIndex; readonly reason: string }
   | { readonly kind: 'status'; readonly status: CoreStatus }
   /** The last event of a worker that was asked to stop. */
   | { readonly kind: 'stopped' };

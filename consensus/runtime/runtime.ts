@@ -27,6 +27,8 @@ export interface RuntimeHandlers {
   onDeliver(delivery: Delivery): void;
   onApplication(from: ReplicaIndex, body: Uint8Array): void;
   onEvidence(evidence: Evidence): void;
+  /** A ring of this peer is dead until its session is opened anew. */
+  onTransportFault(peer: ReplicaIndex, reason: string): void;
   /** The worker died; the replica must stop, its state is gone. */
   onFatal(error: Error): void;
 }
@@ -173,6 +175,8 @@ export class ConsensusRuntime {
         return handlers.onApplication(event.from, event.body);
       case 'evidence':
         return handlers.onEvidence(event.evidence);
+      case 'transport-fault':
+        return handlers.onTransportFault(event.peer, event.reason);
       case 'status':
         this.#status = event.status;
         return;

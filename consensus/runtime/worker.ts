@@ -2,13 +2,16 @@
 import { createHash, hash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { SessionKeys } from '../../rdma/contract.ts';
-import { openShmTransport } from '../../rdma/index.ts';
+import { openShmTransport, TRANSPORT_LIMITS } from '../../rdma/index.ts';
 import { createCore } from '../core/index.ts';
 import type { CoreCrypto, ReplicaIndex } from '../core/types.ts';
 import { ed25519KeyPair, signEd25519, verifyEd25519Strict } from './ed25519.ts';
 import { ConsensusError } from './errors.ts';
 import { ConsensusLoop } from './loop.ts';
 import type { WorkerOptions } from './protocol.ts';
+
+/** What lane frames and messages put around a batch, generously. */
+const MESSAGE_FRAMING_BYTES = 4 * 1024;
 
 function incarnationBytes(decimal: string): Uint8Array {
   const bytes = new Uint8Array(8);
@@ -60,6 +63,10 @@ function main(): void {
     epoch: 0,
     waitMode: options.waitMode,
     spinUs: options.spinUs,
+    payloadBytesMax: Math.max(
+      TRANSPORT_LIMITS.payloadBytesMaxDefault,
+      options.limits.batchBytesMax + MESSAGE_FRAMING_BYTES,
+    ),
   });
   const core = createCore(options, crypto);
   new ConsensusLoop({ transport, core, port: parentPort, onSessionKeys }).run();
