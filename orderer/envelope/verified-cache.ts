@@ -8,17 +8,16 @@
  * answer. One cache belongs to one configuration.
  */
 import { hash } from 'node:crypto';
+import { LruMap } from '../lru.ts';
 import type { CheckedTransaction } from './transaction.ts';
 
 type Entry = Omit<CheckedTransaction, 'bytes' | 'txIdBytes'>;
 
 export class VerifiedCache {
-  readonly #entriesMax: number;
-  /** Oldest use first. */
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries: LruMap<string, Entry>;
 
   constructor(entriesMax: number) {
-    this.#entriesMax = entriesMax;
+    this.#entries = new LruMap(entriesMax);
   }
 
   get size(): number {
@@ -33,17 +32,11 @@ export class VerifiedCache {
   get(key: string, bytes: Uint8Array): CheckedTransaction | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
     return { ...entry, bytes, txIdBytes: Buffer.from(entry.txId, 'hex') };
   }
 
   add(key: string, transaction: CheckedTransaction): void {
     const { txId, sizeBytes, notBeforeMs, notAfterMs } = transaction;
-    this.#entries.delete(key);
     this.#entries.set(key, { txId, sizeBytes, notBeforeMs, notAfterMs });
-    if (this.#entries.size <= this.#entriesMax) return;
-    const oldest = this.#entries.keys().next();
-    if (!oldest.done) this.#entries.delete(oldest.value);
   }
 }

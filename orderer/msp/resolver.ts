@@ -8,6 +8,7 @@ import { hash, X509Certificate } from 'node:crypto';
 import { decodeSerializedIdentity } from '../../ledger/format/index.ts';
 import { ConfigError } from '../channel-config/errors.ts';
 import type { ChannelConfig, MspConfig, NodeOu } from '../channel-config/types.ts';
+import { LruMap } from '../lru.ts';
 import { evaluate } from '../policy/evaluate.ts';
 import type { MspRole, PolicyIdentity } from '../policy/types.ts';
 import type { RefusalCode } from '../service.ts';
@@ -24,7 +25,6 @@ import {
   parseCertificatePem,
 } from './certificate.ts';
 import { MSP_LIMITS } from './limits.ts';
-import { LruMap } from './lru.ts';
 import { decodePem } from './pem.ts';
 
 const WRITERS = '/Channel/Writers';
