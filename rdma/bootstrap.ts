@@ -21,6 +21,7 @@
  * that comes twice or too early is a fault of the peer, not of the network.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { assertNever } from './assert-never.ts';
 import {
   type BootstrapFrame,
   type BootstrapRefusal,
@@ -342,8 +343,4 @@ export class Bootstrap {
 
 function isOpen(session: Session): boolean {
   return session.accepted && session.confirmed;
-}
-
-function assertNever(value: never): never {
-  throw new Error(`unexpected ${JSON.stringify(value)}`);
 }

@@ -9,17 +9,10 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { PeerCounters } from './contract.ts';
 import { TransportError } from './errors.ts';
+import type { TransportSizes } from './limits.ts';
 
-export interface NativeTransportOptions {
+export interface NativeTransportOptions extends TransportSizes {
   readonly self: number;
-  readonly replicas: number;
-  readonly windowSlots: number;
-  readonly laneRingBytes: number;
-  readonly controlRingBytes: number;
-  readonly payloadBytesMax: number;
-  readonly laneOutQueueBytesMax: number;
-  readonly controlOutQueueBytesMax: number;
-  readonly pollBytesMax: number;
   readonly epoch: number;
   /** 0 spin, 1 adaptive, 2 block. */
   readonly waitMode: number;

@@ -3,6 +3,7 @@
  * peers' places; its owner decides whether the HELLO is good.
  */
 import type { TLSSocket } from 'node:tls';
+import { assertNever } from '../assert-never.ts';
 import { type Refusal, type RefusalCode, refusal } from './errors.ts';
 import {
   decodeLinkControl,
@@ -186,8 +187,4 @@ export class LinkConnection {
     this.#state = 'ended';
     this.#events.onEnd(end);
   }
-}
-
-function assertNever(value: never): never {
-  throw new Error(`unexpected ${JSON.stringify(value)}`);
 }
