@@ -8,7 +8,8 @@ import {
   LocationSchema,
 } from '../../api/schemas.ts';
 import { checkBlockLinks, decodeBlock } from '../../ledger/format/index.ts';
-import { makeEnvelope, sha256, txIdOf } from '../support/memory-service.ts';
+import { sha256 } from '../support/hash.ts';
+import { makeEnvelope, txIdOf } from '../support/memory-service.ts';
 import { expectError, useApi } from './harness.ts';
 
 const PROTOBUF = 'application/x-protobuf';

@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { createFrameReader, FRAME_MEDIA_TYPE, type Frame } from '../../api/framing.ts';
 import type { BlockView } from '../../api/schemas.ts';
 import { makeEnvelope } from '../support/memory-service.ts';
-import { expectError, rawClient, until, useApi } from './harness.ts';
+import { until } from '../support/until.ts';
+import { expectError, rawClient, useApi } from './harness.ts';
 
 const SSE = 'text/event-stream';
 

@@ -100,19 +100,6 @@ export function body(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(bytes);
 }
 
-/** Polls until the condition holds; the message names what was waited for. */
-export async function until(
-  what: string,
-  condition: () => boolean,
-  timeoutMs = 5000,
-): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms for: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 export interface RawClient {
   readonly socket: Socket;
   /** Everything received, as latin1. */

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import type { ErrorBody, ErrorCode } from '../../api/errors.ts';
 import { makeEnvelope } from '../support/memory-service.ts';
-import { body, expectError, rawClient, until, useApi } from './harness.ts';
+import { until } from '../support/until.ts';
+import { body, expectError, rawClient, useApi } from './harness.ts';
 
 const HEAD = 'GET /version HTTP/1.1\r\nHost: x\r\n';
 const POST =

@@ -3,7 +3,8 @@ import { expect } from 'chai';
 import pino from 'pino';
 import { startApi } from '../../api/index.ts';
 import { createMemoryService, makeEnvelope } from '../support/memory-service.ts';
-import { body, expectError, rawClient, until, useApi } from './harness.ts';
+import { until } from '../support/until.ts';
+import { body, expectError, rawClient, useApi } from './harness.ts';
 
 const RAW = 'application/octet-stream';
 

@@ -4,7 +4,8 @@ import { WebSocket } from 'ws';
 import type { ErrorBody } from '../../api/errors.ts';
 import type { BlockView } from '../../api/schemas.ts';
 import { makeEnvelope } from '../support/memory-service.ts';
-import { type RawClient, rawClient, until, useApi } from './harness.ts';
+import { until } from '../support/until.ts';
+import { type RawClient, rawClient, useApi } from './harness.ts';
 
 const BLOCKS = 250;
 const BLOCK_BYTES = 100_000;

@@ -5,7 +5,8 @@ import { QueuedSchema, ReceiptSchema } from '../../api/schemas.ts';
 import { decodeBlock } from '../../ledger/format/index.ts';
 import type { RefusalCode } from '../../orderer/service.ts';
 import { makeEnvelope, txIdOf } from '../support/memory-service.ts';
-import { body, expectError, until, useApi } from './harness.ts';
+import { until } from '../support/until.ts';
+import { body, expectError, useApi } from './harness.ts';
 
 const RAW = 'application/octet-stream';
 const JSON_TYPE = 'application/json';

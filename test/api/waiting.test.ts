@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { Value } from 'typebox/value';
 import { QueuedSchema, ReceiptSchema } from '../../api/schemas.ts';
 import { makeEnvelope, txIdOf } from '../support/memory-service.ts';
-import { body, expectError, rawClient, until, useApi } from './harness.ts';
+import { until } from '../support/until.ts';
+import { body, expectError, rawClient, useApi } from './harness.ts';
 
 const RAW = 'application/octet-stream';
 

@@ -4,7 +4,8 @@ import { WebSocket } from 'ws';
 import type { ErrorBody } from '../../api/errors.ts';
 import type { BlockView } from '../../api/schemas.ts';
 import { makeEnvelope } from '../support/memory-service.ts';
-import { type Harness, until, useApi } from './harness.ts';
+import { until } from '../support/until.ts';
+import { type Harness, useApi } from './harness.ts';
 
 interface Client {
   readonly socket: WebSocket;

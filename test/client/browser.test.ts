@@ -3,11 +3,10 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
-import pino from 'pino';
-import { startApi } from '../../api/index.ts';
 import { createTestAuthority } from '../support/certificates.ts';
 import { createTestChain } from '../support/chain.ts';
 import { createChainService } from '../support/chain-service.ts';
+import { serveQuietly } from '../support/serve.ts';
 
 const CLIENT = new URL('../../api/client/index.js', import.meta.url).href;
 const IMPORTS = /(?:^|[;}\s])(?:import|export)\s*(?:[\w*{}\s,$]+\s*from\s*)?["']([^"']+)["']/g;
@@ -61,10 +60,7 @@ describe('client in a browser', () => {
   it('submits and follows in a realm without process, Buffer and require', async function () {
     this.timeout(20_000);
     const chain = await createTestChain({ blocks: 1 });
-    const api = await startApi(
-      { host: '127.0.0.1', port: 0 },
-      { service: createChainService(chain), log: pino({ level: 'silent' }) },
-    );
+    const api = await serveQuietly(createChainService(chain));
     try {
       const key = await chain.authority.issue({ commonName: 'browser', usage: 'identity' });
       const input = {

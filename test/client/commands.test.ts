@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import pino from 'pino';
-import { type Api, startApi } from '../../api/index.ts';
+import type { Api } from '../../api/index.ts';
 import { printable, readableText } from '../../scripts/commands/printing.ts';
 import { createTestChain, type TestChain } from '../support/chain.ts';
 import { type ChainService, createChainService } from '../support/chain-service.ts';
+import { serveQuietly } from '../support/serve.ts';
 
 const CLI = fileURLToPath(new URL('./cli.js', import.meta.url));
 
@@ -54,10 +54,7 @@ describe('commands submit, deliver and verify', function () {
   before(async () => {
     chain = await createTestChain({ consenters: 1, blocks: 2 });
     service = createChainService(chain);
-    api = await startApi(
-      { host: '127.0.0.1', port: 0 },
-      { service, log: pino({ level: 'silent' }) },
-    );
+    api = await serveQuietly(service);
     base = mkdtempSync(join(tmpdir(), 'sluice-commands-'));
     const user = join(base, 'data', 'orgs', 'Org1MSP', 'users', 'user');
     mkdirSync(user, { recursive: true });

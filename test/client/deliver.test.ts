@@ -1,18 +1,17 @@
 import { expect } from 'chai';
-import pino from 'pino';
-import { ClientError, type ClientOptions, SluiceClient } from '../../api/client/index.ts';
+import { type ClientOptions, SluiceClient } from '../../api/client/index.ts';
 import { encodeFrames, frameHeader } from '../../api/framing.ts';
-import { type Api, startApi } from '../../api/index.ts';
+import type { Api } from '../../api/index.ts';
 import { createTestChain, type TestChain } from '../support/chain.ts';
 import { type ChainService, createChainService } from '../support/chain-service.ts';
+import { serveQuietly } from '../support/serve.ts';
+import { errorOf, TIMES } from './expecting.ts';
 import {
   type Behavior,
   type FaultyReplica,
   resetConnection,
   startFaultyReplica,
 } from './faulty-replica.ts';
-
-const TIMES = { attemptTimeoutMs: 2_000, backoffMinMs: 5, backoffMaxMs: 20, timeoutMs: 5_000 };
 
 /**
  * Answers with these bytes and ends well, or breaks the connection after them, or keeps it open.
@@ -51,23 +50,10 @@ describe('client: deliver, blocks and transactions', () => {
     return seen;
   }
 
-  async function errorOf(work: Promise<unknown>): Promise<ClientError> {
-    try {
-      await work;
-    } catch (error) {
-      if (error instanceof ClientError) return error;
-      throw error;
-    }
-    throw new Error('nothing was thrown');
-  }
-
   beforeEach(async () => {
     chain = await createTestChain({ blocks: 5, transactions: 2 });
     service = createChainService(chain);
-    api = await startApi(
-      { host: '127.0.0.1', port: 0 },
-      { service, log: pino({ level: 'silent' }) },
-    );
+    api = await serveQuietly(service);
     faulty = await startFaultyReplica(resetConnection);
   });
 

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { readTrustRoot } from '../../api/client/index.ts';
 import { dataHash, encodeBlock, encodeEnvelope, encodePayload } from '../../ledger/format/index.ts';
 import { consenterKeys, readChannelConfig } from '../../orderer/channel-config/index.ts';
-import { createTestChain, mustDecode, sha256, type TestChain } from '../support/chain.ts';
+import { createTestChain, mustDecode, type TestChain } from '../support/chain.ts';
+import { sha256 } from '../support/hash.ts';
 
 const VECTORS =
   process.env.SLUICE_VECTORS ?? join(process.cwd(), '..', 'shared', 'vectors', 'fabric-bft');

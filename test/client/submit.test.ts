@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import pino from 'pino';
 import {
   buildEnvelope,
   ClientError,
@@ -7,10 +6,12 @@ import {
   SluiceClient,
   type SubmitOptions,
 } from '../../api/client/index.ts';
-import { type Api, startApi } from '../../api/index.ts';
+import type { Api } from '../../api/index.ts';
 import { decodeBlockHeader, encodeBlockHeader } from '../../ledger/format/index.ts';
 import { createTestChain, issueWriter, type TestChain } from '../support/chain.ts';
 import { type ChainService, createChainService } from '../support/chain-service.ts';
+import { serveQuietly } from '../support/serve.ts';
+import { errorOf, TIMES } from './expecting.ts';
 import {
   answer,
   type FaultyReplica,
@@ -19,18 +20,6 @@ import {
   resetConnection,
   startFaultyReplica,
 } from './faulty-replica.ts';
-
-const TIMES = { attemptTimeoutMs: 2_000, backoffMinMs: 5, backoffMaxMs: 20, timeoutMs: 5_000 };
-
-async function errorOf(work: Promise<unknown>): Promise<ClientError> {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof ClientError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-}
 
 function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64');
@@ -59,10 +48,7 @@ describe('client: submit', () => {
   before(async () => {
     chain = await createTestChain();
     service = createChainService(chain);
-    api = await startApi(
-      { host: '127.0.0.1', port: 0 },
-      { service, log: pino({ level: 'silent' }) },
-    );
+    api = await serveQuietly(service);
     faulty = await startFaultyReplica(resetConnection);
   });
 

@@ -18,7 +18,8 @@ import {
   signatureFault,
   signedBytes,
 } from '../../ledger/format/index.ts';
-import { EMPTY, makeBlock, makeEnvelope, makeGenesis, sha256, verifyWithNode } from './helpers.ts';
+import { sha256 } from '../support/hash.ts';
+import { EMPTY, makeBlock, makeEnvelope, makeGenesis, verifyWithNode } from './helpers.ts';
 
 interface Member {
   key: ConsenterKey;

@@ -6,7 +6,8 @@ import { expect } from 'chai';
 import { checkBlockLinks, decodeBlock } from '../../ledger/format/index.ts';
 import type { Ledger } from '../../ledger/store/index.ts';
 import { LedgerSnapshot } from '../../ledger/store/index.ts';
-import { codeOf, inTemporaryFolder, makeGenesis, openLedger, sha256 } from './helpers.ts';
+import { sha256 } from '../support/hash.ts';
+import { codeOf, inTemporaryFolder, makeGenesis, openLedger } from './helpers.ts';
 
 const CHILD = fileURLToPath(new URL('./append-child.js', import.meta.url));
 const genesis = makeGenesis();

@@ -1,5 +1,6 @@
 /** Chains for the ledger's tests: built from scratch, or the vectors that Fabric wrote. */
-import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
+
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,12 +24,9 @@ import {
   type VerifySignature,
 } from '../../ledger/format/index.ts';
 import { Ledger } from '../../ledger/store/index.ts';
+import { sha256 } from '../support/hash.ts';
 
 export const EMPTY = new Uint8Array(0);
-
-export function sha256(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha256').update(bytes).digest());
-}
 
 export async function inTemporaryFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-ledger-'));

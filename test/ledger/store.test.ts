@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { encodeBlock, headerHash, toHex } from '../../ledger/format/index.ts';
 import { Ledger } from '../../ledger/store/index.ts';
+import { sha256 } from '../support/hash.ts';
 import {
   certified,
   codeOf,
@@ -13,7 +14,6 @@ import {
   makeGenesis,
   openLedger,
   serialized,
-  sha256,
 } from './helpers.ts';
 
 const genesis = makeGenesis();

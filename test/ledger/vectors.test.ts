@@ -17,7 +17,8 @@ import {
   toHex,
   type VerifySignature,
 } from '../../ledger/format/index.ts';
-import { fabricConsenters, requireFabricBlocks, sha256, verifyWithNode } from './helpers.ts';
+import { sha256 } from '../support/hash.ts';
+import { fabricConsenters, requireFabricBlocks, verifyWithNode } from './helpers.ts';
 
 function decodeOrThrow(bytes: Uint8Array): Block {
   const block = decodeBlock(bytes);

@@ -9,12 +9,12 @@ import {
 import { inspectEnvelope } from '../../orderer/envelope/index.ts';
 import { REFUSAL_SENTENCES } from '../../orderer/errors.ts';
 import type { Refusal, RefusalCode } from '../../orderer/service.ts';
+import { sha256 } from '../support/hash.ts';
 import {
   ABSOLUTE_MAX_BYTES,
   buildEnvelope,
   createTestChannel,
   creatorOf,
-  sha256,
   type TestChannel,
 } from './fixtures/channel.ts';
 

@@ -22,7 +22,8 @@ import {
   encodeStartMessage,
   type StartMessage,
 } from '../../orderer/startup/wire.ts';
-import { createTestChain, sha256, type TestChain } from '../support/chain.ts';
+import { createTestChain, type TestChain } from '../support/chain.ts';
+import { sha256 } from '../support/hash.ts';
 
 const RETRY_MS = 10;
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };

@@ -6,7 +6,8 @@ import { PeerLinks } from '../../rdma/links/links.ts';
 import { LINK_TOPICS } from '../../rdma/links/topics.ts';
 import { openShmTransport } from '../../rdma/shm/provider.ts';
 import { issueTestNetwork, type TestNetwork } from '../support/certificates.ts';
-import { linkOptions, until } from './links-harness.ts';
+import { until } from '../support/until.ts';
+import { linkOptions } from './links-harness.ts';
 
 const REPLICAS = 4;
 const QUIET = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };

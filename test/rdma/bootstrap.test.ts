@@ -17,7 +17,8 @@ import type { RegionOffer, SessionKeys } from '../../rdma/contract.ts';
 import { PeerLinks } from '../../rdma/links/links.ts';
 import { LINK_TOPICS } from '../../rdma/links/topics.ts';
 import { issueTestNetwork, type TestNetwork } from '../support/certificates.ts';
-import { linkOptions, until } from './links-harness.ts';
+import { until } from '../support/until.ts';
+import { linkOptions } from './links-harness.ts';
 
 const OFFER: RegionOffer = {
   provider: 'shm',

@@ -25,14 +25,6 @@ export const TEST_LIMITS: Partial<LinkLimits> = {
   backoffMaxMs: 80,
 };
 
-export async function until(what: string, condition: () => boolean, timeoutMs = 8_000) {
-  const deadline = Date.now() + timeoutMs;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`did not happen in ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 3));
-  }
-}
-
 export interface LogLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   readonly data: Record<string, unknown>;

@@ -12,15 +12,8 @@ import {
   FrameReader,
 } from '../../rdma/links/frames.ts';
 import { issueTestNetwork, type TestNetwork } from '../support/certificates.ts';
-import {
-  closeAll,
-  connect,
-  hello,
-  rawPeer,
-  type TestLinks,
-  testLinks,
-  until,
-} from './links-harness.ts';
+import { until } from '../support/until.ts';
+import { closeAll, connect, hello, rawPeer, type TestLinks, testLinks } from './links-harness.ts';
 
 function readAll(chunks: readonly Uint8Array[], bytesMax: number) {
   const reader = new FrameReader(bytesMax);

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { LinkError } from '../../rdma/links/errors.ts';
 import { PeerLinks } from '../../rdma/links/links.ts';
 import { issueTestNetwork, type TestNetwork } from '../support/certificates.ts';
+import { until } from '../support/until.ts';
 import {
   closeAll,
   connect,
@@ -12,7 +13,6 @@ import {
   startMesh,
   type TestLinks,
   testLinks,
-  until,
 } from './links-harness.ts';
 
 describe('links: the mesh', () => {

@@ -6,6 +6,7 @@ import {
   type KeyAndCertificate,
   type TestNetwork,
 } from '../support/certificates.ts';
+import { until } from '../support/until.ts';
 import {
   closeAll,
   connect,
@@ -15,7 +16,6 @@ import {
   type TestLinks,
   type TestLinksOptions,
   testLinks,
-  until,
 } from './links-harness.ts';
 
 /** Replica 1 accepts, replica 2 dials; replica 0 is away. */

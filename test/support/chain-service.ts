@@ -19,7 +19,8 @@ import type {
   TransactionLocation,
 } from '../../orderer/service.ts';
 import { ReceiptWaiters } from '../../orderer/waiters.ts';
-import { sha256, type TestChain } from './chain.ts';
+import type { TestChain } from './chain.ts';
+import { sha256 } from './hash.ts';
 
 export interface ChainService extends OrderingService {
   /** While held, submissions are queued and no block is cut. */

@@ -3,7 +3,8 @@
  * blocks certified by a quorum of Ed25519 or P-256 consenters. For tests of whatever reads chains;
  * `chain-service.ts` serves one over the API.
  */
-import { createHash, createPrivateKey, type KeyObject, randomBytes, sign } from 'node:crypto';
+
+import { createPrivateKey, type KeyObject, randomBytes, sign } from 'node:crypto';
 import {
   type BuiltEnvelope,
   buildEnvelope,
@@ -37,9 +38,7 @@ import {
   type KeyAlgorithm,
   type TestAuthority,
 } from './certificates.ts';
-
-export const sha256 = (bytes: Uint8Array): Uint8Array =>
-  new Uint8Array(createHash('sha256').update(bytes).digest());
+import { sha256 } from './hash.ts';
 
 export interface TestChainOptions {
   readonly consenters?: number;

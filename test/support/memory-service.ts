@@ -3,7 +3,8 @@
  * with ledger/format, certified with one Ed25519 signature. For tests of what stands on
  * OrderingService and needs no second replica.
  */
-import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import {
   type Block,
   type BlockHeader,
@@ -41,6 +42,7 @@ import type {
   TransactionLocation,
 } from '../../orderer/service.ts';
 import { ReceiptWaiters } from '../../orderer/waiters.ts';
+import { sha256 } from './hash.ts';
 
 export interface MemoryOptions {
   readonly channel?: string;
@@ -67,9 +69,6 @@ export interface MemoryChannel extends ChannelService {
 export interface MemoryService extends OrderingService {
   readonly main: MemoryChannel;
 }
-
-export const sha256 = (bytes: Uint8Array): Uint8Array =>
-  createHash('sha256').update(bytes).digest();
 
 export interface EnvelopeOptions {
   readonly channel?: string;

@@ -13,13 +13,8 @@ import {
   parseEnvelope,
 } from '../../ledger/format/index.ts';
 import { createTestAuthority } from '../support/certificates.ts';
-import {
-  createTestChain,
-  issueWriter,
-  mustDecode,
-  sha256,
-  type TestChain,
-} from '../support/chain.ts';
+import { createTestChain, issueWriter, mustDecode, type TestChain } from '../support/chain.ts';
+import { sha256 } from '../support/hash.ts';
 import { audit, memorySource, trustOf } from './memory-source.ts';
 
 const VECTORS =

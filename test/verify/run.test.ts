@@ -2,15 +2,15 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import pino from 'pino';
-import { startApi } from '../../api/index.ts';
 import { METADATA, parseEnvelope } from '../../ledger/format/index.ts';
 import { Ledger } from '../../ledger/store/index.ts';
 import { formatReport } from '../../scripts/verify/report.ts';
 import { type VerifyReport, type VerifyRequest, verifyChains } from '../../scripts/verify/run.ts';
 import { SourceError } from '../../scripts/verify/sources.ts';
-import { createTestChain, sha256, type TestChain } from '../support/chain.ts';
+import { createTestChain, type TestChain } from '../support/chain.ts';
 import { createChainService } from '../support/chain-service.ts';
+import { sha256 } from '../support/hash.ts';
+import { serveQuietly } from '../support/serve.ts';
 import { placeOf } from './memory-source.ts';
 
 const NOTHING: VerifyRequest = { data: [], urls: [], blocks: [], threads: 1 };
@@ -129,10 +129,7 @@ describe('auditor: from ledgers, folders and replicas', () => {
   });
 
   it('compares a running replica with a folder of block files', async () => {
-    const api = await startApi(
-      { host: '127.0.0.1', port: 0 },
-      { service: createChainService(chain), log: pino({ level: 'silent' }) },
-    );
+    const api = await serveQuietly(createChainService(chain));
     try {
       const short = writeFolder('blocks', chain.blocks.slice(0, 4));
       const report = await verifyChains({ ...NOTHING, urls: [`${api.url}/`], blocks: [short] });
