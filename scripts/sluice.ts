@@ -19,6 +19,10 @@ const program = new Command('sluice')
     'Sluice orders transactions for blockchains: replicas agree on one order even if f of 3f+1 of them lie.',
   )
   .version(version)
+  // As in its commands: 2 for what cannot be understood.
+  .exitOverride(({ exitCode }) => {
+    process.exit(exitCode === 0 ? 0 : 2);
+  })
   .showHelpAfterError('(add --help to see what this command takes)')
   .addHelpText(
     'after',

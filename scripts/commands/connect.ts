@@ -155,6 +155,12 @@ const UNABLE_CODES = new Set([
   'malformed_genesis',
 ]);
 
+/** Whether a message about several replicas says of each, in Node's words, that its port is closed. */
+function nobodyListens(message: string): boolean {
+  const refused = message.match(/https?:\S+: connect ECONNREFUSED/g) ?? [];
+  return refused.length > 0 && refused.length === (message.match(/https?:/g) ?? []).length;
+}
+
 /** Sentence and exit code for an error that a reader can do something about; rethrows bugs. */
 export function explain(error: unknown): {
   message: string;
@@ -163,7 +169,8 @@ export function explain(error: unknown): {
 } {
   if (error instanceof ClientError) {
     const exitCode = UNABLE_CODES.has(error.code) ? EXIT.UNABLE : EXIT.REFUSED;
-    return { message: `${error.message} (${error.code})`, code: error.code, exitCode };
+    const hint = nobodyListens(error.message) ? '. Is the network running? See: sluice start' : '';
+    return { message: `${error.message}${hint} (${error.code})`, code: error.code, exitCode };
   }
   if (error instanceof CommandError || error instanceof SettingsError) {
     return { message: error.message, code: undefined, exitCode: EXIT.UNABLE };

@@ -238,11 +238,13 @@ function transactionLine(entry: Uint8Array, index: number): string {
   const summary = summarize(entry, index);
   if (summary === undefined) return `  ${index}  not an envelope, ${entry.length} bytes\n`;
   const { txId, mspId, creator, type, data } = summary;
+  // The genesis block's transaction has no creator.
+  const who = mspId === '' ? '' : `  ${mspId}/${creator}`;
   const text = readableText(data);
   const content = text === undefined ? '' : `  ${JSON.stringify(text)}`;
   const kind = type === 'ENDORSER_TRANSACTION' ? '' : `  ${type}`;
   const id = `${txId.slice(0, 16)}${txId.length > 16 ? '..' : ''}`;
-  return `  ${index}  ${printable(`${id}  ${mspId}/${creator}${kind}  ${data.length} B${content}`)}\n`;
+  return `  ${index}  ${printable(`${id}${who}${kind}  ${data.length} B${content}`)}\n`;
 }
 
 function blockText({ block, bytes, signers }: DeliveredBlock): string {

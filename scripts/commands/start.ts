@@ -1,19 +1,31 @@
 /** `sluice start`: a whole network on this machine, created when it is not there. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import { faultsOf, quorumOf } from '../../ledger/format/index.ts';
 import {
   createNetwork,
   NETWORK_FILE,
+  NetworkError,
   replicaDirectory,
   replicaFile,
 } from '../../orderer/network/index.ts';
-import { readNetworkFile } from '../../orderer/settings/index.ts';
-import { ReplicaProcess } from '../network/replica-process.ts';
+import {
+  type NetworkSettings,
+  type ReplicaSettings,
+  readNetworkFile,
+  readReplicaFile,
+  SettingsError,
+} from '../../orderer/settings/index.ts';
+import { findBusy, type WantedAddress } from '../network/busy-ports.ts';
+import { type ReplicaEnd, type ReplicaPlace, Supervisor } from '../network/supervisor.ts';
 import { waitReady } from '../network/wait-ready.ts';
+import { CommandError, EXIT, exitWithUsageCode } from './connect.ts';
 
 const READY_TIMEOUT_MS = 60_000;
-const LOG_TAIL_LINES = 12;
+/** A start takes a second or two; from then on somebody wants to know what it waits for. */
+const PATIENCE_MS = 4_000;
+const LOOPBACK = '127.0.0.1';
 
 interface StartOptions {
   readonly data: string;
@@ -23,16 +35,17 @@ interface StartOptions {
   readonly linkPort: number;
 }
 
-interface ReplicaPlace {
-  readonly number: number;
-  readonly url: string;
-  readonly configPath: string;
-  readonly logPath: string;
+/** What the files of a network say, as far as starting it needs to know. */
+interface FoundNetwork {
+  readonly channel: string;
+  readonly places: readonly ReplicaPlace[];
+  readonly listening: readonly WantedAddress[];
+  /** The first replica that signs for plain curl, if one does. */
+  readonly gatewayUrl: string | undefined;
 }
 
 export function register(program: Command): void {
-  program
-    .command('start')
+  exitWithUsageCode(program.command('start'))
     .description('create a network under --data if there is none, and run its replicas here')
     .option('--data <dir>', 'folder of the network', 'data')
     .option('--replicas <n>', 'replicas of a new network (3f+1 tolerate f liars)', positive, 4)
@@ -49,6 +62,8 @@ export function register(program: Command): void {
       `
 The replicas are processes of their own; their logs are in DIR/replica-N/replica.log. Ctrl-C stops all of
 them; starting again continues the same chain. The options for a new network change nothing in one that exists.
+
+Exit code: 0 stopped on request, 1 a replica failed, 2 could not start (settings, ports).
 
 Examples:
   $ sluice start
@@ -67,40 +82,36 @@ function positive(text: string): number {
   return value;
 }
 
-/** Exit code: 0 stopped on request, 1 could not start or a replica failed. */
+/** Runs the command; answers the exit code. */
 async function start(options: StartOptions): Promise<number> {
-  const directory = resolve(options.data);
-  await ensureNetwork(directory, options);
-  const { channel, places } = findReplicas(directory);
-  const supervisor = new Supervisor(places);
-  const stopRequested = supervisor.watchSignals();
-  const startedMs = Date.now();
-  supervisor.spawnAll();
-  const ready = await waitReady(
-    places.map(({ url }) => url),
-    {
-      timeoutMs: READY_TIMEOUT_MS,
-      signal: supervisor.interrupted,
-      onProgress: (count) => say(`replicas ready: ${count} of ${places.length}`),
-    },
-  );
-  if (!ready) {
-    const failed = !supervisor.stopping;
-    if (failed) supervisor.explainFailure();
-    await supervisor.stopAll();
-    return failed ? 1 : 0;
+  try {
+    const directory = resolve(options.data);
+    const isNew = !existsSync(join(directory, NETWORK_FILE));
+    // Before anything is created: a start that fails leaves nothing behind.
+    if (isNew) await requireFree(plannedAddresses(options), directory, isNew);
+    if (isNew) await create(directory, options);
+    const network = findNetwork(directory);
+    if (!isNew) await requireFree(network.listening, directory, isNew);
+    return await run(network, options.data);
+  } catch (error) {
+    const expected =
+      error instanceof CommandError ||
+      error instanceof SettingsError ||
+      error instanceof NetworkError;
+    if (!expected) throw error;
+    process.stderr.write(`sluice start: ${error.message}\n`);
+    return EXIT.UNABLE;
   }
-  say(`ready after ${((Date.now() - startedMs) / 1_000).toFixed(1)} s`);
-  printWelcome(channel, places, options.data);
-  await stopRequested;
-  say('stopping');
-  await supervisor.stopAll();
-  say(`stopped; 'sluice start' continues the same chain`);
-  return supervisor.failed ? 1 : 0;
 }
 
-async function ensureNetwork(directory: string, options: StartOptions): Promise<void> {
-  if (existsSync(join(directory, NETWORK_FILE))) return;
+function plannedAddresses({ replicas, apiPort, linkPort }: StartOptions): WantedAddress[] {
+  return Array.from({ length: replicas }, (_, i) => [
+    { host: LOOPBACK, port: apiPort + i, use: `API of replica ${i + 1}` },
+    { host: LOOPBACK, port: linkPort + i, use: `links of replica ${i + 1}` },
+  ]).flat();
+}
+
+async function create(directory: string, options: StartOptions): Promise<void> {
   say(`creating a network of ${options.replicas} replicas in ${directory}`);
   await createNetwork({
     directory,
@@ -113,104 +124,176 @@ async function ensureNetwork(directory: string, options: StartOptions): Promise<
   });
 }
 
-function findReplicas(directory: string): { channel: string; places: ReplicaPlace[] } {
-  const network = readNetworkFile(join(directory, NETWORK_FILE));
-  const places = network.replicas.map((replica) => ({
-    number: replica.number,
-    url: replica.api,
-    configPath: replicaFile(directory, replica.number),
-    logPath: join(replicaDirectory(directory, replica.number), 'replica.log'),
-  }));
-  return { channel: network.channels[0]?.name ?? 'main', places };
-}
-
-/** Owns the child processes. */
-class Supervisor {
-  readonly #places: readonly ReplicaPlace[];
-  readonly #children: ReplicaProcess[] = [];
-  readonly #interrupt = new AbortController();
-  #stopping = false;
-  #failed = false;
-
-  constructor(places: readonly ReplicaPlace[]) {
-    this.#places = places;
-  }
-
-  get stopping(): boolean {
-    return this.#stopping;
-  }
-
-  /** A replica has ended that nobody asked to. */
-  get failed(): boolean {
-    return this.#failed;
-  }
-
-  /** Aborted when the network is to stop, or a replica has ended before all were ready. */
-  get interrupted(): AbortSignal {
-    return this.#interrupt.signal;
-  }
-
-  /** Resolves at the first signal to stop. */
-  watchSignals(): Promise<void> {
-    return new Promise((resolve) => {
-      const onSignal = (): void => {
-        this.#stopping = true;
-        this.#interrupt.abort();
-        resolve();
-      };
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
-    });
-  }
-
-  spawnAll(): void {
-    for (const { number, configPath, logPath } of this.#places) {
-      const onExit = (code: number | null, signal: string | null): void => {
-        if (this.#stopping) return;
-        this.#failed = true;
-        this.#interrupt.abort();
-        say(`replica ${number} ended (${signal ?? `exit code ${code}`}); its log: ${logPath}`);
-      };
-      this.#children.push(new ReplicaProcess({ number, configPath, logPath, onExit }));
+/** Throws `SettingsError` naming file, line and key; `CommandError`. */
+function findNetwork(directory: string): FoundNetwork {
+  const file = join(directory, NETWORK_FILE);
+  const network: NetworkSettings = readNetworkFile(file);
+  const found = network.replicas.map((address) => {
+    const settings: ReplicaSettings = readReplicaFile(replicaFile(directory, address.number));
+    if (settings.api.port === 0) {
+      throw new CommandError(
+        `${settings.file}: api.port is 0, any free port, so nobody could find the replica; ` +
+          `choose one, here and in ${file}`,
+      );
     }
-  }
-
-  explainFailure(): void {
-    say('the replicas did not become ready; the last lines of their logs:');
-    for (const child of this.#children) {
-      process.stdout.write(`--- replica ${child.number}: ${child.logPath}\n`);
-      process.stdout.write(`${tailOf(child.logPath)}\n`);
-    }
-  }
-
-  async stopAll(): Promise<void> {
-    this.#stopping = true;
-    await Promise.all(this.#children.map((child) => child.stop()));
-  }
+    return { address, settings };
+  });
+  return {
+    channel: network.channels[0]?.name ?? 'main',
+    places: found.map(({ address: { number, api } }) => ({
+      number,
+      url: api,
+      configPath: replicaFile(directory, number),
+      logPath: join(replicaDirectory(directory, number), 'replica.log'),
+    })),
+    listening: found.flatMap(({ address: { number, host, port }, settings }) => [
+      { ...settings.api, use: `API of replica ${number}` },
+      { host, port, use: `links of replica ${number}` },
+    ]),
+    gatewayUrl: found.find(({ settings }) => settings.gateway !== undefined)?.address.api,
+  };
 }
 
-function tailOf(path: string): string {
-  return readFileSync(path, 'utf8').trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n');
+/** Throws `CommandError` naming the addresses where something listens already. */
+async function requireFree(
+  wanted: readonly WantedAddress[],
+  directory: string,
+  isNew: boolean,
+): Promise<void> {
+  const busy = await findBusy(wanted);
+  const [first] = busy;
+  if (first === undefined) return;
+  const places = busy.map(({ host, port, use, code }) => {
+    const why = code === 'EADDRINUSE' ? 'in use' : code;
+    return `${host}:${port} (${use}): ${why}`;
+  });
+  const choose = 'choose other ports with --api-port and --link-port';
+  const advice = isNew
+    ? `stop what listens there, or ${choose}`
+    : busy.length === wanted.length
+      ? `is ${directory} running already? Stop it first, or run another network beside it: --data DIR --api-port PORT --link-port PORT`
+      : 'stop what listens there; the ports of a network are in its network.yaml, replica.yaml and (links) genesis block';
+  throw new CommandError(`ports are taken\n  ${places.join('\n  ')}\n${advice}`);
 }
 
-function printWelcome(channel: string, places: readonly ReplicaPlace[], data: string): void {
-  const first = places[0]?.url ?? '';
-  const lines = places.map(
-    ({ number, url }) =>
-      `  replica ${number}   ${url}   docs: ${url}/docs   log: ${data}/replica-${number}/replica.log`,
+async function run(network: FoundNetwork, data: string): Promise<number> {
+  const { channel, places } = network;
+  let leader: number | undefined;
+  const supervisor = new Supervisor(places, (end, running) =>
+    reportEnd(end, { running, total: places.length, leader }),
   );
-  process.stdout.write(`
-Sluice is ordering on channel '${channel}':
-${lines.join('\n')}
+  supervisor.watchSignals();
+  const startedMs = Date.now();
+  supervisor.spawnAll();
+  const urls = places.map(({ url }) => url);
+  const ready = await waitWithProgress(urls, supervisor.interrupted);
+  if (!ready || supervisor.failed) {
+    const stopped = supervisor.interrupted.aborted && !supervisor.failed;
+    if (!stopped) explainFailure(supervisor);
+    await supervisor.stopAll();
+    return stopped ? EXIT.OK : EXIT.REFUSED;
+  }
+  const seconds = ((Date.now() - startedMs) / 1_000).toFixed(1);
+  const state = await channelState(urls[0] ?? '', channel);
+  leader = state?.leader;
+  printWelcome(network, data, `ready after ${seconds} s`, state?.height);
+  await supervisor.over;
+  say('stopping');
+  await supervisor.stopAll();
+  say(`stopped; 'sluice start' continues the same chain`);
+  return supervisor.failed ? EXIT.REFUSED : EXIT.OK;
+}
 
-Submit a transaction and wait for its certified block (signed by the replica's gateway identity):
+/** Says how many are ready when that changes, and what the others wait for when it takes long. */
+async function waitWithProgress(urls: readonly string[], signal: AbortSignal): Promise<boolean> {
+  let shown = 0;
+  let waitingFor: readonly string[] = [];
+  say(`starting ${urls.length} replicas`);
+  const timer = setInterval(() => {
+    say(`still waiting:\n  ${waitingFor.join('\n  ')}`);
+  }, PATIENCE_MS);
+  try {
+    return await waitReady(urls, {
+      timeoutMs: READY_TIMEOUT_MS,
+      signal,
+      onProgress: (count, reasons) => {
+        waitingFor = reasons;
+        if (count !== shown) say(`replicas ready: ${count} of ${urls.length}`);
+        shown = count;
+      },
+    });
+  } finally {
+    clearInterval(timer);
+  }
+}
 
-  curl -s '${first}/v1/channels/${channel}/transactions?wait=commit' -H 'content-type: application/json' -d '{"data":"hello, order"}'
+function reportEnd(
+  { place, how }: ReplicaEnd,
+  { running, total, leader }: { running: number; total: number; leader: number | undefined },
+): void {
+  say(`replica ${place.number} ended (${how}); its log: ${place.logPath}`);
+  // Before all were ready: everything stops anyway.
+  if (leader === undefined) return;
+  const quorum = quorumOf(total);
+  if (running < quorum) {
+    say(`${running} of ${total} replicas run; ${quorum} are needed to order: Ctrl-C, start again`);
+  } else if (place.number === leader) {
+    say(`it was the leader: nothing is ordered until all are started again: Ctrl-C, start again`);
+  } else {
+    say(`the other ${running} go on ordering (${faultsOf(total)} of ${total} may be missing)`);
+  }
+}
 
-Or sign it yourself, watch blocks, audit the chain:
+function explainFailure(supervisor: Supervisor): void {
+  say('the replicas did not become ready; what they logged last:');
+  for (const { place, text } of supervisor.logTails()) {
+    say(`--- replica ${place.number} (${place.logPath})`);
+    say(text);
+  }
+}
 
-  ./sluice submit 'hello, order'
-  ./sluice deliver --from 0 --follow
-  ./sluice verify ${places.map(({ url }) => `--url ${url}`).join(' ')}
+/** Undefined when the replica says nothing usable: the welcome is then shorter. */
+async function channelState(
+  url: string,
+  channel: string,
+): Promise<{ height: number; leader: number } | undefined> {
+  try {
+    const answer = await fetch(`${url}/v1/channels/${channel}`);
+    const { height, leader } = (await answer.json()) as Record<string, unknown>;
+    return typeof height === 'number' && typeof leader === 'number'
+      ? { height, leader }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function printWelcome(
+  { channel, places, gatewayUrl }: FoundNetwork,
+  data: string,
+  readiness: string,
+  height: number | undefined,
+): void {
+  const urls = places.map(({ url }) => url);
+  const where = data === 'data' ? '' : ` --data ${data}`;
+  const chain = height === undefined || height <= 1 ? '' : `, which has ${height} blocks`;
+  const curl = `Submit a transaction and wait for its certified block (the replica's gateway signs it):
+
+  curl -s '${gatewayUrl}/v1/channels/${channel}/transactions?wait=commit' -H 'content-type: application/json' -d '{"data":"hello, order"}'
+
+Or sign it yourself`;
+  process.stdout.write(`${readiness}
+
+Sluice is ordering on channel '${channel}'${chain}:
+${places.map(({ number, url }) => `  replica ${number}   ${url}`).join('\n')}
+
+API: ${urls[0]}/docs   Logs: ${join(data, 'replica-N', 'replica.log')}
+
+${gatewayUrl === undefined ? 'Sign and submit a transaction' : curl}, watch blocks, audit the chain:
+
+  ./sluice submit${where} 'hello, order'
+  ./sluice deliver${where} --from 0 --follow
+  ./sluice verify ${urls.map((url) => `--url ${url}`).join(' ')}
 
 Ctrl-C stops all replicas; the chain continues at the next start.
 `);

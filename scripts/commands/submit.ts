@@ -60,6 +60,8 @@ Exit code: 0 ordered (with --wait queued: taken), 1 refused, or the receipt does
 /** Transactions in one --count run. */
 const COUNT_MAX = 1_000_000;
 const CONCURRENCY_MAX = 1024;
+/** Somebody who waits longer than this for one transaction wants to know why. */
+const PATIENCE_MS = 3_000;
 /** No channel takes a larger envelope. */
 const INPUT_BYTES_MAX = 64 << 20;
 
@@ -215,7 +217,13 @@ async function submitOne(
 ): Promise<number> {
   const startedMs = performance.now();
   const { wait, timeout: timeoutMs, replicas, proof = 'block' } = options;
-  const result = await client.submit(envelope, { wait, timeoutMs, replicas, proof });
+  const patience = setTimeout(() => {
+    const limit = `${timeoutMs / 1_000} s (--timeout)`;
+    process.stderr.write(`sluice submit: no receipt yet, trying on for up to ${limit}\n`);
+  }, PATIENCE_MS);
+  const result = await client
+    .submit(envelope, { wait, timeoutMs, replicas, proof })
+    .finally(() => clearTimeout(patience));
   const elapsedMs = performance.now() - startedMs;
   if (options.json === true) print(JSON.stringify(resultJson(result, elapsedMs)));
   else for (const line of describe(result, client, elapsedMs)) print(line);

@@ -38,8 +38,19 @@ async function probe(url: string): Promise<string | undefined> {
       await answer.body?.cancel();
       return undefined;
     }
-    return `${url}: ${await answer.text()}`;
+    return `${url}: ${messageOf(await answer.text())}`;
   } catch {
     return `${url}: no answer yet`;
   }
+}
+
+/** The `message` of an answer in the error shape; anything else as it is. */
+function messageOf(body: string): string {
+  try {
+    const { message } = JSON.parse(body) as { message?: unknown };
+    if (typeof message === 'string') return message;
+  } catch {
+    // Something else listens there.
+  }
+  return body.slice(0, 200);
 }
