@@ -23,6 +23,7 @@ import {
   unwrapApplication,
   wrapApplication,
 } from '../wire/index.ts';
+import { PeerBudget } from './budget.ts';
 import type { ToWorker, TransportCall, WorkerEvent } from './protocol.ts';
 
 /** Longest block in `wait`: bounds how late a lost wake-up or a terminate can be noticed. */
@@ -31,6 +32,12 @@ const WAIT_MS_MAX = 1_000;
 const STATUS_EVERY_MS = 50;
 /** Messages from the main thread taken in one turn, so that peers' cells do not starve. */
 const PORT_MESSAGES_PER_TURN_MAX = 64;
+
+/**
+ * Application messages of one peer: some ten thousand block signatures a second, far more than blocks are
+ * certified, and little enough that the main thread keeps up with a peer that floods it.
+ */
+const APPLICATION_BUDGET = { burstBytes: 4 * 1024 * 1024, bytesPerMs: 8 * 1024 };
 
 export interface LoopDependencies {
   readonly transport: Transport;
@@ -47,6 +54,7 @@ export class ConsensusLoop {
   readonly #onSessionKeys: LoopDependencies['onSessionKeys'];
   readonly #inbox: InboxHandler;
   readonly #open: boolean[];
+  readonly #budgets: PeerBudget[];
   #events: WorkerEvent[] = [];
   #transfer: ArrayBuffer[] = [];
   #stopping = false;
@@ -59,6 +67,7 @@ export class ConsensusLoop {
     this.#port = dependencies.port;
     this.#onSessionKeys = dependencies.onSessionKeys;
     this.#open = new Array<boolean>(this.#transport.replicas).fill(false);
+    this.#budgets = this.#open.map(() => new PeerBudget(APPLICATION_BUDGET));
     this.#inbox = this.#createInbox();
   }
 
@@ -189,6 +198,7 @@ export class ConsensusLoop {
   #onPeerMessage(from: ReplicaIndex, payload: Uint8Array): void {
     const body = unwrapApplication(payload);
     if (body !== undefined) {
+      if (this.#budgets[from]?.take(body.length, clockMs()) !== true) return;
       this.#events.push({ kind: 'application', from, body });
       return;
     }

@@ -4,6 +4,11 @@
  */
 import { type Decoded, malformed, ok, readU32, writeU32 } from './bytes.ts';
 
+/**
+ * No list holds more, so that a peer's batch of empty envelopes does not become millions of objects. All
+ * replicas must agree on it: a longer list is malformed, and a batch of it invalid.
+ */
+export const ENVELOPES_PER_LIST_MAX = 16_384;
 const COUNT_BYTES = 4;
 const LENGTH_BYTES = 4;
 
@@ -12,9 +17,10 @@ export function encodedListBytes(count: number, contentBytes: number): number {
   return COUNT_BYTES + count * LENGTH_BYTES + contentBytes;
 }
 
-/** Throws RangeError for an empty list, which has no encoding. */
+/** Throws RangeError for an empty list, and for one that is too long: neither has an encoding. */
 export function encodeEnvelopeList(envelopes: readonly Uint8Array[]): Uint8Array {
   if (envelopes.length === 0) throw new RangeError('a batch holds at least one envelope');
+  if (envelopes.length > ENVELOPES_PER_LIST_MAX) throw new RangeError('too many envelopes');
   let contentBytes = 0;
   for (const envelope of envelopes) contentBytes += envelope.length;
   const payload = new Uint8Array(encodedListBytes(envelopes.length, contentBytes));
@@ -37,6 +43,7 @@ export function decodeEnvelopeList(payload: Uint8Array): Decoded<Uint8Array[]> {
   if (count > (payload.length - COUNT_BYTES) / LENGTH_BYTES) {
     return malformed('envelope count exceeds the list');
   }
+  if (count > ENVELOPES_PER_LIST_MAX) return malformed('too many envelopes in a list');
   const envelopes: Uint8Array[] = [];
   let at = COUNT_BYTES;
   for (let i = 0; i < count; i++) {

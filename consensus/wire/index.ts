@@ -19,5 +19,10 @@ export {
   proposalFlags,
   writeProposalBody,
 } from './cells.ts';
-export { decodeEnvelopeList, encodedListBytes, encodeEnvelopeList } from './envelope-list.ts';
+export {
+  decodeEnvelopeList,
+  ENVELOPES_PER_LIST_MAX,
+  encodedListBytes,
+  encodeEnvelopeList,
+} from './envelope-list.ts';
 export { decodeMessage, encodeMessage, unwrapApplication, wrapApplication } from './messages.ts';

@@ -7,6 +7,7 @@ import {
   decodeEnvelopeList,
   decodeLaneBatch,
   decodeMessage,
+  ENVELOPES_PER_LIST_MAX,
   encodeCell,
   encodedListBytes,
   encodeEnvelopeList,
@@ -265,6 +266,15 @@ describe('messages', () => {
 });
 
 describe('envelope lists', () => {
+  it('refuses a list so long that it costs more memory than it has bytes', () => {
+    const payload = new Uint8Array(4 + 4 * (ENVELOPES_PER_LIST_MAX + 1));
+    new DataView(payload.buffer).setUint32(0, ENVELOPES_PER_LIST_MAX + 1, true);
+    expect(decodeEnvelopeList(payload).kind).to.equal('malformed');
+    const longest = payload.slice(0, -4);
+    new DataView(longest.buffer).setUint32(0, ENVELOPES_PER_LIST_MAX, true);
+    expect(decodeEnvelopeList(longest).kind).to.equal('ok');
+  });
+
   const envelopes = fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 20 });
 
   it('come back as they went, without copying', () => {
