@@ -9,15 +9,13 @@ import { LedgerError } from '../errors.ts';
 import {
   type Block,
   decodeBlockData,
-  decodeBlockHeader,
   headerHash,
   joinBlock,
   parseEnvelope,
   type Sha256,
 } from '../format/index.ts';
 import { writeCleanStop } from './clean-stop.ts';
-import { type Database, type Operation, readError, writeError } from './database.ts';
-import { STORE_LIMITS } from './limits.ts';
+import { type Database, type Operation, writeError } from './database.ts';
 import type { LogFinding } from './log-scan.ts';
 import {
   type ChainState,
@@ -33,20 +31,19 @@ import {
   prepareBlocks,
   requireCertificate,
 } from './prepare.ts';
-import { put, readRecord, readStoredBlock, requireRecord } from './reading.ts';
+import { put, readHeader, readRecord, readStoredBlock, requireRecord } from './reading.ts';
 import {
   blockKey,
   CERTIFIED_KEY,
   corrupt,
-  decodeLocation,
   encodeCertified,
   encodeTip,
-  isTxId,
   KIND,
   TIP_KEY,
   type TransactionLocation,
   transactionKey,
 } from './records.ts';
+import { TransactionIndex } from './transaction-index.ts';
 import { WriteQueue } from './write-queue.ts';
 
 const EMPTY = new Uint8Array(0);
@@ -71,8 +68,7 @@ export class Ledger {
   private pending: ChainState;
   /** Certificates above `pending.certifiedHeight`, with a gap below. */
   private readonly certificatesAhead: Set<number>;
-  /** Index entries of blocks in the queue. */
-  private readonly pendingLocations = new Map<string, TransactionLocation>();
+  private readonly index: TransactionIndex;
   private truncating = false;
   private closing: Promise<void> | undefined;
 
@@ -92,6 +88,7 @@ export class Ledger {
     this.database = store.database;
     this.location = store.location;
     this.sha256 = sha256;
+    this.index = new TransactionIndex(store.database);
     this.queue = new WriteQueue(store.database, store.location);
     this.release = store.release;
     this.durable = store.state;
@@ -224,18 +221,8 @@ export class Ledger {
   async header(number: number): Promise<HashedHeader | undefined> {
     this.requireOpen();
     if (!isBelow(number, this.durable.storedHeight)) return undefined;
-    const bytes = await requireRecord(
-      this.database,
-      blockKey(KIND.HEADER, number),
-      `block ${number}`,
-    );
-    const header = decodeBlockHeader(bytes);
-    if (header.kind === 'malformed') {
-      throw corrupt(`the header of block ${number} is damaged (${header.reason})`, {
-        blockNumber: number,
-      });
-    }
-    return { ...header.value, hash: headerHash(header.value, this.sha256) };
+    const header = await readHeader(this.database, number);
+    return { ...header, hash: headerHash(header, this.sha256) };
   }
 
   /** The SIGNATURES metadata entry of a block; undefined when it has none here. */
@@ -257,13 +244,7 @@ export class Ledger {
    */
   async transaction(txId: string): Promise<TransactionLocation | undefined> {
     this.requireOpen();
-    if (!isTxId(txId)) return undefined;
-    const content = await readRecord(
-      this.database,
-      transactionKey(txId),
-      `the index entry of transaction ${txId}`,
-    );
-    return content === undefined ? undefined : decodeLocation(content);
+    return this.index.locate(txId);
   }
 
   /**
@@ -273,12 +254,7 @@ export class Ledger {
    */
   hasTransactionNow(txId: string): boolean {
     this.requireOpen();
-    if (!isTxId(txId)) return false;
-    try {
-      return this.database.getSync(transactionKey(txId)) !== undefined;
-    } catch (error) {
-      throw readError(error, `the index entry of transaction ${txId}`);
-    }
+    return this.index.hasNow(txId);
   }
 
   /**
@@ -287,24 +263,7 @@ export class Ledger {
    */
   async hasTransactions(txIds: readonly string[]): Promise<boolean[]> {
     this.requireOpen();
-    if (txIds.length > STORE_LIMITS.lookupIdsMax) {
-      throw invalidCall(`${txIds.length} ids in one look-up, at most ${STORE_LIMITS.lookupIdsMax}`);
-    }
-    // The queue first: an entry that moves from there to the disk meanwhile has been seen.
-    const found = txIds.map((txId) => this.pendingLocations.has(txId));
-    const asked: number[] = [];
-    for (const [index, txId] of txIds.entries()) {
-      if (found[index] !== true && isTxId(txId)) asked.push(index);
-    }
-    if (asked.length === 0) return found;
-    try {
-      const keys = asked.map((index) => transactionKey(txIds[index] ?? ''));
-      const stored = await this.database.hasMany(keys);
-      for (const [position, index] of asked.entries()) found[index] = stored[position] === true;
-    } catch (error) {
-      throw readError(error, 'the transaction index');
-    }
-    return found;
+    return this.index.has(txIds);
   }
 
   /**
@@ -378,16 +337,14 @@ export class Ledger {
     locations: Map<string, TransactionLocation>,
   ): Promise<void> {
     this.pending = next;
-    for (const [txId, location] of locations) this.pendingLocations.set(txId, location);
+    this.index.queued(locations);
     return this.queue.push({
       operations,
       bytes: bytesOf(operations),
       sync,
       stored: () => {
         this.durable = next;
-        for (const [txId, location] of locations) {
-          if (this.pendingLocations.get(txId) === location) this.pendingLocations.delete(txId);
-        }
+        this.index.stored(locations);
       },
     });
   }

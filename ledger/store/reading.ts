@@ -17,13 +17,21 @@ export async function readStoredBlock(database: Database, number: number): Promi
   const what = `block ${number}`;
   const headerBytes = await requireRecord(database, blockKey(KIND.HEADER, number), what);
   const dataBytes = await requireRecord(database, blockKey(KIND.DATA, number), what);
-  const header = decodeBlockHeader(headerBytes);
-  if (header.kind === 'malformed') {
-    throw corrupt(`the header of block ${number} is damaged (${header.reason})`, {
-      blockNumber: number,
-    });
-  }
-  return { header: header.value, headerBytes, dataBytes };
+  return { header: decodeHeader(headerBytes, number), headerBytes, dataBytes };
+}
+
+/** Header of a block below the stored height, without reading its data. */
+export async function readHeader(database: Database, number: number): Promise<BlockHeader> {
+  const key = blockKey(KIND.HEADER, number);
+  return decodeHeader(await requireRecord(database, key, `block ${number}`), number);
+}
+
+function decodeHeader(bytes: Uint8Array, blockNumber: number): BlockHeader {
+  const header = decodeBlockHeader(bytes);
+  if (header.kind === 'ok') return header.value;
+  throw corrupt(`the header of block ${blockNumber} is damaged (${header.reason})`, {
+    blockNumber,
+  });
 }
 
 /** A record's content, or undefined when it is not there. */

@@ -1,0 +1,68 @@
+/** Where transactions are: the index in LevelDB, and the entries that wait for the disk. */
+import { type Database, readError } from './database.ts';
+import { STORE_LIMITS } from './limits.ts';
+import { invalidCall } from './prepare.ts';
+import { readRecord } from './reading.ts';
+import { decodeLocation, isTxId, type TransactionLocation, transactionKey } from './records.ts';
+
+export class TransactionIndex {
+  readonly #database: Database;
+  /** Entries of blocks in the write queue; the queue bounds them. */
+  readonly #pending = new Map<string, TransactionLocation>();
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Notes the entries of blocks that have entered the write queue. */
+  queued(locations: ReadonlyMap<string, TransactionLocation>): void {
+    for (const [txId, location] of locations) this.#pending.set(txId, location);
+  }
+
+  /** They are on disk now; a later entry for the same transaction stays. */
+  stored(locations: ReadonlyMap<string, TransactionLocation>): void {
+    for (const [txId, location] of locations) {
+      if (this.#pending.get(txId) === location) this.#pending.delete(txId);
+    }
+  }
+
+  /** Where a stored transaction is; undefined when it is in no block, or `txId` is no id. */
+  async locate(txId: string): Promise<TransactionLocation | undefined> {
+    if (!isTxId(txId)) return undefined;
+    const what = `the index entry of transaction ${txId}`;
+    const content = await readRecord(this.#database, transactionKey(txId), what);
+    return content === undefined ? undefined : decodeLocation(content);
+  }
+
+  /** Whether `locate` would find it, at once. */
+  hasNow(txId: string): boolean {
+    if (!isTxId(txId)) return false;
+    try {
+      return this.#database.getSync(transactionKey(txId)) !== undefined;
+    } catch (error) {
+      throw readError(error, `the index entry of transaction ${txId}`);
+    }
+  }
+
+  /** Which of them are stored or in the queue: one multi-get, at most `lookupIdsMax` ids. */
+  async has(txIds: readonly string[]): Promise<boolean[]> {
+    if (txIds.length > STORE_LIMITS.lookupIdsMax) {
+      throw invalidCall(`${txIds.length} ids in one look-up, at most ${STORE_LIMITS.lookupIdsMax}`);
+    }
+    // The queue first: an entry that moves from there to the disk meanwhile has been seen.
+    const found = txIds.map((txId) => this.#pending.has(txId));
+    const asked: number[] = [];
+    for (const [index, txId] of txIds.entries()) {
+      if (found[index] !== true && isTxId(txId)) asked.push(index);
+    }
+    if (asked.length === 0) return found;
+    try {
+      const keys = asked.map((index) => transactionKey(txIds[index] ?? ''));
+      const stored = await this.#database.hasMany(keys);
+      for (const [position, index] of asked.entries()) found[index] = stored[position] === true;
+    } catch (error) {
+      throw readError(error, 'the transaction index');
+    }
+    return found;
+  }
+}
