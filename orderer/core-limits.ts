@@ -2,9 +2,10 @@
  * The consensus limits of a channel: what its configuration says, and defaults that fit around it.
  */
 import { type CoreLimits, checkLimits, DEFAULT_LIMITS } from '../consensus/core/limits.ts';
-import { encodedListBytes } from '../consensus/wire/index.ts';
+import { ENVELOPES_PER_LIST_MAX, encodedListBytes } from '../consensus/wire/index.ts';
 import type { BatchSize, SluiceOptions } from './channel-config/types.ts';
-import { ENVELOPE_FRAMING_BYTES_MAX } from './limits.ts';
+import { OrdererError } from './errors.ts';
+import { ENVELOPE_FRAMING_BYTES_MAX, ORDERER_LIMITS } from './limits.ts';
 
 /** Throws CoreError `invalid_options` naming the relation that does not hold. */
 export function coreLimitsOf(sluice: SluiceOptions, batchSize: BatchSize): CoreLimits {
@@ -28,4 +29,12 @@ export function coreLimitsOf(sluice: SluiceOptions, batchSize: BatchSize): CoreL
     slowPathAfterMsMax: sluice.slowPathAfterMsMax,
     repairAfterMsMin: Math.max(DEFAULT_LIMITS.repairAfterMsMin, sluice.slowPathAfterMsMax),
   });
+}
+
+/** The lane feeder stays within what consensus takes: beyond it `submit` throws in the worker. */
+if (ORDERER_LIMITS.laneBatchesUndeliveredMax > DEFAULT_LIMITS.ownBatchesPendingMax) {
+  throw new OrdererError('bad_limits', 'laneBatchesUndeliveredMax is above ownBatchesPendingMax');
+}
+if (ORDERER_LIMITS.laneBatchTransactionsMax > ENVELOPES_PER_LIST_MAX) {
+  throw new OrdererError('bad_limits', 'laneBatchTransactionsMax is above ENVELOPES_PER_LIST_MAX');
 }

@@ -17,6 +17,8 @@ export interface LaneFeederOptions {
   readonly batchesUnwrittenMax: number;
   /** Own batches written and not yet delivered: beyond it the queue waits (and fills, and refuses). */
   readonly batchesUndeliveredMax: number;
+  /** Their bytes; a single batch may exceed it. Peers hold no more of a lane (`laneBytesHeldMax`). */
+  readonly undeliveredBytesMax: number;
   /** Bounds of what waits here. */
   readonly queueTransactionsMax: number;
   readonly queueBytesMax: number;
@@ -29,15 +31,22 @@ export interface LaneFeederDependencies {
   readonly onBatch: (ref: BatchRef, transactions: readonly CheckedTransaction[]) => void;
 }
 
+interface Unwritten {
+  readonly transactions: readonly CheckedTransaction[];
+  /** Of the encoded list. */
+  readonly bytes: number;
+}
+
 export class LaneFeeder {
   readonly #options: LaneFeederOptions;
   readonly #dependencies: LaneFeederDependencies;
   #queue: CheckedTransaction[] = [];
   #queueBytes = 0;
-  readonly #unwritten: (readonly CheckedTransaction[])[] = [];
+  readonly #unwritten: Unwritten[] = [];
   #undelivered = 0;
+  #undeliveredBytes = 0;
   /** Written and not settled: a batch in this lane may be another's invention (docs/protocol.md, L7). */
-  readonly #own = new Set<string>();
+  readonly #own = new Map<string, { readonly bytes: number }>();
   #flushScheduled = false;
 
   constructor(options: LaneFeederOptions, dependencies: LaneFeederDependencies) {
@@ -67,49 +76,56 @@ export class LaneFeeder {
 
   /** The worker has written the oldest unwritten batch. */
   written(ref: BatchRef): void {
-    const transactions = this.#unwritten.shift();
-    if (transactions === undefined) throw new Error('the worker reported a batch nobody submitted');
-    this.#own.add(batchKey(ref));
-    this.#dependencies.onBatch(ref, transactions);
+    const batch = this.#unwritten.shift();
+    if (batch === undefined) throw new Error('the worker reported a batch nobody submitted');
+    this.#own.set(batchKey(ref), { bytes: batch.bytes });
+    this.#dependencies.onBatch(ref, batch.transactions);
     this.#flush();
   }
 
   /** A batch of this lane was delivered, or will never be. False: it is not one that this replica made. */
   settled(ref: BatchRef): boolean {
-    if (!this.#own.delete(batchKey(ref))) return false;
+    const key = batchKey(ref);
+    const own = this.#own.get(key);
+    if (own === undefined) return false;
+    this.#own.delete(key);
     this.#undelivered--;
+    this.#undeliveredBytes -= own.bytes;
     this.#flush();
     return true;
   }
 
   #flush(): void {
-    const { batchesUnwrittenMax, batchesUndeliveredMax } = this.#options;
+    const { batchesUnwrittenMax, batchesUndeliveredMax, undeliveredBytesMax } = this.#options;
     while (
       this.#queue.length > 0 &&
       this.#unwritten.length < batchesUnwrittenMax &&
       this.#undelivered < batchesUndeliveredMax
     ) {
-      const transactions = this.#take();
-      this.#unwritten.push(transactions);
+      const next = this.#nextBatch();
+      if (this.#undelivered > 0 && this.#undeliveredBytes + next.bytes > undeliveredBytesMax)
+        return;
+      const transactions = this.#queue.slice(0, next.count);
+      this.#queue = this.#queue.slice(next.count);
+      this.#queueBytes -= next.contentBytes;
+      this.#unwritten.push({ transactions, bytes: next.bytes });
       this.#undelivered++;
+      this.#undeliveredBytes += next.bytes;
       this.#dependencies.submit(encodeEnvelopeList(transactions.map(({ bytes }) => bytes)));
     }
   }
 
-  #take(): readonly CheckedTransaction[] {
+  /** How much of the queue goes into the next batch. */
+  #nextBatch(): { count: number; contentBytes: number; bytes: number } {
     const { batchBytesMax, batchTransactionsMax } = this.#options;
     let count = 0;
-    let bytes = encodedListBytes(0, 0);
     let contentBytes = 0;
     for (const transaction of this.#queue) {
-      bytes = encodedListBytes(count + 1, contentBytes + transaction.bytes.length);
+      const bytes = encodedListBytes(count + 1, contentBytes + transaction.bytes.length);
       if (count > 0 && (count >= batchTransactionsMax || bytes > batchBytesMax)) break;
       count++;
       contentBytes += transaction.bytes.length;
     }
-    const taken = this.#queue.slice(0, count);
-    this.#queue = this.#queue.slice(count);
-    this.#queueBytes -= contentBytes;
-    return taken;
+    return { count, contentBytes, bytes: encodedListBytes(count, contentBytes) };
   }
 }

@@ -210,18 +210,20 @@ export class Replica implements OrderingService {
     const { config, sluice, name, self, waitMode } = loaded;
     const seed = seedOf(this.#loaded);
     const { secretKey } = ed25519KeyPair(seed);
+    const limits = coreLimitsOf(sluice, config.batchSize);
     return {
       channel: name,
       self,
       consenters: consenterKeys(config),
       batchSize: config.batchSize,
       batchTimeoutMs: config.batchTimeoutMs,
-      limits: coreLimitsOf(sluice, config.batchSize),
+      limits,
       lane: {
         batchBytesMax: sluice.batchBytesMax,
         batchTransactionsMax: this.#limits.laneBatchTransactionsMax,
         batchesUnwrittenMax: this.#limits.laneBatchesUnwrittenMax,
         batchesUndeliveredMax: this.#limits.laneBatchesUndeliveredMax,
+        undeliveredBytesMax: limits.laneBytesHeldMax,
         queueTransactionsMax: this.#limits.laneQueueTransactionsMax,
         queueBytesMax: this.#limits.laneQueueBytesMax,
       },

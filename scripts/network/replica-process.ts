@@ -76,6 +76,11 @@ export class ReplicaProcess {
     return this.#running;
   }
 
+  /** Null while it runs, and when a signal ended it. */
+  get exitCode(): number | null {
+    return this.#child.exitCode;
+  }
+
   kill(signal: NodeJS.Signals): void {
     if (this.#running) this.#child.kill(signal);
   }

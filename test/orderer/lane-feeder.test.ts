@@ -20,6 +20,7 @@ describe('lane feeder', () => {
         batchTransactionsMax: 1,
         batchesUnwrittenMax: 2,
         batchesUndeliveredMax: 3,
+        undeliveredBytesMax: 10_000,
         queueTransactionsMax: 100,
         queueBytesMax: 10_000,
       },
@@ -39,5 +40,29 @@ describe('lane feeder', () => {
     expect(feeder.settled(first)).to.equal(true);
     expect(feeder.settled(first)).to.equal(false);
     expect(submitted).to.have.length(4);
+  });
+
+  it('hands out no more bytes than peers hold of a lane, but always one batch', async () => {
+    const submitted: Uint8Array[] = [];
+    const feeder = new LaneFeeder(
+      {
+        batchBytesMax: 20,
+        batchTransactionsMax: 10,
+        batchesUnwrittenMax: 8,
+        batchesUndeliveredMax: 8,
+        undeliveredBytesMax: 40,
+        queueTransactionsMax: 100,
+        queueBytesMax: 10_000,
+      },
+      { submit: (payload) => submitted.push(payload), onBatch: () => {} },
+    );
+    const large = { ...transaction(1), bytes: new Uint8Array(100) };
+    for (const one of [large, transaction(2), transaction(3), transaction(4)]) feeder.push(one);
+    await turn();
+    expect(submitted).to.have.length(1);
+    const ref = { seq: 1, digest: new Uint8Array(32) };
+    feeder.written(ref);
+    feeder.settled(ref);
+    expect(submitted.map(({ length }) => length)).to.deep.equal([108, 18, 18]);
   });
 });
