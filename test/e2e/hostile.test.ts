@@ -73,7 +73,7 @@ describe('a hostile replica', function () {
 
   it('leaves nothing to complain about when all stop with work under way', async () => {
     await network.start();
-    const load = { transactions: 4_000, payloadBytes: 256, clients: 4, inFlight: 16 };
+    const load = { transactions: 2_000, payloadBytes: 256, clients: 4, inFlight: 16 };
     const loading = runScenario(network, load).catch((error: unknown) => error);
     const endMs = Date.now() + 10_000;
     for (let height = 0; height < 5 && Date.now() < endMs; ) {
