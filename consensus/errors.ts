@@ -1,6 +1,4 @@
-/** Errors of the consensus runtime; the core's are in `core/errors.ts` and exported here too. */
-
-export { CoreError, type CoreErrorCode } from './core/errors.ts';
+/** Failures of the consensus worker and of the calls to it; the core's are in `core/errors.ts`. */
 
 export type ConsensusErrorCode =
   /**

@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads';
 import type { RegionOffer, SessionKeys } from '../../rdma/contract.ts';
 import { wakeTransport } from '../../rdma/index.ts';
 import type { BatchRef, CoreStatus, Evidence, ReplicaIndex, Slot } from '../core/types.ts';
-import { ConsensusError } from './errors.ts';
+import { ConsensusError } from '../errors.ts';
 import type {
   Delivery,
   ToWorker,

@@ -5,8 +5,8 @@ import type { SessionKeys } from '../../rdma/contract.ts';
 import { openShmTransport, TRANSPORT_LIMITS } from '../../rdma/index.ts';
 import { createCore } from '../core/index.ts';
 import type { CoreCrypto, ReplicaIndex } from '../core/types.ts';
+import { ConsensusError } from '../errors.ts';
 import { ed25519KeyPair, signEd25519, verifyEd25519Strict } from './ed25519.ts';
-import { ConsensusError } from './errors.ts';
 import { ConsensusLoop } from './loop.ts';
 import type { WorkerOptions } from './protocol.ts';
 
