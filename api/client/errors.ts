@@ -5,9 +5,13 @@
  * replica's code (`bad_signature`, ...).
  */
 export type ClientErrorCode =
+  /** A call of this library has an argument that cannot work: the message names it. */
   | 'invalid_argument'
+  /** The private key is not one that signs transactions here. */
   | 'malformed_key'
+  /** The certificate cannot be read, or does not belong to the key. */
   | 'malformed_certificate'
+  /** The trust root is not the genesis block of this channel. */
   | 'malformed_genesis'
   /**
    * No replica did what was asked before the deadline. The transaction may
@@ -19,10 +23,15 @@ export type ClientErrorCode =
    * Another replica may be honest.
    */
   | 'bad_receipt'
+  /** A block that a replica served does not hold. Another replica may be honest. */
   | 'bad_block'
+  /** A replica answered with something that is not what was asked for. */
   | 'bad_response'
+  /** A replica could not be reached, or did not answer in time. */
   | 'unreachable'
+  /** No replica that answered has the block or transaction. */
   | 'not_found'
+  /** The caller's signal stopped the work. */
   | 'aborted';
 
 export interface ReplicaFailure {

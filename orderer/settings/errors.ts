@@ -11,6 +11,7 @@ export interface SettingsProblem {
 
 /** All problems of one file, in the order of its lines. */
 export class SettingsError extends Error {
+  /** A settings file says something that cannot be: one line a problem. */
   readonly code = 'bad_settings';
   readonly problems: readonly SettingsProblem[];
 
