@@ -78,14 +78,7 @@ export function createSolo(self: number, replicas = 4, limits: Partial<CoreLimit
       return solo.cell(0, { kind: 'proposal', view: 0, proposal });
     },
     digest: (proposal: Proposal) => state.digests.proposal(proposal),
-    evidence: (): Evidence[] =>
-      effects.flatMap((effect) => (effect.kind === 'evidence' ? [effect.evidence] : [])),
-    votes: (): number[] =>
-      effects.flatMap((effect) =>
-        effect.kind === 'write-cell' && effect.cell.kind === 'vote' ? [effect.cell.slot] : [],
-      ),
-    delivered: (): number[] =>
-      effects.flatMap((effect) => (effect.kind === 'deliver' ? [effect.slot] : [])),
+    ...readingsOf(effects),
     prepareOf(
       signer: number,
       proposal: Proposal,
@@ -104,4 +97,16 @@ export function createSolo(self: number, replicas = 4, limits: Partial<CoreLimit
   }
 }
 
-export type Solo = ReturnType<typeof createSolo>;
+/** What has been said, read in the ways that tests ask for. */
+function readingsOf(effects: readonly Effect[]) {
+  return {
+    evidence: (): Evidence[] =>
+      effects.flatMap((effect) => (effect.kind === 'evidence' ? [effect.evidence] : [])),
+    votes: (): number[] =>
+      effects.flatMap((effect) =>
+        effect.kind === 'write-cell' && effect.cell.kind === 'vote' ? [effect.cell.slot] : [],
+      ),
+    delivered: (): number[] =>
+      effects.flatMap((effect) => (effect.kind === 'deliver' ? [effect.slot] : [])),
+  };
+}
