@@ -35,6 +35,7 @@ describe('bytes that replicas exchange about blocks', () => {
           for (const message of [
             { kind: 'signature', blockNumber, headerHash, nonce, signature },
             { kind: 'request', blockNumber },
+            { kind: 'certificate', blockNumber, metadata: signature },
           ] as const) {
             const decoded = decodeSignatureMessage(encodeSignatureMessage(message));
             expect(decoded).to.deep.equal({ kind: 'ok', value: message });
