@@ -5,8 +5,8 @@
 import type { FastifyInstance } from 'fastify';
 import type { DocumentationSite } from './documentation-site.ts';
 
-export const OPENAPI_URL = '/openapi.json';
-export const DOCS_URL = '/docs';
+const OPENAPI_URL = '/openapi.json';
+const DOCS_URL = '/docs';
 
 export function registerDocumentation(app: FastifyInstance, version: string): void {
   let site: Promise<DocumentationSite> | undefined;

@@ -8,7 +8,7 @@ import type { FastifyInstance } from 'fastify';
 
 const PREFLIGHT_SECONDS = '600';
 
-export function isAllowedOrigin(origin: string, allowed: ReadonlySet<string>): boolean {
+function isAllowedOrigin(origin: string, allowed: ReadonlySet<string>): boolean {
   return allowed.has('*') || allowed.has(origin);
 }
 

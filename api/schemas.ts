@@ -54,7 +54,7 @@ export type ReceiptView = Static<typeof ReceiptSchema>;
 
 const HttpStatus = Type.Integer({ minimum: 100, maximum: 599, description: 'Status alone.' });
 
-export const BulkItemSchema = Type.Union([
+const BulkItemSchema = Type.Union([
   Type.Object({ httpStatus: HttpStatus, ...QueuedSchema.properties }, closed),
   Type.Object({ httpStatus: HttpStatus, ...ReceiptSchema.properties }, closed),
   Type.Object(
@@ -131,7 +131,7 @@ export const ChannelsSchema = Type.Object(
 );
 export type ChannelsView = Static<typeof ChannelsSchema>;
 
-export const TransactionSchema = Type.Object(
+const TransactionSchema = Type.Object(
   {
     index: Whole('Position in the block.'),
     txId: Type.String(),

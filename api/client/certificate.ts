@@ -71,7 +71,7 @@ function oidOf(element: DerElement | undefined): string {
 }
 
 /** SubjectPublicKeyInfo of an Ed25519 (RFC 8410) or P-256 (RFC 5480) key. */
-export function readPublicKeyInfo(info: DerElement): PublicKey {
+function readPublicKeyInfo(info: DerElement): PublicKey {
   const [algorithm, key] = readChildren(expectTag(info, DER_TAG.SEQUENCE));
   const [oid, parameters] = readChildren(expectTag(algorithm, DER_TAG.SEQUENCE));
   const bytes = bitStringOctets(key);

@@ -51,7 +51,7 @@ function readLength(bytes: Uint8Array, offset: number): { length: number; start:
 }
 
 /** Reads the element at `offset`; bytes may follow it. */
-export function readElement(bytes: Uint8Array, offset = 0): DerElement {
+function readElement(bytes: Uint8Array, offset = 0): DerElement {
   const tag = bytes[offset];
   if (tag === undefined) throw new DerError('ends where an element was expected');
   if ((tag & 0x1f) === 0x1f) throw new DerError('tag number above 30');

@@ -34,12 +34,12 @@ export interface HttpFailure {
 /** Statuses that say "not now" or "not me": another replica, or the same one later, may do it. */
 const RETRYABLE_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
 
-export function isRetryableStatus(status: number): boolean {
+function isRetryableStatus(status: number): boolean {
   return RETRYABLE_STATUSES.has(status);
 }
 
 /** Retry-After in seconds or as an HTTP date (RFC 9110 section 10.2.3), in milliseconds. */
-export function parseRetryAfterMs(value: string | null, nowMs: number): number | undefined {
+function parseRetryAfterMs(value: string | null, nowMs: number): number | undefined {
   if (value === null) return undefined;
   const seconds = Number(value);
   if (value.trim() !== '' && Number.isFinite(seconds)) return Math.max(0, seconds * 1000);

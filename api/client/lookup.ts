@@ -57,7 +57,7 @@ export async function fetchBlock(
 }
 
 /** Where a replica says that a transaction is. */
-export async function locateTransaction(
+async function locateTransaction(
   context: RequestContext,
   url: string,
   txId: string,
@@ -82,7 +82,7 @@ export async function locateTransaction(
 }
 
 /** The receipt that a checked block is for a transaction in it. */
-export function receiptFromBlock(
+function receiptFromBlock(
   url: string,
   block: VerifiedBlock,
   txId: string,

@@ -6,7 +6,7 @@ import { ApiError } from '../errors.ts';
 export const HEALTH_URL = '/healthz';
 export const LIVE_URL = '/livez';
 export const VERSION_URL = '/version';
-export const ROOT_URL = '/';
+const ROOT_URL = '/';
 
 export function registerHealth(app: FastifyInstance, context: ApiContext): void {
   const { service } = context;

@@ -61,7 +61,7 @@ function isAskedFor(state: CoreState, round: Round): boolean {
   );
 }
 
-export function slowAfterMs(state: CoreState): number {
+function slowAfterMs(state: CoreState): number {
   const { slowPathAfterMsMin, slowPathAfterMsMax } = state.limits;
   const adaptive = SLOW_AFTER_COMMITS * state.path.commitMs;
   return Math.min(Math.max(adaptive, slowPathAfterMsMin), slowPathAfterMsMax);

@@ -88,7 +88,7 @@ function afterAdvance(state: CoreState, lane: LaneState, advance: readonly HeldB
 }
 
 /** What a held batch costs besides its payload; small batches are mostly this. */
-export const BATCH_OVERHEAD_BYTES = 1_024;
+const BATCH_OVERHEAD_BYTES = 1_024;
 
 /** E5. */
 function retain(state: CoreState, held: HeldBatch): void {

@@ -169,7 +169,7 @@ export function onBatchChecked(
 }
 
 /** L4. */
-export function advanceTip(state: CoreState, lane: LaneState): void {
+function advanceTip(state: CoreState, lane: LaneState): void {
   const before = lane.tip;
   for (;;) {
     const next = nextValid(lane, lane.tip);

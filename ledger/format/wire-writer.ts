@@ -14,7 +14,7 @@ const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * Bytes of `value` as a varint; `value` is an integer from -(2^53 - 1) to
  * 2^53 - 1, negative ones take ten.
  */
-export function varintSize(value: number): number {
+function varintSize(value: number): number {
   if (value < 0) return 10;
   let size = 1;
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size += 1;

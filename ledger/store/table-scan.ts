@@ -60,7 +60,7 @@ export async function scanTables(directory: string, bytesMax: number): Promise<C
   return findings;
 }
 
-export function scanTable(bytes: Uint8Array, file: string): ChangedBytes[] {
+function scanTable(bytes: Uint8Array, file: string): ChangedBytes[] {
   const changed = (offset: number, reason: string): ChangedBytes => ({
     kind: 'changed',
     file,

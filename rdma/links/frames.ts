@@ -144,7 +144,7 @@ function decodeRefused(body: Buffer): LinkControl {
   return { kind: 'refused', refusal: { code, message } };
 }
 
-export function isIncarnation(text: string): boolean {
+function isIncarnation(text: string): boolean {
   return /^(0|[1-9][0-9]{0,19})$/.test(text) && BigInt(text) < 1n << 64n;
 }
 

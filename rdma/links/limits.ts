@@ -34,7 +34,7 @@ export interface LinkLimits {
   readonly strangerLogWindowMs: number;
 }
 
-export const LINK_LIMITS: LinkLimits = {
+const LINK_LIMITS: LinkLimits = {
   frameBytesMax: 1 << 20,
   helloBytesMax: 1024,
   outputBytesMax: 8 << 20,

@@ -157,7 +157,7 @@ const VECTORS =
   process.env.SLUICE_VECTORS ?? join(process.cwd(), '..', 'shared', 'vectors', 'fabric-bft');
 
 /** The blocks that Fabric wrote, by number; undefined when the folder is absent. */
-export function fabricBlocks(): Uint8Array[] | undefined {
+function fabricBlocks(): Uint8Array[] | undefined {
   try {
     const names = readdirSync(VECTORS).filter((name) => name.endsWith('.block'));
     if (names.length === 0) return undefined;

@@ -13,7 +13,7 @@ import type { KeyAndCertificate, TestNetwork } from '../support/certificates.ts'
 export const NETWORK_ID = 'test-network';
 
 /** Short enough for tests, with the same relations as the real ones. */
-export const TEST_LIMITS: Partial<LinkLimits> = {
+const TEST_LIMITS: Partial<LinkLimits> = {
   pingIntervalMs: 40,
   suspectMs: 120,
   silenceMaxMs: 250,

@@ -69,7 +69,7 @@ export interface TestChain {
   decoded(number: number): Block;
 }
 
-export const WRITER_MSP = 'Org1MSP';
+const WRITER_MSP = 'Org1MSP';
 const ORDERER_MSP = 'OrdererMSP';
 const EMPTY = new Uint8Array(0);
 

@@ -21,16 +21,7 @@ export const EMPTY: BatchRef = { seq: 0, digest: new Uint8Array(32) };
 
 export function createSolo(self: number, replicas = 4, limits: Partial<CoreLimits> = {}) {
   const crypto = testCrypto(self);
-  const options = {
-    self,
-    replicas,
-    runId: RUN_ID,
-    firstSlot: 1,
-    baseTimeMs: START_MS - 1,
-    batchTimeoutMs: 2_000,
-    limits: { ...DEFAULT_LIMITS, ...limits },
-  };
-  const state = createState(options, crypto);
+  const state = createState(optionsOf(self, replicas, limits), crypto);
   const core = coreOf(state);
   const effects: Effect[] = [];
   const solo = {
@@ -95,6 +86,18 @@ export function createSolo(self: number, replicas = 4, limits: Partial<CoreLimit
   function refDigest(lane: number, seq: number, previous: Uint8Array, payload: Uint8Array) {
     return state.digests.batch(lane, seq, previous, payload);
   }
+}
+
+function optionsOf(self: number, replicas: number, limits: Partial<CoreLimits>) {
+  return {
+    self,
+    replicas,
+    runId: RUN_ID,
+    firstSlot: 1,
+    baseTimeMs: START_MS - 1,
+    batchTimeoutMs: 2_000,
+    limits: { ...DEFAULT_LIMITS, ...limits },
+  };
 }
 
 /** What has been said, read in the ways that tests ask for. */

@@ -25,7 +25,7 @@ export function cmac(key: Uint8Array, message: Uint8Array): Buffer {
 }
 
 /** The three keys of the direction writer -> reader, derived independently of rdma/shm/keys.ts. */
-export function directionKeys(
+function directionKeys(
   pairSecret: Uint8Array,
   writer: number,
   reader: number,
