@@ -1,12 +1,16 @@
 /** Private keys from PEM and signing with @noble, the same in Node and in a browser. */
-import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
+import * as ed25519 from '@noble/ed25519';
+import { sha512 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { PublicKey } from './certificate.ts';
 import { DER_TAG, DerError, expectTag, readChildren, readOnly } from './der.ts';
 import { ClientError } from './errors.ts';
 import { CLIENT_LIMITS } from './limits.ts';
 import { readPem } from './pem.ts';
+
+// The package brings no hash of its own for synchronous signing.
+ed25519.hashes.sha512 = sha512;
 
 export interface PrivateKey {
   readonly algorithm: 'ed25519' | 'p256';
