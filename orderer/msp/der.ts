@@ -2,6 +2,9 @@
  * Reader for the part of DER (ITU-T X.690) that certificates and revocation lists use:
  * definite, minimal lengths, single-byte tags. Throws `DerError`; the parsers above it
  * turn that into data. Browser-safe.
+ *
+ * `api/client/der.ts` reads DER too, on purpose: the auditor uses that one, so that other code judges
+ * what this code let onto the chain.
  */
 
 export const TAG = {
