@@ -18,7 +18,8 @@ import type { EnvelopeChecker } from './envelope/index.ts';
 import { refusal } from './errors.ts';
 import { ENVELOPE_FRAMING_BYTES_MAX, ORDERER_LIMITS } from './limits.ts';
 import type { Log } from './log.ts';
-import { Run, type RunOptions, readRunBase } from './run.ts';
+import { Run, type RunOptions } from './run.ts';
+import { readRunBase } from './run-base.ts';
 import type {
   Accepted,
   CertifiedBlock,

@@ -2,7 +2,6 @@
  * One run of one channel: from the block at which the replicas agreed to begin until the process stops.
  * Wires consensus (worker), lane, delivery and certification; knows nothing of HTTP.
  */
-import { createHash } from 'node:crypto';
 import type { BatchRef, CoreLimits, CoreStatus } from '../consensus/core/index.ts';
 import type { Delivery } from '../consensus/runtime/protocol.ts';
 import { ConsensusRuntime } from '../consensus/runtime/runtime.ts';
@@ -10,8 +9,6 @@ import { decodeEnvelopeList } from '../consensus/wire/index.ts';
 import {
   type BlockHeader,
   type ConsenterKey,
-  decodeCertificate,
-  decodeOrdererBlockMetadata,
   parseEnvelope,
   type Sha256,
 } from '../ledger/format/index.ts';
@@ -21,7 +18,6 @@ import { BatchBook } from './batch-book.ts';
 import { AppliedGate } from './chain/applied-gate.ts';
 import { BlockBuilder } from './chain/block-builder.ts';
 import { Certifier } from './chain/certifier.ts';
-import { decodeConsenterMetadata } from './chain/consenter-metadata.ts';
 import { DeliverySequencer, type StoredBlock } from './chain/sequencer.ts';
 import { BlockCutter } from './cutter/index.ts';
 import { Deduplicator } from './dedupe/index.ts';
@@ -29,13 +25,9 @@ import type { CheckedTransaction, EnvelopeChecker } from './envelope/index.ts';
 import { LaneFeeder, type LaneFeederOptions } from './lane-feeder.ts';
 import { ORDERER_LIMITS } from './limits.ts';
 import type { Log } from './log.ts';
+import type { RunBase } from './run-base.ts';
 import type { VerifyPool } from './signature/index.ts';
 
-/**
- * Slots of a run start at a multiple of this above the newest block's slot: far beyond anything that the
- * last run may have voted on after that block, so a signature of one run never speaks of another's slot.
- */
-const RUN_SLOT_STRIDE = 2 ** 20;
 /** A block without its quorum for this long makes the replica ask the others for their signatures. */
 const SIGNATURE_RETRY_MS = 250;
 
@@ -72,45 +64,6 @@ export interface RunDependencies {
   /** What a peer wrote into a ring broke it: its session must be opened anew. */
   readonly onTransportFault: (peer: number, reason: string) => void;
   readonly onFatal: (error: Error) => void;
-}
-
-/** Slot and time that a run starts from, read from the newest block. */
-export interface RunBase {
-  readonly runId: Uint8Array;
-  readonly firstSlot: number;
-  readonly baseTimeMs: number;
-}
-
-/** Rules in docs/protocol.md, "Start". Throws when the tip is not a block that Sluice wrote. */
-export async function readRunBase(
-  channel: string,
-  ledger: Ledger,
-  genesisTimeMs: number,
-): Promise<RunBase> {
-  const tip = ledger.tip();
-  const runId = createHash('sha256')
-    .update('sluice/run/1')
-    .update(channel)
-    .update('\0')
-    .update(BigInt(tip.number).toString())
-    .update('\0')
-    .update(tip.hash)
-    .digest();
-  if (tip.number === 0) return { runId, firstSlot: 1, baseTimeMs: genesisTimeMs };
-  const block = await ledger.storedBlock(tip.number);
-  const certificate = decodeCertificate(block?.metadata[0] ?? new Uint8Array());
-  const value =
-    certificate.kind === 'ok' ? decodeOrdererBlockMetadata(certificate.value.value) : certificate;
-  const consensus =
-    value.kind === 'ok' ? decodeConsenterMetadata(value.value.consenterMetadata) : value;
-  if (consensus.kind === 'malformed') {
-    throw new Error(
-      `block ${tip.number} of channel ${channel} does not say where its run stood: ${consensus.reason}`,
-    );
-  }
-  const { slot, timeMs } = consensus.value;
-  const firstSlot = (Math.floor(slot / RUN_SLOT_STRIDE) + 1) * RUN_SLOT_STRIDE;
-  return { runId, firstSlot, baseTimeMs: timeMs };
 }
 
 export class Run {
