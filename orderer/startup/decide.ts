@@ -44,8 +44,8 @@ export interface StartView {
   readonly setAside?: ReadonlySet<number>;
   /** Peer that was asked last; the others that claim to have more are asked before it is again. */
   readonly lastAsked?: number | undefined;
-  /** This replica took part in a run from its newest block before it restarted (B8). */
-  readonly tookPart?: boolean;
+  /** Block from which this replica last began a run, as `baseKey` (B8). */
+  readonly lastBase?: string | undefined;
 }
 
 export function decideStart(view: StartView): StartDecision {
@@ -97,9 +97,15 @@ function joinRunning(view: StartView): StartDecision | undefined {
   const ownKey = baseKey(view.self.storedHeight, view.self.tipHash);
   for (const [key, count] of counts) {
     if (count <= faultsOf(view.replicas)) continue;
-    if (key === ownKey && view.tookPart !== true) return { kind: 'start' };
+    if (key === ownKey && view.lastBase !== key) return { kind: 'start' };
+    const height = Number(key.split('/')[0]);
+    const { storedHeight, certifiedHeight } = view.self;
+    // From an older run than theirs, which began below: never certified (B4).
+    if (view.lastBase !== key && certifiedHeight <= height && height < storedHeight) {
+      return { kind: 'truncate', toHeight: height };
+    }
     const fetch = fetchCertified(view);
-    if (fetch !== undefined && Number(key.split('/')[0]) > view.self.storedHeight) return fetch;
+    if (fetch !== undefined && height > storedHeight) return fetch;
     return { kind: 'follow', reason: FOLLOW_REASON };
   }
   return undefined;

@@ -242,15 +242,14 @@ export class StartupSync {
   }
 
   async #view(): Promise<StartView> {
-    const self = await this.#ownReport();
     return {
       replicas: this.#options.consenters.length,
-      self,
+      self: await this.#ownReport(),
       peers: this.#reports,
       graceOver: this.#graceOver,
       setAside: this.#setAside.current(performance.now()),
       lastAsked: this.#lastAsked,
-      tookPart: this.#lastBase === baseKey(self.storedHeight, self.tipHash),
+      lastBase: this.#lastBase,
     };
   }
 

@@ -86,6 +86,18 @@ describe('where a run begins', () => {
     );
   });
 
+  it('gives up what it alone stored when the others run from below, unless it belongs to their run', () => {
+    const running: LedgerReport = { ...report(5, 5), base: { height: 5, tipHash: hashOf(4) } };
+    const peers = [running, running, report(6, 5)];
+    const self = report(6, 5);
+    expect(decideStart(view(self, peers))).to.deep.equal({ kind: 'truncate', toHeight: 5 });
+    const lastBase = `5/${hashOf(4)}`;
+    expect(decideStart({ ...view(self, peers), lastBase }).kind).to.equal('follow');
+    expect(decideStart(view(report(6, 6), peers)).kind).to.equal('follow');
+    // One that says so may lie.
+    expect(decideStart(view(self, [running, report(6, 5), undefined])).kind).to.equal('wait');
+  });
+
   it('never drops a block that q replicas stored, whichever q replicas report', () => {
     fc.assert(
       fc.property(

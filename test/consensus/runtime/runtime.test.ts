@@ -1,7 +1,7 @@
 /** The worker thread against a peer that plays by other rules: real transport, real thread. */
 import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
-import { DEFAULT_LIMITS } from '../../../consensus/core/limits.ts';
+import { type CoreLimits, checkLimits, DEFAULT_LIMITS } from '../../../consensus/core/limits.ts';
 import { MESSAGE_COST_BYTES, PeerBudget } from '../../../consensus/runtime/budget.ts';
 import { ed25519KeyPair } from '../../../consensus/runtime/ed25519.ts';
 import { ConsensusRuntime, type RuntimeHandlers } from '../../../consensus/runtime/runtime.ts';
@@ -31,7 +31,10 @@ describe('consensus runtime', () => {
   let runtime: ConsensusRuntime;
   let peer: Transport;
 
-  async function start(handlers: Partial<RuntimeHandlers>): Promise<void> {
+  async function start(
+    handlers: Partial<RuntimeHandlers>,
+    limits: CoreLimits = DEFAULT_LIMITS,
+  ): Promise<void> {
     const seeds = [1, 2, 3, 4].map((fill) => new Uint8Array(32).fill(fill));
     runtime = await ConsensusRuntime.start(
       {
@@ -42,7 +45,7 @@ describe('consensus runtime', () => {
         firstSlot: 1,
         baseTimeMs: 0,
         batchTimeoutMs: 2_000,
-        limits: DEFAULT_LIMITS,
+        limits,
         waitMode: 'block',
         spinUs: 0,
         signingSeed: seeds[0] as Uint8Array,
@@ -111,9 +114,15 @@ describe('consensus runtime', () => {
 
   it('carries batches as large as the limits allow, whatever they are', async () => {
     const written: number[] = [];
-    await start({ onOwnBatch: (ref) => written.push(ref.seq) });
-    await openSession(false);
-    runtime.submit(new Uint8Array(DEFAULT_LIMITS.batchBytesMax));
+    const bytes = 20 * 1024 * 1024;
+    const limits = checkLimits({
+      ...DEFAULT_LIMITS,
+      batchBytesMax: bytes,
+      laneAdvanceBytesMax: bytes,
+      laneBytesHeldMax: bytes,
+    });
+    await start({ onOwnBatch: (ref) => written.push(ref.seq) }, limits);
+    runtime.submit(new Uint8Array(bytes));
     await until('it is written', () => written.length === 1);
   });
 });
