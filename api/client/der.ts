@@ -3,7 +3,8 @@
  * and PKCS#8 keys. Runs anywhere: no Node, no dependency. Functions throw `DerError`; the exported
  * parsers of this folder turn it into data.
  *
- * The replicas have a reader of their own (`orderer/msp/der.ts`): what one accepts, the other checks.
+ * The replicas have a reader of their own (`orderer/msp/der.ts`): what
+ * one accepts, the other checks.
  */
 
 /** The bytes are not the DER that was expected; the message says where. */

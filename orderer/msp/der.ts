@@ -3,8 +3,8 @@
  * definite, minimal lengths, single-byte tags. Throws `DerError`; the parsers above it
  * turn that into data. Browser-safe.
  *
- * `api/client/der.ts` reads DER too, on purpose: the auditor uses that one, so that other code judges
- * what this code let onto the chain.
+ * `api/client/der.ts` reads DER too, on purpose: the auditor uses that one, so that other code
+ * judges what this code let onto the chain.
  */
 
 export const TAG = {

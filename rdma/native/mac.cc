@@ -58,7 +58,7 @@ void Mac::Encrypt(uint8_t* out, const uint8_t* in, size_t bytes) {
 
 // CMAC of whole blocks is the last block of CBC over the message with K1 added to its last block.
 // Setting the IV back to zero costs more than the encryption (109 against 41 ns for 48 bytes), so
-// the cipher runs on, and the block that CBC is going to add is cancelled by adding it to the first
+// the cipher runs on, and the block that CBC is going to add is canceled by adding it to the first
 // block beforehand.
 void Mac::Sign(const uint8_t* message, size_t bytes, uint8_t tag[layout::kMacBytes]) {
   assert(bytes >= 16 && bytes % 16 == 0 && bytes <= kMessageBytesMax);
