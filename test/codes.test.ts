@@ -29,7 +29,9 @@ interface Code {
   readonly meaning: string;
 }
 
-/** Members of unions and lists of codes, and `code = '...'` fields, with the comment before each. */
+/**
+ * Members of unions and lists of codes, and `code = '...'` fields, with the comment before each.
+ */
 function codesOf(source: string): Code[] {
   const member =
     /(?:\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*)?(?:\| |readonly code = |^ {2})'([a-z_]+)'[,;]?$/gm;

@@ -8,7 +8,7 @@ import { dirname, join, relative } from 'node:path';
 import { expect } from 'chai';
 
 /** Of code; tests may be longer, since each of their parts stands alone. */
-const LINES_MAX = 430;
+const LINES_MAX = 400;
 const TEST_LINES_MAX = 500;
 /** Own lines: functions inside a function are measured by themselves. */
 const FUNCTION_LINES_MAX = 70;
