@@ -22,6 +22,13 @@ const PAGE_POLICY =
   "default-src 'self'; base-uri 'self'; frame-ancestors 'self'; object-src 'none'; " +
   "img-src 'self' data:; style-src 'self' 'unsafe-inline'";
 
+const LOGO =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 40"><text x="0" y="29" fill="#fff" ' +
+  'font-family="sans-serif" font-size="28">Sluice</text></svg>';
+
+/** There is one description to look at, so nothing to explore. */
+const PAGE_STYLE = '.swagger-ui .topbar .download-url-wrapper { visibility: hidden; }';
+
 export async function createDocumentationSite(version: string): Promise<DocumentationSite> {
   const app = fastify({ logger: false });
   // The routes here only describe; nothing is ever validated or serialized by these schemas.
@@ -50,7 +57,8 @@ export async function createDocumentationSite(version: string): Promise<Document
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: PAGE_POLICY,
-    theme: { title: 'Sluice API' },
+    theme: { title: 'Sluice API', css: [{ filename: 'sluice.css', content: PAGE_STYLE }] },
+    logo: { type: 'image/svg+xml', content: Buffer.from(LOGO), href: '/docs', target: '_self' },
     uiConfig: { docExpansion: 'list', defaultModelsExpandDepth: -1 },
   });
   for (const route of ROUTES) describe(app, route);
