@@ -321,10 +321,18 @@ export class ChannelOrderer implements ChannelService {
     if (open < quorum) {
       return `${open} of ${consenters.length} replicas are connected, ${quorum} are needed to order`;
     }
+    if (status !== undefined && !this.#isReachable(status.leader, status.peers)) {
+      const leader = consenters[status.leader]?.number;
+      return `replica ${leader}, the leader, is not connected; a change of leader is not there yet`;
+    }
     if (status?.behind === true) {
       return 'this replica fell behind what the others still hold: restart all replicas to bring it back';
     }
     return undefined;
+  }
+
+  #isReachable(index: number, peers: readonly { peer: number; open: boolean }[]): boolean {
+    return index === this.#options.self || peers.some(({ peer, open }) => peer === index && open);
   }
 
   #notReady(): Refusal | undefined {

@@ -46,6 +46,8 @@ export interface StartView {
   readonly lastAsked?: number | undefined;
   /** Block from which this replica last began a run, as `baseKey` (B8). */
   readonly lastBase?: string | undefined;
+  /** Peers that have said, since this process began, that they are starting too (B8). */
+  readonly seenStarting?: number;
 }
 
 export function decideStart(view: StartView): StartDecision {
@@ -97,7 +99,7 @@ function joinRunning(view: StartView): StartDecision | undefined {
   const ownKey = baseKey(view.self.storedHeight, view.self.tipHash);
   for (const [key, count] of counts) {
     if (count <= faultsOf(view.replicas)) continue;
-    if (key === ownKey && view.lastBase !== key) return { kind: 'start' };
+    if (key === ownKey && mayJoin(view, key)) return { kind: 'start' };
     const height = Number(key.split('/')[0]);
     const { storedHeight, certifiedHeight } = view.self;
     // From an older run than theirs, which began below: never certified (B4).
@@ -109,6 +111,11 @@ function joinRunning(view: StartView): StartDecision | undefined {
     return { kind: 'follow', reason: FOLLOW_REASON };
   }
   return undefined;
+}
+
+/** B7 and B8: it never began a run from there, or so many restarted with it that the old run is over. */
+function mayJoin(view: StartView, key: string): boolean {
+  return view.lastBase !== key || 1 + (view.seenStarting ?? 0) >= quorumOf(view.replicas);
 }
 
 export function baseKey(height: number, tipHash: string): string {

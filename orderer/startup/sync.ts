@@ -67,6 +67,8 @@ export class StartupSync {
   readonly #options: StartupOptions;
   readonly #dependencies: StartupDependencies;
   readonly #reports: (LedgerReport | undefined)[];
+  /** Peers that were not running yet when this process met them. */
+  readonly #seenStarting = new Set<number>();
   readonly #connected: boolean[];
   readonly #inbox = new StartInbox();
   readonly #setAside = new SetAside();
@@ -133,6 +135,10 @@ export class StartupSync {
     const message = decoded.value;
     // Nobody keeps blocks that were not asked for, not even until their turn.
     if (message.kind === 'blocks' && !this.#awaits(peer, message.fromNumber)) return;
+    // Noted before a newer report takes its place: a peer may be starting for some milliseconds only.
+    if (message.kind === 'report' && message.report.base === undefined) {
+      this.#seenStarting.add(peer);
+    }
     if (!this.#inbox.put(peer, message)) return;
     this.#enqueue(async () => {
       const next = this.#inbox.take();
@@ -250,6 +256,7 @@ export class StartupSync {
       setAside: this.#setAside.current(performance.now()),
       lastAsked: this.#lastAsked,
       lastBase: this.#lastBase,
+      seenStarting: this.#seenStarting.size,
     };
   }
 

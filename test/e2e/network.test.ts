@@ -111,6 +111,13 @@ describe('a network of four replicas', function () {
     await expectSameChain(network.urls, height);
   });
 
+  it('can be stopped and started with nothing ordered in between, again and again', async () => {
+    for (let round = 0; round < 3; round++) {
+      await network.stop();
+      await network.start();
+    }
+  });
+
   it('continues the same chain after all have stopped', async () => {
     const before = await info(network.urls[0] ?? '');
     await network.stop();

@@ -86,6 +86,16 @@ describe('where a run begins', () => {
     );
   });
 
+  it('joins again a run that it had begun only when q replicas restarted with it', () => {
+    const running: LedgerReport = { ...report(5, 5), base: { height: 5, tipHash: hashOf(4) } };
+    const started = view(report(5, 5), [running, running, running]);
+    const lastBase = `5/${hashOf(4)}`;
+    // It restarted alone, or with one other: the rest may be the run in which it has voted.
+    expect(decideStart({ ...started, lastBase }).kind).to.equal('follow');
+    expect(decideStart({ ...started, lastBase, seenStarting: 1 }).kind).to.equal('follow');
+    expect(decideStart({ ...started, lastBase, seenStarting: 2 }).kind).to.equal('start');
+  });
+
   it('gives up what it alone stored when the others run from below, unless it belongs to their run', () => {
     const running: LedgerReport = { ...report(5, 5), base: { height: 5, tipHash: hashOf(4) } };
     const peers = [running, running, report(6, 5)];
