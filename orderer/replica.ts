@@ -16,7 +16,7 @@ import { coreLimitsOf } from './core-limits.ts';
 import { createWriterJudge, EnvelopeChecker } from './envelope/index.ts';
 import { createGateway } from './gateway.ts';
 import { checkOrdererLimits, ORDERER_LIMITS, type OrdererLimits } from './limits.ts';
-import type { Log } from './log.ts';
+import { byConsenterNumber, type Log } from './log.ts';
 import { IdentityResolver } from './msp/index.ts';
 import type { LoadedChannel, LoadedReplica } from './network/index.ts';
 import type { ChannelService, OrderingService } from './service.ts';
@@ -55,7 +55,12 @@ export class Replica implements OrderingService {
 
   private constructor(loaded: LoadedReplica, dependencies: ReplicaDependencies) {
     this.#loaded = loaded;
-    this.#log = dependencies.log;
+    // Links are made for the consenters of the first channel; all channels share them.
+    const consenters = loaded.channels[0]?.config.consenters ?? [];
+    this.#log = byConsenterNumber(
+      dependencies.log,
+      consenters.map(({ number }) => number),
+    );
     this.#onFatal = dependencies.onFatal;
     this.replica = loaded.number;
     const { pendingTransactionsMax, writersCachedMax } = loaded.network.limits;

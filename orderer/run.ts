@@ -22,6 +22,7 @@ import { DeliverySequencer, type StoredBlock } from './chain/sequencer.ts';
 import { BlockCutter } from './cutter/index.ts';
 import { Deduplicator } from './dedupe/index.ts';
 import type { CheckedTransaction, EnvelopeChecker } from './envelope/index.ts';
+import { evidenceFields } from './evidence.ts';
 import { LaneFeeder, type LaneFeederOptions } from './lane-feeder.ts';
 import { ORDERER_LIMITS } from './limits.ts';
 import type { Log } from './log.ts';
@@ -142,7 +143,8 @@ export class Run {
         onDropBatch: (lane, ref) => run.#dropBatch(lane, ref),
         onDeliver: (delivery) => run.#onDeliver(delivery),
         onApplication: (from, body) => run.#certifier.onMessage(from, body),
-        onEvidence: (evidence) => dependencies.log.warn({ evidence }, 'a replica misbehaved'),
+        onEvidence: (evidence) =>
+          dependencies.log.warn(evidenceFields(evidence), 'a replica misbehaved'),
         onTransportFault: dependencies.onTransportFault,
         onFatal: dependencies.onFatal,
       },
