@@ -16,6 +16,7 @@ import { Bootstrap } from '../rdma/bootstrap.ts';
 import type { StoredBlock } from './chain/sequencer.ts';
 import type { EnvelopeChecker } from './envelope/index.ts';
 import { refusal } from './errors.ts';
+import { orderingObstacle } from './health.ts';
 import { ENVELOPE_FRAMING_BYTES_MAX, ORDERER_LIMITS } from './limits.ts';
 import type { Log } from './log.ts';
 import { Run, type RunOptions } from './run.ts';
@@ -314,25 +315,8 @@ export class ChannelOrderer implements ChannelService {
     if (this.#fatal !== undefined) return `stopped by an error: ${this.#fatal.message}`;
     if (this.#stopping) return 'the replica is shutting down';
     if (!this.#startup.started || this.#run === undefined) return this.#startup.reason;
-    const { consenters } = this.#options;
-    const status = this.#run.status;
-    const open = 1 + (status?.peers.filter((peer) => peer.open).length ?? 0);
-    const quorum = quorumOf(consenters.length);
-    if (open < quorum) {
-      return `${open} of ${consenters.length} replicas are connected, ${quorum} are needed to order`;
-    }
-    if (status !== undefined && !this.#isReachable(status.leader, status.peers)) {
-      const leader = consenters[status.leader]?.number;
-      return `replica ${leader}, the leader, is not connected; a change of leader is not there yet`;
-    }
-    if (status?.behind === true) {
-      return 'this replica fell behind what the others still hold: restart all replicas to bring it back';
-    }
-    return undefined;
-  }
-
-  #isReachable(index: number, peers: readonly { peer: number; open: boolean }[]): boolean {
-    return index === this.#options.self || peers.some(({ peer, open }) => peer === index && open);
+    const { self, consenters } = this.#options;
+    return orderingObstacle(this.#run.status, self, consenters);
   }
 
   #notReady(): Refusal | undefined {
