@@ -15,8 +15,9 @@ export const LIMITS = {
   windowSlotsMax: 4096,
   ringBytesMin: 16 * KIB,
   ringBytesMax: 64 * MIB,
-  laneRingBytesDefault: 1 * MIB,
-  controlRingBytesDefault: 256 * KIB,
+  /** Both rings of every pair are resident at both ends; larger payloads are streamed through them. */
+  laneRingBytesDefault: 512 * KIB,
+  controlRingBytesDefault: 128 * KIB,
   payloadBytesMaxDefault: 12 * MIB,
   payloadBytesMaxMax: 256 * MIB,
   outQueueBytesMaxDefault: 16 * MIB,
