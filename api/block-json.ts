@@ -14,6 +14,7 @@ import {
   headerHash,
   METADATA,
   parseEnvelope,
+  toHex,
 } from '../ledger/format/index.ts';
 import type { BlockView, TransactionView } from './schemas.ts';
 
@@ -82,9 +83,9 @@ function blockHead(block: Block, bytes: number): Omit<BlockView, 'transactions' 
   const { header, metadata } = block;
   return {
     number: header.number,
-    hash: hex(headerHash(header, sha256)),
-    previousHash: hex(header.previousHash),
-    dataHash: hex(header.dataHash),
+    hash: toHex(headerHash(header, sha256)),
+    previousHash: toHex(header.previousHash),
+    dataHash: toHex(header.dataHash),
     bytes,
     certificate: certificateView(metadata[METADATA.SIGNATURES]),
   };
@@ -164,10 +165,6 @@ function readableText(data: Uint8Array): string | undefined {
 
 function view(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function hex(bytes: Uint8Array): string {
-  return view(bytes).toString('hex');
 }
 
 function base64(bytes: Uint8Array): string {

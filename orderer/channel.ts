@@ -15,7 +15,7 @@ import type { Ledger } from '../ledger/store/index.ts';
 import { Bootstrap } from '../rdma/bootstrap.ts';
 import type { StoredBlock } from './chain/sequencer.ts';
 import type { EnvelopeChecker } from './envelope/index.ts';
-import { refusal } from './errors.ts';
+import { asError, refusal } from './errors.ts';
 import { orderingObstacle } from './health.ts';
 import { ENVELOPE_FRAMING_BYTES_MAX, ORDERER_LIMITS } from './limits.ts';
 import type { Log } from './log.ts';
@@ -294,7 +294,7 @@ export class ChannelOrderer implements ChannelService {
       this.#openSessions(run);
       log.info({ block: ledger.tip().number, firstSlot: base.firstSlot }, 'run started');
     } catch (error) {
-      this.#fail(error instanceof Error ? error : new Error(String(error)));
+      this.#fail(asError(error));
     }
   }
 

@@ -29,6 +29,11 @@ export class OrdererError extends Error {
   }
 }
 
+/** Whatever was thrown, as an error. */
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
 /** `what` happened, and the `remedy`; a detail, when there is one, goes between them. */
 interface RefusalSentence {
   readonly what: string;

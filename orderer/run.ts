@@ -22,6 +22,7 @@ import { DeliverySequencer, type StoredBlock } from './chain/sequencer.ts';
 import { BlockCutter } from './cutter/index.ts';
 import { Deduplicator } from './dedupe/index.ts';
 import type { CheckedTransaction, EnvelopeChecker } from './envelope/index.ts';
+import { asError } from './errors.ts';
 import { evidenceFields } from './evidence.ts';
 import { LaneFeeder, type LaneFeederOptions } from './lane-feeder.ts';
 import { ORDERER_LIMITS } from './limits.ts';
@@ -374,8 +375,4 @@ function dataBytes({ block }: StoredBlock): number {
 function txIdOf(envelope: Uint8Array): string | undefined {
   const parsed = parseEnvelope(envelope);
   return parsed.kind === 'ok' ? parsed.value.channelHeader.txId : undefined;
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

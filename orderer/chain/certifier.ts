@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   type Block,
+  bytesEqual,
   type ConsenterKey,
   type ConsenterSignature,
   decodeCertificate,
@@ -96,11 +97,6 @@ export class Certifier {
     this.#quorum = quorumOf(options.consenters.length);
     this.#early = options.consenters.map(() => new Map());
     this.#storedHeight = storedHeight;
-  }
-
-  /** Blocks stored and waiting for their quorum. */
-  get uncertified(): number {
-    return this.#open.size;
   }
 
   /** The block is on disk: signs it, spreads the signature and takes those that came early. */
@@ -210,7 +206,7 @@ export class Certifier {
     if (key === undefined || open.signatures.has(key.number) || open.tried.has(from)) return;
     const { number } = open.stored.block.header;
     open.tried.add(from);
-    if (!equalBytes(message.headerHash, open.stored.headerHash)) {
+    if (!bytesEqual(message.headerHash, open.stored.headerHash)) {
       return this.#dependencies.onFault(from, `signed another header of block ${number}`);
     }
     const { nonce, signature } = message;
@@ -239,7 +235,7 @@ export class Certifier {
     const decoded = decodeCertificate(message.metadata);
     if (decoded.kind === 'malformed') return bad(`is malformed: ${decoded.reason}`);
     const { value, signatures } = decoded.value;
-    if (!equalBytes(value, open.value)) return bad('has another value than this replica stored');
+    if (!bytesEqual(value, open.value)) return bad('has another value than this replica stored');
     const keys = new Map(this.#options.consenters.map((key) => [key.number, key]));
     const missing: ConsenterSignature[] = [];
     const items: VerifyItem[] = [];
@@ -294,8 +290,4 @@ export class Certifier {
     // The last of what was asked for, and more is open: this replica is catching up.
     if (number + 1 === this.#askedUntil && this.#open.size > 0) this.requestMissing();
   }
-}
-
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && Buffer.compare(a, b) === 0;
 }

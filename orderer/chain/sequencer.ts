@@ -9,6 +9,7 @@
 import type { BlockCutter } from '../cutter/index.ts';
 import type { Deduplicator } from '../dedupe/index.ts';
 import { type CheckedTransaction, isWithinValidity } from '../envelope/index.ts';
+import { asError } from '../errors.ts';
 import type { BlockBuilder, CutBlock } from './block-builder.ts';
 
 /** A decided slot with its transactions in order. */
@@ -128,6 +129,6 @@ export class DeliverySequencer {
     if (this.#failed) return;
     this.#failed = true;
     this.#queue = [];
-    this.#dependencies.onFatal(error instanceof Error ? error : new Error(String(error)));
+    this.#dependencies.onFatal(asError(error));
   }
 }

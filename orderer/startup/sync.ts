@@ -12,6 +12,7 @@ import {
   toHex,
 } from '../../ledger/format/index.ts';
 import type { Ledger } from '../../ledger/store/index.ts';
+import { asError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
   baseKey,
@@ -171,7 +172,7 @@ export class StartupSync {
         await task();
       } catch (error) {
         this.#closed = true;
-        this.#dependencies.onFatal(error instanceof Error ? error : new Error(String(error)));
+        this.#dependencies.onFatal(asError(error));
       }
     });
   }
