@@ -19,6 +19,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   rdma: "The transport between replicas' memories",
   'rdma/links': 'Links between replicas: the first are thrown, the rest are why a link ended',
   consensus: 'The consensus thread',
+  'consensus/wal': 'The write-ahead log',
   'consensus/core': 'The consensus core: bugs, or more than f faulty replicas',
   'api/client': "The client library, besides the replicas' own codes",
 };
