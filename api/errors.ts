@@ -70,7 +70,7 @@ const refusals = {
   ),
   not_ready: entry(
     503,
-    'This replica cannot order now. Send again after the time in Retry-After, or to another replica.',
+    'This replica takes no part in ordering now; the message says why. Send to another replica, or again after the time in Retry-After.',
     true,
   ),
   shutting_down: entry(503, 'This replica is stopping. Send to another replica.', true),

@@ -140,7 +140,7 @@ const channel: RouteDescription = {
   method: 'GET',
   url: CHANNEL_URL,
   tag: 'channels',
-  summary: 'Height, tip, view, leader and peers of a channel.',
+  summary: 'What a channel is doing: height, tip, view, leader, window, peers.',
   params: ChannelParams,
   responses: { 200: json('The channel.', ChannelSchema) },
   errors: ['invalid_parameter', 'no_such_channel', 'shutting_down'],

@@ -12,6 +12,9 @@ const Whole = (description: string) => Type.Integer({ minimum: 0, description })
 const Base64 = (description: string) =>
   Type.String({ contentEncoding: 'base64', pattern: '^[A-Za-z0-9+/]*={0,2}$', description });
 const Hex32 = (description: string) => Type.String({ pattern: '^[0-9a-f]{64}$', description });
+/** Plain, because the types of a union made by `map` are lost on the compiler. */
+const OneOf = <T extends string>(values: readonly T[], description: string) =>
+  Type.Unsafe<T>({ type: 'string', enum: values, description });
 const TxId = Hex32('Transaction id: hex SHA-256 of nonce and creator.');
 
 export const ErrorSchema = Type.Object(
@@ -98,18 +101,32 @@ export const ChannelSchema = Type.Object(
     replicas: Whole('Replicas of the channel.'),
     faultsTolerated: Whole('Replicas that may be faulty.'),
     quorum: Whole('Signatures in a certificate, at least.'),
+    state: OneOf(
+      ['starting', 'ordering', 'changing', 'joined', 'transferring', 'stopped'],
+      'changing: waits for a new leader; joined: takes part and does not vote yet; transferring: fetches what it missed.',
+    ),
     view: Whole('Current view.'),
     leader: Whole('Number of the leader of the view.'),
-    path: Type.Union([Type.Literal('fast'), Type.Literal('slow')]),
+    changing: Type.Boolean({ description: 'The view is asked for, and not open yet.' }),
+    viewChanges: Whole('Views entered since the replica started.'),
+    mute: Type.Boolean({ description: 'It lost the memory of its votes and does not vote yet.' }),
+    transferring: Type.Boolean({ description: 'It fetches blocks up to a checkpoint.' }),
+    path: OneOf(['fast', 'slow'], 'Last commit: all replicas voted, or a signed quorum.'),
     executedSlot: Whole('Last slot that was executed here.'),
+    stableSlot: Whole('Slot of the newest stable checkpoint.'),
+    windowSlots: Whole('Slots above it that may be open.'),
+    durability: OneOf(['wal', 'memory'], 'wal: votes are on disk before they are sent.'),
+    disk: OneOf(['ok', 'full'], 'full: the replica stands still until there is room.'),
     transactionsPending: Whole('Transactions queued here and in no block yet.'),
     peers: Type.Array(
       Type.Object(
         {
           replica: Whole('Number of the peer.'),
           connected: Type.Boolean(),
-          lagSlots: Type.Union([Type.Integer(), Type.Null()]),
-          faults: Whole('Faults seen of this peer.'),
+          lagSlots: Type.Union([Type.Integer(), Type.Null()], {
+            description: 'Slots that it is behind this replica; null: it has said nothing.',
+          }),
+          faults: Whole('Faults that this replica has seen of it since it started.'),
         },
         closed,
       ),

@@ -11,6 +11,11 @@ export type ConsensusErrorCode =
    * order; restart it and keep the log.
    */
   | 'worker_died'
+  /**
+   * The log was written by another version, or is not a log. Run the version that wrote it, or move
+   * the log away: the replica then joins as one that has lost its disk.
+   */
+  | 'unreadable_log'
   /** The consensus worker has stopped; nothing more can be asked of it. */
   | 'stopped'
   /** A transport call failed in the worker; the message carries the transport's own code. */

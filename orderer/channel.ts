@@ -2,25 +2,18 @@
  * One channel of this replica: start-up, run, submissions, receipts, reads. Implements `ChannelService`.
  */
 import { join } from 'node:path';
-import {
-  decodeBlock,
-  encodeBlockHeader,
-  faultsOf,
-  headerHash,
-  quorumOf,
-  type Sha256,
-  toHex,
-} from '../ledger/format/index.ts';
+import { type Sha256, toHex } from '../ledger/format/index.ts';
 import type { Ledger } from '../ledger/store/index.ts';
-import { Bootstrap } from '../rdma/bootstrap.ts';
-import type { StoredBlock } from './chain/sequencer.ts';
-import type { EnvelopeChecker } from './envelope/index.ts';
+import { channelInfo } from './channel-info.ts';
+import type { CheckedTransaction, EnvelopeChecker } from './envelope/index.ts';
 import { asError, refusal } from './errors.ts';
-import { orderingObstacle } from './health.ts';
+import { OrderingHealth, type OrderingState } from './health.ts';
 import { ENVELOPE_FRAMING_BYTES_MAX, ORDERER_LIMITS } from './limits.ts';
 import type { Log } from './log.ts';
-import { Run, type RunOptions } from './run.ts';
+import { Receipts } from './receipts.ts';
+import { Run } from './run.ts';
 import { readRunBase } from './run-base.ts';
+import type { RunOptions } from './run-options.ts';
 import type {
   Accepted,
   CertifiedBlock,
@@ -32,15 +25,21 @@ import type {
   Refusal,
   TransactionLocation,
 } from './service.ts';
+import { type LinkInfo, Sessions } from './sessions.ts';
 import type { VerifyPool } from './signature/index.ts';
+import type { EnteredRun } from './startup/options.ts';
+import type { RunLog } from './startup/run-log.ts';
+import { RUN_RECORD_FILE } from './startup/run-record.ts';
 import { StartupSync } from './startup/sync.ts';
-import { ReceiptWaiters } from './waiters.ts';
+import { encodeStartMessage } from './startup/wire.ts';
 
 export interface ChannelOptions extends RunOptions {
   readonly genesisTimeMs: number;
   readonly startGraceMs: number;
   /** Accepted submissions that are not in a certified block yet. */
   readonly pendingTransactionsMax: number;
+  /** Where the consensus log of the channel is, whether it is written or not. */
+  readonly runLog: RunLog;
 }
 
 export interface ChannelDependencies {
@@ -57,11 +56,6 @@ export interface ChannelDependencies {
   readonly onFatal: (error: Error) => void;
 }
 
-export interface LinkInfo {
-  readonly pairSecret: Uint8Array;
-  readonly peerIncarnation: string;
-}
-
 /** How often a replica that cannot start yet asks the others again. */
 const START_RETRY_MS = 500;
 
@@ -72,17 +66,15 @@ export class ChannelOrderer implements ChannelService {
   readonly #options: ChannelOptions;
   readonly #dependencies: ChannelDependencies;
   readonly #startup: StartupSync;
-  readonly #waiters = new ReceiptWaiters();
+  readonly #sessions: Sessions;
+  readonly #receipts: Receipts;
+  readonly #health = new OrderingHealth();
   readonly #heightListeners = new Set<(height: number) => void>();
-  /** Own submissions between acceptance and certificate. */
-  readonly #pending = new Set<string>();
-  /** Links that came up before the run: their sessions are opened when it starts. */
-  readonly #links = new Map<number, LinkInfo>();
-  readonly #earlyFrames = new Map<number, Uint8Array[]>();
-  #bootstrap: Bootstrap | undefined;
   #run: Run | undefined;
   /** Settles, never rejects, when a run that is being started has started or failed. */
   #starting: Promise<void> = Promise.resolve();
+  /** Own transactions of a run that was left, for the next one. */
+  #unfinished: CheckedTransaction[] = [];
   #fatal: Error | undefined;
   #stopping = false;
   #heightAnnounced = false;
@@ -95,26 +87,9 @@ export class ChannelOrderer implements ChannelService {
     this.channel = options.channel;
     this.envelopeBytesMax = options.batchSize.absoluteMaxBytes + ENVELOPE_FRAMING_BYTES_MAX;
     this.gateway = dependencies.gateway;
-    this.#startup = new StartupSync(
-      {
-        self: options.self,
-        consenters: options.consenters,
-        graceMs: options.startGraceMs,
-        retryMs: START_RETRY_MS,
-        runRecordFile: join(dependencies.ledger.directory, 'last-run'),
-      },
-      {
-        ledger: dependencies.ledger,
-        sha256: dependencies.sha256,
-        send: dependencies.sendStart,
-        onGrown: () => this.#refreshTip(),
-        onStart: () => {
-          this.#starting = this.#startRun();
-        },
-        onFatal: (error) => this.#fail(error),
-        log: dependencies.log,
-      },
-    );
+    this.#sessions = new Sessions(options, dependencies);
+    this.#receipts = new Receipts(dependencies);
+    this.#startup = this.#createStartup();
   }
 
   async begin(): Promise<void> {
@@ -123,17 +98,15 @@ export class ChannelOrderer implements ChannelService {
   }
 
   onLinkUp(peer: number, info: LinkInfo): void {
-    this.#links.set(peer, info);
-    this.#earlyFrames.delete(peer);
     this.#startup.onLink(peer, true);
-    this.#bootstrap?.onLinkUp(peer, info);
+    this.#run?.onLink(peer, true);
+    this.#sessions.onLinkUp(peer, info);
   }
 
   onLinkDown(peer: number): void {
-    this.#links.delete(peer);
-    this.#earlyFrames.delete(peer);
     this.#startup.onLink(peer, false);
-    this.#bootstrap?.onLinkDown(peer);
+    this.#run?.onLink(peer, false);
+    this.#sessions.onLinkDown(peer);
   }
 
   onStartFrame(peer: number, body: Uint8Array): void {
@@ -141,126 +114,107 @@ export class ChannelOrderer implements ChannelService {
   }
 
   onBootstrapFrame(peer: number, body: Uint8Array): void {
-    if (this.#bootstrap !== undefined) return this.#bootstrap.onFrame(peer, body);
-    // The peer's run has started, ours has not: one handshake's frames are kept.
-    const frames = this.#earlyFrames.get(peer) ?? [];
-    if (frames.length < ORDERER_LIMITS.earlyBootstrapFramesMax) frames.push(body);
-    this.#earlyFrames.set(peer, frames);
+    this.#sessions.onFrame(peer, body);
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    // The run closes all sessions at once; links that end meanwhile concern nobody any more.
-    this.#bootstrap = undefined;
+    this.#sessions.close();
     await this.#startup.close();
     await this.#starting;
     await this.#run?.stop();
-    this.#waiters.abandon();
+    this.#receipts.abandon();
     await this.#dependencies.ledger.close();
   }
 
   info(): ChannelInfo {
-    const { ledger } = this.#dependencies;
-    const { consenters, self } = this.#options;
-    const status = this.#run?.status;
-    const height = ledger.certifiedHeight();
-    const executedSlot = this.#run?.executedSlot ?? 0;
-    return {
+    const { self, consenters, limits, wal } = this.#options;
+    return channelInfo({
       channel: this.channel,
-      height,
+      self,
+      consenters,
+      durability: wal === undefined ? 'memory' : 'wal',
+      windowSlots: limits.windowSlots,
+      height: this.#dependencies.ledger.certifiedHeight(),
       tipHash: this.#tipHash,
-      replica: consenters[self]?.number ?? 0,
-      replicas: consenters.length,
-      faultsTolerated: faultsOf(consenters.length),
-      quorum: quorumOf(consenters.length),
-      view: status?.view ?? 0,
-      leader: consenters[status?.leader ?? 0]?.number ?? 0,
-      path: this.#run?.path ?? 'fast',
-      executedSlot,
-      transactionsPending: this.#pending.size,
-      peers: consenters.flatMap((consenter, index) => {
-        if (index === self) return [];
-        const peer = status?.peers.find((candidate) => candidate.peer === index);
-        const applied = peer?.appliedSlot;
-        return [
-          {
-            replica: consenter.number,
-            connected: peer?.open ?? false,
-            lagSlots: applied === undefined ? undefined : Math.max(0, executedSlot - applied),
-            faults: peer?.faults ?? 0,
-          },
-        ];
-      }),
-    };
+      transactionsPending: this.#receipts.pending,
+      stopped: this.#fatal !== undefined || this.#stopping,
+      run: this.#run,
+    });
   }
 
   health(): ChannelHealth {
-    const reason = this.#unhealthy();
+    const reason = this.#absence() ?? this.#health.obstacle(this.#orderingState());
     return { channel: this.channel, canOrder: reason === undefined, reason: reason ?? 'ordering' };
   }
 
   async submit(envelope: Uint8Array): Promise<Accepted | Refusal> {
     const refused = this.#notReady() ?? this.#full(envelope.length);
     if (refused !== undefined) return refused;
-    const { checker } = this.#dependencies;
+    const { checker, ledger } = this.#dependencies;
     const checked = await checker.checkSubmitted(envelope, Date.now());
     if (checked.kind === 'refused') return checked;
     const { txId } = checked.transaction;
-    if (this.#pending.has(txId)) return { kind: 'accepted', txId, duplicate: true };
+    if (this.#receipts.isPending(txId)) return { kind: 'accepted', txId, duplicate: true };
     // Stopped meanwhile? The ledger may be closed already.
     const late = this.#notReady();
     if (late !== undefined) return late;
-    const { ledger } = this.#dependencies;
-    if (ledger.hasTransactionNow(txId)) return this.#stored(txId);
+    if (ledger.hasTransactionNow(txId)) return this.#receipts.stored(txId);
     const full = this.#full(envelope.length);
     if (full !== undefined) return full;
-    this.#pending.add(txId);
+    this.#receipts.accepted(txId);
     this.#run?.submit(checked.transaction);
     return { kind: 'accepted', txId, duplicate: false };
   }
 
-  /** The answer to a transaction that is in a stored block already. */
-  async #stored(txId: string): Promise<Accepted | Refusal> {
-    const { ledger } = this.#dependencies;
-    const stored = await ledger.transaction(txId);
-    // In a block that waits for its certificate: nothing to queue, and waiting for it works.
-    if (stored === undefined || stored.blockNumber >= ledger.certifiedHeight()) {
-      return { kind: 'accepted', txId, duplicate: true };
-    }
-    return refusal('duplicate_transaction', undefined, { location: { txId, ...stored } });
+  committed(txId: string, signal: AbortSignal): Promise<Receipt | undefined> {
+    return this.#receipts.committed(txId, signal);
   }
 
-  async committed(txId: string, signal: AbortSignal): Promise<Receipt | undefined> {
-    if (this.#waiters.count >= ORDERER_LIMITS.receiptWaitersMax) return undefined;
-    // What is pending here has no certificate yet, and settles the waiter when it gets it.
-    if (this.#pending.has(txId)) return this.#waiters.wait(txId, signal);
-    // Registered before the ledger is asked, or a certificate in between would be missed.
-    const settled = new AbortController();
-    const waiting = this.#waiters.wait(txId, AbortSignal.any([signal, settled.signal]));
-    const receipt = await this.#receiptFromLedger(txId);
-    if (receipt === undefined) return waiting;
-    settled.abort();
-    return receipt;
+  transaction(txId: string): Promise<TransactionLocation | undefined> {
+    return this.#receipts.transaction(txId);
   }
 
-  async transaction(txId: string): Promise<TransactionLocation | undefined> {
-    const { ledger } = this.#dependencies;
-    const location = await ledger.transaction(txId);
-    if (location === undefined || location.blockNumber >= ledger.certifiedHeight())
-      return undefined;
-    return { txId, ...location };
-  }
-
-  async block(number: number): Promise<CertifiedBlock | undefined> {
-    const { ledger } = this.#dependencies;
-    if (number >= ledger.certifiedHeight()) return undefined;
-    const bytes = await ledger.block(number);
-    return bytes === undefined ? undefined : { number, bytes };
+  block(number: number): Promise<CertifiedBlock | undefined> {
+    return this.#receipts.block(number);
   }
 
   onHeight(listener: (height: number) => void): () => void {
     this.#heightListeners.add(listener);
     return () => this.#heightListeners.delete(listener);
+  }
+
+  #createStartup(): StartupSync {
+    const { channel, self, consenters, startGraceMs, runLog, wal } = this.#options;
+    const { ledger, sha256, sendStart, log } = this.#dependencies;
+    return new StartupSync(
+      {
+        channel,
+        self,
+        consenters,
+        graceMs: startGraceMs,
+        retryMs: START_RETRY_MS,
+        runRecordFile: join(ledger.directory, RUN_RECORD_FILE),
+        runLog,
+        durability: wal === undefined ? 'memory' : 'wal',
+      },
+      {
+        ledger,
+        sha256,
+        send: sendStart,
+        onGrown: async () => {
+          await this.#refreshTip();
+          await this.#receipts.recheck();
+        },
+        onEnter: (entered) => {
+          this.#starting = this.#startRun(entered);
+        },
+        onLeave: () => this.#leaveRun(),
+        onBlocks: (peer, fromNumber, blocks) => this.#run?.onBlocks(peer, fromNumber, blocks),
+        onFatal: (error) => this.#fail(error),
+        log,
+      },
+    );
   }
 
   /** After blocks came in whole, certificate included, instead of from the run. */
@@ -271,89 +225,86 @@ export class ChannelOrderer implements ChannelService {
     this.#announceHeight();
   }
 
-  async #startRun(): Promise<void> {
-    const { ledger, log, sha256, pool, checker } = this.#dependencies;
+  async #startRun({ run: key, entry }: EnteredRun): Promise<void> {
+    const { ledger, log, sendStart } = this.#dependencies;
     try {
-      const base = await readRunBase(this.channel, ledger, this.#options.genesisTimeMs);
-      const run = await Run.start(this.#options, base, {
-        ledger,
-        sha256,
-        pool,
-        checker,
-        log,
-        onCertified: (block, metadata) => this.#onCertified(block, metadata),
+      const base = await readRunBase(this.channel, key, ledger, this.#options.genesisTimeMs);
+      const run = await Run.start(this.#options, base, entry, {
+        ...this.#dependencies,
+        askBlocks: (peer, fromNumber) =>
+          sendStart(peer, encodeStartMessage({ kind: 'fetch', fromNumber })),
+        isConnected: (peer) => this.#startup.isConnected(peer),
+        onCertified: (block, metadata) => {
+          this.#tipHash = toHex(block.headerHash);
+          this.#receipts.onCertified(block, metadata);
+          this.#announceHeight();
+        },
         onDropped: ({ txId }, why) => {
-          this.#pending.delete(txId);
+          this.#receipts.dropped(txId);
           if (why === 'expired') log.warn({ txId }, 'certificate not valid at the ordered time');
         },
-        onTransportFault: (peer, reason) => this.#bootstrap?.restart(peer, reason),
+        onTransportFault: (peer, reason) => this.#sessions.restart(peer, reason),
+        onMember: () => {
+          log.info({}, 'takes part in ordering again');
+          this.#startup.onMember();
+        },
         onFatal: (error) => this.#fail(error),
       });
       this.#run = run;
-      if (this.#stopping) return await run.stop();
-      this.#openSessions(run);
-      log.info({ block: ledger.tip().number, firstSlot: base.firstSlot }, 'run started');
+      if (this.#stopping) return;
+      this.#sessions.open(run.runtime);
+      for (const transaction of this.#unfinished) run.submit(transaction);
+      this.#unfinished = [];
+      const { height, generation } = key;
+      log.info({ entry, generation, block: height - 1, firstSlot: base.firstSlot }, 'run started');
     } catch (error) {
       this.#fail(asError(error));
     }
   }
 
-  #openSessions(run: Run): void {
-    const { sendBootstrap, dropLink, log } = this.#dependencies;
-    this.#bootstrap = new Bootstrap(
-      { channel: this.channel, incarnation: this.#options.incarnation, self: this.#options.self },
-      { transport: run.runtime, sendLink: sendBootstrap, dropLink, log },
-    );
-    for (const [peer, info] of this.#links) {
-      this.#bootstrap.onLinkUp(peer, info);
-      for (const frame of this.#earlyFrames.get(peer) ?? []) this.#bootstrap.onFrame(peer, frame);
-    }
-    this.#earlyFrames.clear();
+  async #leaveRun(): Promise<void> {
+    await this.#starting;
+    const run = this.#run;
+    this.#run = undefined;
+    this.#sessions.close();
+    this.#unfinished.push(...((await run?.stop()) ?? []));
+    this.#sessions.renewLinks();
   }
 
-  #unhealthy(): string | undefined {
+  /** Why there is no run to speak of. */
+  #absence(): string | undefined {
     if (this.#fatal !== undefined) return `stopped by an error: ${this.#fatal.message}`;
     if (this.#stopping) return 'the replica is shutting down';
-    if (!this.#startup.started || this.#run === undefined) return this.#startup.reason;
-    const { self, consenters } = this.#options;
-    return orderingObstacle(this.#run.status, self, consenters);
+    if (!this.#startup.started) return this.#startup.reason;
+    return this.#run === undefined ? 'starting: the consensus thread is coming up' : undefined;
+  }
+
+  #orderingState(): OrderingState {
+    const run = this.#run;
+    return {
+      status: run?.status,
+      replicas: this.#options.consenters.length,
+      connected: run?.quorum.connected ?? 1,
+      quorumLostForMs: run?.quorum.lostForMs,
+      transferringForMs: run?.transferringForMs,
+      diskFull: run?.diskFull,
+    };
   }
 
   #notReady(): Refusal | undefined {
     const { retryAfterMs } = ORDERER_LIMITS;
     if (this.#stopping) return refusal('shutting_down', undefined, { retryAfterMs });
-    const reason = this.#unhealthy();
+    const reason = this.#absence() ?? this.#health.refusal(this.#orderingState());
     return reason === undefined ? undefined : refusal('not_ready', reason, { retryAfterMs });
   }
 
   #full(bytes: number): Refusal | undefined {
     const { retryAfterMs } = ORDERER_LIMITS;
-    const hasRoom =
-      this.#pending.size < this.#options.pendingTransactionsMax && this.#run?.hasRoom(bytes);
-    if (hasRoom === true) return undefined;
-    const detail = `${this.#pending.size} transactions wait to be ordered`;
-    return refusal('overloaded', detail, { retryAfterMs });
-  }
-
-  #onCertified(stored: StoredBlock, metadata: Uint8Array): void {
-    const header = encodeBlockHeader(stored.block.header);
-    const blockHash = toHex(stored.headerHash);
-    this.#tipHash = blockHash;
-    const blockNumber = stored.block.header.number;
-    for (const [index, txId] of stored.txIds.entries()) {
-      if (txId === undefined) continue;
-      this.#pending.delete(txId);
-      if (!this.#waiters.has(txId)) continue;
-      this.#waiters.settle(txId, {
-        txId,
-        blockNumber,
-        index,
-        blockHash,
-        header,
-        certificate: metadata,
-      });
+    const { pending } = this.#receipts;
+    if (pending < this.#options.pendingTransactionsMax && this.#run?.hasRoom(bytes) === true) {
+      return undefined;
     }
-    this.#announceHeight();
+    return refusal('overloaded', `${pending} transactions wait to be ordered`, { retryAfterMs });
   }
 
   /** Blocks often become certified in bursts: listeners hear once per turn. */
@@ -365,21 +316,6 @@ export class ChannelOrderer implements ChannelService {
       const height = this.#dependencies.ledger.certifiedHeight();
       for (const listener of this.#heightListeners) listener(height);
     });
-  }
-
-  async #receiptFromLedger(txId: string): Promise<Receipt | undefined> {
-    const location = await this.transaction(txId);
-    if (location === undefined) return undefined;
-    const stored = await this.block(location.blockNumber);
-    const decoded = stored === undefined ? undefined : decodeBlock(stored.bytes);
-    if (decoded?.kind !== 'ok') return undefined;
-    const { header, metadata } = decoded.value;
-    return {
-      ...location,
-      blockHash: toHex(headerHash(header, this.#dependencies.sha256)),
-      header: encodeBlockHeader(header),
-      certificate: metadata[0] ?? new Uint8Array(),
-    };
   }
 
   #fail(error: Error): void {

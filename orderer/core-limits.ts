@@ -16,6 +16,11 @@ export function coreLimitsOf(sluice: SluiceOptions, batchSize: BatchSize): CoreL
   return checkLimits({
     ...DEFAULT_LIMITS,
     windowSlots: sluice.windowSlots,
+    checkpointSlots: Math.floor(sluice.windowSlots / 2),
+    viewTimeoutMs: sluice.viewTimeoutMs,
+    viewTimeoutMsMax: Math.max(DEFAULT_LIMITS.viewTimeoutMsMax, sluice.viewTimeoutMs),
+    heartbeatMs: Math.min(DEFAULT_LIMITS.heartbeatMs, Math.floor(sluice.viewTimeoutMs / 4)),
+    leaderGoneMs: Math.min(DEFAULT_LIMITS.leaderGoneMs, sluice.viewTimeoutMs),
     laneAdvanceBatchesMax: sluice.laneAdvanceBatchesMax,
     laneAdvanceBytesMax,
     batchBytesMax,

@@ -17,7 +17,15 @@ export type OrdererErrorCode =
   /** The gateway's certificate and key do not fit together, or are of the wrong kind. */
   | 'bad_gateway_identity'
   /** A caller broke the contract of a function. */
-  | 'misuse';
+  | 'misuse'
+  /** The ledger ends below what the log of the same replica says: the folder was put together by hand. */
+  | 'ledger_behind'
+  /** Two histories that cannot both be: more than f replicas are faulty, or a folder was changed by hand. */
+  | 'safety_violation'
+  /** The record of the last run is damaged. */
+  | 'bad_run_record'
+  /** The own log holds a batch that this version, with this configuration, does not take. */
+  | 'bad_log';
 
 export class OrdererError extends Error {
   readonly code: OrdererErrorCode;

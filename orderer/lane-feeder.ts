@@ -46,7 +46,7 @@ export class LaneFeeder {
   #undelivered = 0;
   #undeliveredBytes = 0;
   /** Written and not settled: a batch in this lane may be another's invention (docs/protocol.md, L7). */
-  readonly #own = new Map<string, { readonly bytes: number }>();
+  readonly #own = new Map<string, { readonly seq: number; readonly bytes: number }>();
   #flushScheduled = false;
 
   constructor(options: LaneFeederOptions, dependencies: LaneFeederDependencies) {
@@ -78,7 +78,7 @@ export class LaneFeeder {
   written(ref: BatchRef): void {
     const batch = this.#unwritten.shift();
     if (batch === undefined) throw new Error('the worker reported a batch nobody submitted');
-    this.#own.set(batchKey(ref), { bytes: batch.bytes });
+    this.#own.set(batchKey(ref), { seq: ref.seq, bytes: batch.bytes });
     this.#dependencies.onBatch(ref, batch.transactions);
     this.#flush();
   }
@@ -93,6 +93,35 @@ export class LaneFeeder {
     this.#undeliveredBytes -= own.bytes;
     this.#flush();
     return true;
+  }
+
+  /** A batch that this replica made before it was restarted, and that may still be delivered. */
+  adopt(ref: BatchRef, bytes: number): void {
+    const key = batchKey(ref);
+    if (this.#own.has(key)) return;
+    this.#own.set(key, { seq: ref.seq, bytes });
+    this.#undelivered++;
+    this.#undeliveredBytes += bytes;
+  }
+
+  /** No batch up to this one will be delivered here: the stream has gone on behind them. */
+  settledUpTo(seq: number): void {
+    for (const [key, own] of this.#own) {
+      if (own.seq > seq) continue;
+      this.#own.delete(key);
+      this.#undelivered--;
+      this.#undeliveredBytes -= own.bytes;
+    }
+    this.#flush();
+  }
+
+  /** Everything that has not become a batch yet, in order; the feeder is not used any more. */
+  close(): CheckedTransaction[] {
+    const rest = this.#unwritten.flatMap(({ transactions }) => [...transactions]);
+    rest.push(...this.#queue);
+    this.#queue = [];
+    this.#queueBytes = 0;
+    return rest;
   }
 
   #flush(): void {

@@ -7,7 +7,7 @@ export interface Log {
 }
 
 /** Fields that name a replica. A lane is named by its owner. */
-const REPLICA_FIELDS = ['peer', 'lane', 'source'] as const;
+const REPLICA_FIELDS = ['peer', 'lane', 'source', 'leader'] as const;
 
 /**
  * The same log for those who know replicas by index: people know them by consenter number, so `peer: 0` is written

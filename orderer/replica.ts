@@ -5,6 +5,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { ed25519KeyPair, signEd25519 } from '../consensus/runtime/ed25519.ts';
+import { readWalName } from '../consensus/wal/index.ts';
 import type { Sha256 } from '../ledger/format/index.ts';
 import { Ledger } from '../ledger/store/index.ts';
 import { bootstrapChannel } from '../rdma/bootstrap.ts';
@@ -22,6 +23,7 @@ import type { LoadedChannel, LoadedReplica } from './network/index.ts';
 import type { ChannelService, OrderingService } from './service.ts';
 import { VerifyPool } from './signature/index.ts';
 import { decodeStartFrame, encodeStartFrame } from './startup/frame.ts';
+import { LOG_FOLDER } from './startup/run-log.ts';
 import { version } from './version.ts';
 
 /** Topic of the start-up exchange on the links. */
@@ -165,7 +167,7 @@ export class Replica implements OrderingService {
     checkOrdererLimits(this.#limits, config.batchSize);
     const ledger = await Ledger.open(
       {
-        directory: join(this.#loaded.settings.dataDirectory, name),
+        directory: this.#channelDirectory(name),
         channel: name,
         genesisBlock: loaded.genesisBlock,
       },
@@ -211,11 +213,17 @@ export class Replica implements OrderingService {
     this.#channels.set(name, channel);
   }
 
+  #channelDirectory(channel: string): string {
+    return join(this.#loaded.settings.dataDirectory, channel);
+  }
+
   #channelOptions(loaded: LoadedChannel): ConstructorParameters<typeof ChannelOrderer>[0] {
     const { config, sluice, name, self, waitMode } = loaded;
     const seed = seedOf(this.#loaded);
     const { secretKey } = ed25519KeyPair(seed);
     const limits = coreLimitsOf(sluice, config.batchSize);
+    const { durability, diskReserveBytes } = this.#loaded.settings;
+    const directory = join(this.#channelDirectory(name), LOG_FOLDER);
     return {
       channel: name,
       self,
@@ -232,6 +240,8 @@ export class Replica implements OrderingService {
         queueTransactionsMax: this.#limits.laneQueueTransactionsMax,
         queueBytesMax: this.#limits.laneQueueBytesMax,
       },
+      wal: durability === 'wal' ? { directory, reserveBytes: diskReserveBytes } : undefined,
+      runLog: { directory, name: () => readWalName(directory) },
       pendingTransactionsMax: this.#limits.pendingTransactionsMax,
       waitMode,
       spinUs: SPIN_US,

@@ -1,171 +1,115 @@
 /**
- * One run of one channel: from the block at which the replicas agreed to begin until the process stops.
- * Wires consensus (worker), lane, delivery and certification; knows nothing of HTTP.
+ * One run of one channel, as long as this process takes part in it. Wires consensus (worker), lane, delivery,
+ * certification and state transfer; knows nothing of HTTP.
  */
-import type { BatchRef, CoreLimits, CoreStatus } from '../consensus/core/index.ts';
+import type { CheckpointState, CoreStatus } from '../consensus/core/index.ts';
 import type { Delivery } from '../consensus/runtime/protocol.ts';
 import { ConsensusRuntime } from '../consensus/runtime/runtime.ts';
-import { decodeEnvelopeList } from '../consensus/wire/index.ts';
-import {
-  type BlockHeader,
-  type ConsenterKey,
-  parseEnvelope,
-  type Sha256,
-} from '../ledger/format/index.ts';
-import { type Ledger, STORE_LIMITS } from '../ledger/store/index.ts';
-import type { WaitMode } from '../rdma/contract.ts';
-import { BatchBook } from './batch-book.ts';
-import { AppliedGate } from './chain/applied-gate.ts';
-import { BlockBuilder } from './chain/block-builder.ts';
-import { Certifier } from './chain/certifier.ts';
-import { DeliverySequencer, type StoredBlock } from './chain/sequencer.ts';
+import { faultsOf } from '../ledger/format/index.ts';
+import { STORE_LIMITS } from '../ledger/store/index.ts';
+import { Batches } from './batches.ts';
+import { Certification } from './chain/certification.ts';
+import { DeliverySequencer } from './chain/sequencer.ts';
 import { BlockCutter } from './cutter/index.ts';
 import { Deduplicator } from './dedupe/index.ts';
-import type { CheckedTransaction, EnvelopeChecker } from './envelope/index.ts';
-import { asError } from './errors.ts';
+import type { CheckedTransaction } from './envelope/index.ts';
 import { evidenceFields } from './evidence.ts';
-import { LaneFeeder, type LaneFeederOptions } from './lane-feeder.ts';
-import { ORDERER_LIMITS } from './limits.ts';
-import type { Log } from './log.ts';
+import { FaultLog } from './fault-log.ts';
+import { QuorumWatch } from './health.ts';
 import type { RunBase } from './run-base.ts';
-import type { VerifyPool } from './signature/index.ts';
+import type { RunDependencies, RunEntry, RunOptions } from './run-options.ts';
+import { BlockFetch } from './startup/block-fetch.ts';
+import { takeCertifiedRun, takeFetched } from './startup/fetched-blocks.ts';
+import { StateTransfer } from './transfer.ts';
+import { ViewLog } from './view-log.ts';
 
-/** A block without its quorum for this long makes the replica ask the others for their signatures. */
-const SIGNATURE_RETRY_MS = 250;
-
-export interface RunOptions {
-  readonly channel: string;
-  readonly self: number;
-  readonly consenters: readonly ConsenterKey[];
-  readonly batchSize: {
-    readonly maxMessageCount: number;
-    readonly absoluteMaxBytes: number;
-    readonly preferredMaxBytes: number;
-  };
-  readonly batchTimeoutMs: number;
-  readonly limits: CoreLimits;
-  readonly lane: LaneFeederOptions;
-  readonly waitMode: WaitMode;
-  readonly spinUs: number;
-  readonly incarnation: string;
-  /** Ed25519 seed of the consenter key. */
-  readonly signingSeed: Uint8Array;
-  /** Signs with the consenter key, on this thread. */
-  readonly sign: (message: Uint8Array) => Uint8Array;
-}
-
-export interface RunDependencies {
-  readonly ledger: Ledger;
-  readonly sha256: Sha256;
-  readonly pool: VerifyPool;
-  readonly checker: EnvelopeChecker;
-  readonly log: Log;
-  /** The block and its certificate are in the ledger. In block order. */
-  readonly onCertified: (block: StoredBlock, signaturesMetadata: Uint8Array) => void;
-  readonly onDropped: (transaction: CheckedTransaction, why: 'expired' | 'duplicate') => void;
-  /** What a peer wrote into a ring broke it: its session must be opened anew. */
-  readonly onTransportFault: (peer: number, reason: string) => void;
-  readonly onFatal: (error: Error) => void;
-}
+/** Waits of a state transfer for one peer's blocks, and between rounds in which nobody had any. */
+const FETCH_ANSWER_MS = 2_000;
+const FETCH_RETRY_MS = 100;
+/** How often a replica that has joined looks whether it may vote again. */
+const MEMBER_CHECK_MS = 250;
 
 export class Run {
   readonly #options: RunOptions;
   readonly #dependencies: RunDependencies;
-  readonly #book = new BatchBook();
-  readonly #feeder: LaneFeeder;
+  readonly #batches: Batches;
   readonly #sequencer: DeliverySequencer;
-  readonly #certifier: Certifier;
-  /** Stored here and not certified yet, by number. */
-  readonly #uncertified = new Map<number, StoredBlock>();
-  /** Certificates in the ledger whose turn has not come: certificates complete in any order. */
-  readonly #attached = new Map<number, { stored: StoredBlock; metadata: Uint8Array }>();
-  #nextAnnounced: number;
-  #runtime!: ConsensusRuntime;
+  readonly #certification: Certification;
+  readonly #fetch: BlockFetch;
+  readonly #transfer: StateTransfer;
+  #runtime: ConsensusRuntime | undefined;
+  /** What is to be told to the worker before its handle is here. */
+  #early: ((runtime: ConsensusRuntime) => void)[] = [];
+  #resumed: Promise<void> = Promise.resolve();
   #storing = 0;
-  readonly #gate: AppliedGate;
-  readonly #faultLines: number[];
+  readonly #faults: FaultLog;
+  readonly #quorum: QuorumWatch;
+  readonly #views: ViewLog;
   #executedSlot: number;
   #path: 'fast' | 'slow' = 'fast';
-  #retryTimer: NodeJS.Timeout | undefined;
-  #attaching: Promise<void> = Promise.resolve();
+  #diskFull: string | undefined;
+  #memberTimer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  private constructor(
-    options: RunOptions,
-    base: RunBase,
-    tip: { header: BlockHeader; hash: Uint8Array },
-    dependencies: RunDependencies,
-  ) {
+  private constructor(options: RunOptions, base: RunBase, dependencies: RunDependencies) {
     this.#options = options;
     this.#dependencies = dependencies;
-    this.#gate = new AppliedGate(ORDERER_LIMITS, base.firstSlot - 1);
-    this.#faultLines = options.consenters.map(() => 0);
+    const { consenters, self } = options;
+    this.#faults = new FaultLog(consenters.length, dependencies.log);
+    this.#quorum = new QuorumWatch(consenters.length, self);
+    this.#views = new ViewLog(dependencies.log);
     this.#executedSlot = base.firstSlot - 1;
-    this.#nextAnnounced = dependencies.ledger.certifiedHeight();
-    this.#feeder = new LaneFeeder(options.lane, {
-      submit: (payload) => this.#runtime.submit(payload),
-      onBatch: (ref, transactions) => {
-        this.#book.expect(options.self, ref);
-        this.#book.put(options.self, ref, transactions);
+    this.#batches = this.#createBatches();
+    this.#certification = this.#createCertification(base);
+    this.#sequencer = this.#createSequencer();
+    this.#fetch = this.#createFetch();
+    this.#transfer = new StateTransfer({
+      drained: () => this.#sequencer.drained(),
+      fetch: (height, isOver) => this.#fetch.run(height, isOver),
+      interrupt: () => this.#fetch.interrupt(),
+      install: (state) => this.#install(state),
+      onDone: ({ slot, height }) => {
+        dependencies.log.info({ slot, height }, 'caught up with a checkpoint of the others');
+        this.#tell((runtime) => runtime.transferred(slot));
       },
+      onFatal: dependencies.onFatal,
     });
-    this.#certifier = this.#createCertifier(tip.header.number + 1);
-    this.#sequencer = this.#createSequencer(tip);
   }
 
+  /** Rejects when the ledger does not fit the run, before this replica has said anything in it. */
   static async start(
     options: RunOptions,
     base: RunBase,
+    entry: RunEntry,
     dependencies: RunDependencies,
   ): Promise<Run> {
-    const { ledger } = dependencies;
-    const { hash, ...header } = ledger.tip();
-    const run = new Run(options, base, { header, hash }, dependencies);
-    run.#runtime = await ConsensusRuntime.start(
-      {
-        channel: options.channel,
-        self: options.self,
-        replicas: options.consenters.length,
-        runId: base.runId,
-        firstSlot: base.firstSlot,
-        baseTimeMs: base.baseTimeMs,
-        batchTimeoutMs: options.batchTimeoutMs,
-        limits: options.limits,
-        waitMode: options.waitMode,
-        spinUs: options.spinUs,
-        signingSeed: options.signingSeed,
-        consenterKeys: options.consenters.map(({ publicKey }) => publicKey),
-        incarnation: options.incarnation,
-      },
-      {
-        onSession: (peer, open) => run.#onSession(peer, open),
-        onOwnBatch: (ref) => run.#feeder.written(ref),
-        onCheckBatch: (lane, ref, payload) => void run.#checkBatch(lane, ref, payload),
-        onDropBatch: (lane, ref) => run.#dropBatch(lane, ref),
-        onDeliver: (delivery) => run.#onDeliver(delivery),
-        onApplication: (from, body) => run.#certifier.onMessage(from, body),
-        onEvidence: (evidence) =>
-          dependencies.log.warn(evidenceFields(evidence), 'a replica misbehaved'),
-        onTransportFault: dependencies.onTransportFault,
-        onFatal: dependencies.onFatal,
-      },
-    );
+    const run = new Run(options, base, dependencies);
+    await run.#certification.load();
+    // A log may go on from a later point, of which it tells.
+    if (entry !== 'restore') {
+      const { firstSlot, baseHeight: height, baseHash: tipHash } = base;
+      run.#resumeAt({ slot: firstSlot - 1, height, tipHash });
+    }
     try {
-      await run.#resumeUncertified();
+      run.#attach(await run.#startRuntime(base, entry));
+      await run.#resumed;
     } catch (error) {
       await run.stop();
       throw error;
     }
+    run.#certification.begin();
+    if (entry === 'join') run.#watchMember();
     return run;
   }
 
   /** Transport calls for the session bootstrap. */
   get runtime(): ConsensusRuntime {
+    if (this.#runtime === undefined) throw new Error('the run has not started');
     return this.#runtime;
   }
 
   get status(): CoreStatus | undefined {
-    return this.#runtime.status;
+    return this.#runtime?.status;
   }
 
   get executedSlot(): number {
@@ -177,202 +121,279 @@ export class Run {
     return this.#path;
   }
 
+  /** What the worker said of a disk without room; undefined while there is some. */
+  get diskFull(): string | undefined {
+    return this.#diskFull;
+  }
+
+  /** Who is connected, and for how long too few have been. */
+  get quorum(): Pick<QuorumWatch, 'connected' | 'lostForMs'> {
+    return this.#quorum;
+  }
+
+  /** For how long it has been fetching a checkpoint, milliseconds; undefined while it does not. */
+  get transferringForMs(): number | undefined {
+    const { sinceMs } = this.#transfer;
+    return sinceMs === undefined ? undefined : performance.now() - sinceMs;
+  }
+
+  /** Faults of a peer that were seen outside of consensus: bad signatures of blocks, bad blocks. */
+  faultsOf(peer: number): number {
+    return this.#faults.count(peer);
+  }
+
   hasRoom(bytes: number): boolean {
-    return this.#feeder.hasRoom(bytes);
+    return this.#batches.hasRoom(bytes);
   }
 
   submit(transaction: CheckedTransaction): void {
-    this.#feeder.push(transaction);
+    this.#batches.push(transaction);
   }
 
-  /** Stops consensus, then waits for what is decided already to be stored. */
-  async stop(): Promise<void> {
+  onLink(peer: number, up: boolean): void {
+    this.#fetch.onLink(peer, up);
+  }
+
+  onBlocks(peer: number, fromNumber: number, blocks: readonly Uint8Array[]): void {
+    this.#fetch.onBlocks(peer, fromNumber, blocks);
+  }
+
+  /**
+   * Stops consensus, then waits for what is decided already to be stored. Answers the own transactions that were not
+   * ordered here, for the run that comes after this one.
+   */
+  async stop(): Promise<CheckedTransaction[]> {
     this.#stopped = true;
-    clearTimeout(this.#retryTimer);
-    await this.#runtime.stop();
+    clearInterval(this.#memberTimer);
+    await this.#runtime?.stop();
+    await this.#transfer.stop();
     await this.#sequencer.drained();
-    await this.#attaching;
+    await this.#certification.stop();
+    return this.#batches.stop();
   }
 
-  #createCertifier(storedHeight: number): Certifier {
-    const { self, consenters, sign } = this.#options;
-    const { pool, ledger } = this.#dependencies;
-    return new Certifier({ self, consenters, sign }, storedHeight, {
-      pool,
-      send: (body, to) => {
-        if (!this.#stopped) this.#runtime.sendApplication(body, to);
+  #attach(runtime: ConsensusRuntime): void {
+    this.#runtime = runtime;
+    const early = this.#early;
+    this.#early = [];
+    for (const call of early) call(runtime);
+  }
+
+  #tell(call: (runtime: ConsensusRuntime) => void): void {
+    if (this.#stopped) return;
+    if (this.#runtime === undefined) this.#early.push(call);
+    else call(this.#runtime);
+  }
+
+  #startRuntime(base: RunBase, entry: RunEntry): Promise<ConsensusRuntime> {
+    const { consenters, channel, self, wal, batchTimeoutMs, limits } = this.#options;
+    const { waitMode, spinUs, signingSeed, incarnation } = this.#options;
+    const { log, onTransportFault, onFatal } = this.#dependencies;
+    return ConsensusRuntime.start(
+      {
+        ...base,
+        channel,
+        self,
+        replicas: consenters.length,
+        entry,
+        wal,
+        batchTimeoutMs,
+        limits,
+        waitMode,
+        spinUs,
+        signingSeed,
+        incarnation,
+        consenterKeys: consenters.map(({ publicKey }) => publicKey),
       },
-      onCertified: (number, metadata) => this.#onCertified(number, metadata),
-      certificate: async (number) =>
-        number < ledger.certifiedHeight() ? ledger.certificate(number) : undefined,
-      onFault: (peer, reason) => this.#warn(peer, { reason }, 'bad block signature'),
-    });
+      {
+        onSession: (peer, open) => this.#onSession(peer, open),
+        onOwnBatch: (ref) => this.#batches.onOwnBatch(ref),
+        onCheckBatch: (lane, ref, payload, restored) => {
+          if (restored) this.#batches.restore(lane, ref, payload);
+          else void this.#batches.check(lane, ref, payload);
+        },
+        onDropBatch: (lane, ref) => this.#batches.drop(lane, ref),
+        onDeliver: (delivery) => this.#onDeliver(delivery),
+        onTransfer: (state) => {
+          log.warn({ slot: state.slot, height: state.height }, 'fell behind: fetching blocks');
+          this.#transfer.to(state);
+        },
+        onRestored: (checkpoint, torn) => {
+          if (torn !== undefined) log.warn({ torn }, 'a crash cut off the end of the log');
+          this.#executedSlot = checkpoint.slot;
+          this.#resumeAt(checkpoint);
+        },
+        onDisk: (state, message) => this.#onDisk(state, message),
+        onView: (status) => this.#views.note(status),
+        onApplication: (from, body) => this.#certification.onMessage(from, body),
+        onEvidence: (evidence) => log.warn(evidenceFields(evidence), 'a replica misbehaved'),
+        onTransportFault,
+        onFatal,
+      },
+    );
   }
 
-  #createSequencer(tip: { header: BlockHeader; hash: Uint8Array }): DeliverySequencer {
+  #resumeAt(point: { slot: number; height: number; tipHash: Uint8Array }): void {
+    this.#resumed = this.#sequencer.resume(point);
+    this.#resumed.then(
+      () => this.#certification.resume(point.slot, point.height),
+      // Whoever waits for it is told.
+      () => {},
+    );
+  }
+
+  #createBatches(): Batches {
+    const { self, lane } = this.#options;
+    const { checker, ledger, onFatal } = this.#dependencies;
+    return new Batches(
+      { self, lane },
+      {
+        checker,
+        faults: this.#faults,
+        submit: (payload) => this.#tell((runtime) => runtime.submit(payload)),
+        onChecked: (lane, ref, valid) =>
+          this.#tell((runtime) => runtime.batchChecked(lane, ref, valid)),
+        isStored: (txId) => ledger.hasTransactionNow(txId),
+        onFatal,
+      },
+    );
+  }
+
+  #createCertification(base: RunBase): Certification {
+    const { self, consenters, sign } = this.#options;
+    const { ledger, sha256, pool, onCertified, onFatal } = this.#dependencies;
+    return new Certification(
+      { self, consenters, sign, slot: base.firstSlot - 1 },
+      {
+        ledger,
+        sha256,
+        pool,
+        send: (body, to) => this.#tell((runtime) => runtime.sendApplication(body, to)),
+        onCertified,
+        onProgress: () => this.#reportApplied(),
+        onFault: (peer, reason) => this.#faults.blame(peer, { reason }, 'bad block signature'),
+        onFatal,
+      },
+    );
+  }
+
+  #createSequencer(): DeliverySequencer {
     const { ledger, sha256, onDropped, onFatal } = this.#dependencies;
     return new DeliverySequencer({
       cutter: new BlockCutter(this.#options.batchSize),
       deduplicator: new Deduplicator(
         {},
-        { hasTransactions: (txIds) => hasTransactions(ledger, txIds) },
+        {
+          hasTransactions: (txIds) => inParts(txIds, (part) => ledger.hasTransactions(part)),
+          blocksOf: (txIds) => inParts(txIds, (part) => ledger.blocksOfTransactions(part)),
+        },
       ),
-      builder: new BlockBuilder(tip, sha256),
+      ledger,
+      sha256,
       store: async (blocks) => {
         this.#storing += blocks.length;
         await ledger.appendBlocks(blocks.map(({ block, txIds }) => ({ block, txIds: [...txIds] })));
         this.#storing -= blocks.length;
       },
-      onStored: (blocks) => this.#onStored(blocks),
-      onApplied: (slot) => {
-        this.#gate.applied(slot);
-        this.#reportApplied();
-      },
+      onStored: (blocks) => this.#certification.onStored(blocks),
+      onApplied: (slot, height) => this.#certification.onApplied(slot, height),
+      onCheckpoint: ({ slot, height, tipHash }) =>
+        this.#tell((runtime) => runtime.checkpointed(slot, height, tipHash)),
       onDropped,
       onFatal,
     });
   }
 
-  /** Blocks of the last run that have no certificate yet: this run's replicas sign them again. */
-  async #resumeUncertified(): Promise<void> {
-    const { ledger } = this.#dependencies;
-    const blocks: StoredBlock[] = [];
-    for (let number = ledger.certifiedHeight(); number < ledger.storedHeight(); number++) {
-      const block = await ledger.storedBlock(number);
-      const header = await ledger.header(number);
-      if (block === undefined || header === undefined) throw new Error(`no block ${number}`);
-      blocks.push({ block, headerHash: header.hash, txIds: block.data.map(txIdOf) });
-    }
-    if (blocks.length > 0) this.#onStored(blocks);
-  }
-
-  #onSession(peer: number, open: boolean): void {
-    if (open) this.#certifier.requestMissing(peer);
-  }
-
-  async #checkBatch(lane: number, ref: BatchRef, payload: Uint8Array): Promise<void> {
-    this.#book.expect(lane, ref);
-    const list = decodeEnvelopeList(payload);
-    if (list.kind === 'malformed') {
-      this.#warn(lane, { reason: list.reason }, 'malformed batch');
-      return this.#runtime.batchChecked(lane, ref, false);
-    }
-    try {
-      const checked = await this.#dependencies.checker.checkBatch(list.value, lane);
-      if (this.#stopped) return;
-      if (checked.kind === 'valid') this.#book.put(lane, ref, checked.transactions);
-      else this.#warn(lane, { refusal: checked.refusal }, 'invalid batch');
-      this.#runtime.batchChecked(lane, ref, checked.kind === 'valid');
-    } catch (error) {
-      // A full or closing pool says nothing about the batch, and a wrong answer would be lasting.
-      if (!this.#stopped) this.#dependencies.onFatal(asError(error));
-    }
-  }
-
-  /** A batch of the own lane that will never be ordered goes into a new one (docs/protocol.md, L7). */
-  #dropBatch(lane: number, ref: BatchRef): void {
-    const transactions = this.#book.take(lane, ref);
-    if (lane !== this.#options.self || !this.#feeder.settled(ref)) return;
-    for (const transaction of transactions ?? []) this.#feeder.push(transaction);
-  }
-
-  #onDeliver(delivery: Delivery): void {
-    this.#executedSlot = delivery.slot;
-    this.#path = delivery.path === 'fast' ? 'fast' : 'slow';
-    const transactions: CheckedTransaction[] = [];
-    for (const { lane, ref } of delivery.batches) {
-      const batch = this.#book.take(lane, ref);
-      if (batch === undefined) {
-        return this.#dependencies.onFatal(
-          new Error(
-            `a quorum found batch ${ref.seq} of lane ${lane} valid and this replica did not: ` +
-              'compare the version and the configuration of the replicas',
-          ),
-        );
-      }
-      transactions.push(...batch);
-      if (lane === this.#options.self) this.#feeder.settled(ref);
-    }
-    const { slot, timeMs, cut } = delivery;
-    this.#sequencer.push({ slot, timeMs, cut, transactions });
-  }
-
-  #onStored(blocks: readonly StoredBlock[]): void {
-    for (const stored of blocks) {
-      this.#uncertified.set(stored.block.header.number, stored);
-      this.#gate.stored(dataBytes(stored));
-      this.#certifier.onStored(stored);
-    }
-    this.#armRetry();
-  }
-
-  #onCertified(number: number, metadata: Uint8Array): void {
-    const stored = this.#uncertified.get(number);
-    this.#uncertified.delete(number);
-    if (stored === undefined) throw new Error(`block ${number} was certified before it was stored`);
-    const attached = this.#dependencies.ledger.attachCertificate(number, metadata);
-    this.#attaching = Promise.all([this.#attaching, attached]).then(
-      () => {
-        this.#attached.set(number, { stored, metadata });
-        this.#announce();
-        this.#reportApplied();
+  #createFetch(): BlockFetch {
+    const { ledger, sha256, pool, isConnected, askBlocks } = this.#dependencies;
+    const { consenters, self } = this.#options;
+    return new BlockFetch(
+      {
+        replicas: consenters.length,
+        faults: faultsOf(consenters.length),
+        self,
+        answerMs: FETCH_ANSWER_MS,
+        retryMs: FETCH_RETRY_MS,
       },
-      (error: unknown) => this.#dependencies.onFatal(asError(error)),
+      {
+        isConnected,
+        ask: askBlocks,
+        storedHeight: () => ledger.storedHeight(),
+        isInRun: (peer) => this.#quorum.isOpen(peer),
+        takeCertified: async (fromNumber, blocks) => {
+          const certified = { ledger, consenters, sha256, pool };
+          const taken = await takeCertifiedRun(fromNumber, blocks, certified);
+          for (const stored of taken) {
+            this.#certification.onFetched(stored, stored.block.metadata[0] ?? new Uint8Array());
+          }
+          return taken.length;
+        },
+        take: async (number, bytes, isVouched) => {
+          const fetched = { ledger, consenters, sha256, isVouched };
+          const taken = await takeFetched(number, bytes, fetched);
+          if (taken.kind !== 'stored') return taken;
+          const { stored, metadata } = taken;
+          if (metadata === undefined) this.#certification.onStored([stored]);
+          else this.#certification.onFetched(stored, metadata);
+          return taken;
+        },
+        onFault: (peer, reason) =>
+          this.#faults.blame(peer, { reason }, 'a replica gave no good blocks; others are asked'),
+      },
     );
   }
 
-  #announce(): void {
-    for (
-      let next = this.#attached.get(this.#nextAnnounced);
-      next !== undefined;
-      next = this.#attached.get(this.#nextAnnounced)
-    ) {
-      this.#attached.delete(this.#nextAnnounced++);
-      this.#gate.certified(dataBytes(next.stored));
-      this.#dependencies.onCertified(next.stored, next.metadata);
-    }
+  #onSession(peer: number, open: boolean): void {
+    this.#quorum.onSession(peer, open);
+    if (open) this.#certification.onSession(peer);
+  }
+
+  #onDisk(state: 'full' | 'ok', message: string): void {
+    this.#diskFull = state === 'full' ? message : undefined;
+    const { log } = this.#dependencies;
+    if (state === 'full') log.error({ reason: message }, 'the disk is full: ordering stands still');
+    else log.info({}, 'the disk has room again: ordering goes on');
+  }
+
+  #onDeliver(delivery: Delivery): void {
+    const { slot, timeMs, cut, checkpoint, path } = delivery;
+    this.#executedSlot = slot;
+    this.#path = path === 'fast' ? 'fast' : 'slow';
+    const transactions = this.#batches.deliver(delivery.batches);
+    if (transactions === undefined) return;
+    this.#sequencer.push({ slot, timeMs, cut, checkpoint, transactions });
+  }
+
+  async #install({ slot, height, tipHash, frontier }: CheckpointState): Promise<void> {
+    await this.#sequencer.resume({ slot, height, tipHash });
+    this.#certification.resume(slot, height);
+    this.#executedSlot = slot;
+    this.#batches.passed(frontier);
   }
 
   #reportApplied(): void {
-    if (this.#stopped) return;
-    this.#runtime.applied(this.#gate.slot, this.#uncertified.size + this.#storing);
+    const { appliedSlot, uncertified } = this.#certification;
+    const blocks = uncertified + this.#storing;
+    this.#tell((runtime) => runtime.applied(appliedSlot, blocks));
   }
 
-  /** What one faulty peer does must not fill the disk with lines. */
-  #warn(peer: number, data: object, message: string): void {
-    const lines = (this.#faultLines[peer] ?? 0) + 1;
-    this.#faultLines[peer] = lines;
-    if (lines <= ORDERER_LIMITS.faultLinesMax)
-      this.#dependencies.log.warn({ peer, ...data }, message);
-  }
-
-  #armRetry(): void {
-    if (this.#retryTimer !== undefined || this.#uncertified.size === 0 || this.#stopped) return;
-    const oldest = this.#uncertified.keys().next().value;
-    this.#retryTimer = setTimeout(() => {
-      this.#retryTimer = undefined;
-      if (oldest !== undefined && this.#uncertified.has(oldest)) this.#certifier.requestMissing();
-      this.#armRetry();
-    }, SIGNATURE_RETRY_MS);
+  #watchMember(): void {
+    this.#memberTimer = setInterval(() => {
+      if (this.status?.mute !== false) return;
+      clearInterval(this.#memberTimer);
+      this.#dependencies.onMember();
+    }, MEMBER_CHECK_MS);
   }
 }
 
 /** A slot may hold more transactions than the ledger looks up at once. */
-async function hasTransactions(ledger: Ledger, txIds: readonly string[]): Promise<boolean[]> {
-  const found: boolean[] = [];
+async function inParts<T>(
+  txIds: readonly string[],
+  look: (part: readonly string[]) => Promise<readonly T[]>,
+): Promise<T[]> {
+  const found: T[] = [];
   for (let from = 0; from < txIds.length; from += STORE_LIMITS.lookupIdsMax) {
-    found.push(
-      ...(await ledger.hasTransactions(txIds.slice(from, from + STORE_LIMITS.lookupIdsMax))),
-    );
+    found.push(...(await look(txIds.slice(from, from + STORE_LIMITS.lookupIdsMax))));
   }
   return found;
-}
-
-function dataBytes({ block }: StoredBlock): number {
-  return block.data.reduce((sum, envelope) => sum + envelope.length, 0);
-}
-
-function txIdOf(envelope: Uint8Array): string | undefined {
-  const parsed = parseEnvelope(envelope);
-  return parsed.kind === 'ok' ? parsed.value.channelHeader.txId : undefined;
 }

@@ -80,17 +80,35 @@ export interface ChannelInfo {
   readonly replicas: number;
   readonly faultsTolerated: number;
   readonly quorum: number;
+  /** What it is doing, in a word. `joined`: it takes part, but does not vote yet. */
+  readonly state: 'starting' | 'ordering' | 'changing' | 'joined' | 'transferring' | 'stopped';
   readonly view: number;
   /** Consenter number of the leader. */
   readonly leader: number;
+  /** It has asked for the view, and waits for its leader to open it. */
+  readonly changing: boolean;
+  /** Views entered since the process began. */
+  readonly viewChanges: number;
+  /** It does not vote: it has joined without memory of its votes. */
+  readonly mute: boolean;
+  /** It is fetching blocks up to a checkpoint of the others. */
+  readonly transferring: boolean;
+  /** Path of the last commit: all n voted, or a signed quorum. */
   readonly path: 'fast' | 'slow';
   readonly executedSlot: number;
+  /** Slot of the newest stable checkpoint; slots up to `stableSlot + windowSlots` may be voted for. */
+  readonly stableSlot: number;
+  readonly windowSlots: number;
+  /** Whether votes are on disk before they are sent. */
+  readonly durability: 'wal' | 'memory';
+  readonly disk: 'ok' | 'full';
   readonly transactionsPending: number;
   readonly peers: readonly {
     readonly replica: number;
     readonly connected: boolean;
     /** Slots that it is behind this replica; undefined when it has reported nothing. */
     readonly lagSlots: number | undefined;
+    /** Faults that this replica has seen of it since the process began. */
     readonly faults: number;
   }[];
 }

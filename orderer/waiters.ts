@@ -18,6 +18,11 @@ export class ReceiptWaiters {
     return this.#byTxId.has(txId);
   }
 
+  /** The transactions that somebody waits for. */
+  ids(): Iterable<string> {
+    return this.#byTxId.keys();
+  }
+
   /** Settles with the receipt, or with undefined when `signal` aborts. */
   wait(txId: string, signal: AbortSignal): Promise<Receipt | undefined> {
     if (signal.aborted) return Promise.resolve(undefined);

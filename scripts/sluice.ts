@@ -8,6 +8,7 @@ const COMMANDS = {
   init: () => import('./commands/init.ts'),
   start: () => import('./commands/start.ts'),
   replica: () => import('./commands/replica.ts'),
+  status: () => import('./commands/status.ts'),
   submit: () => import('./commands/submit.ts'),
   deliver: () => import('./commands/deliver.ts'),
   verify: () => import('./commands/verify.ts'),
@@ -29,6 +30,7 @@ const program = new Command('sluice')
     `
 A first network, from nothing:
   $ sluice start                             four replicas under ./data, Ctrl-C stops them
+  $ sluice status                            what each replica is doing
   $ sluice submit 'hello'                    signs a transaction, waits for its certified block
   $ sluice deliver --from 0 --follow         prints blocks as they are ordered
   $ sluice verify --url http://127.0.0.1:7051
@@ -47,8 +49,15 @@ async function main(): Promise<void> {
   await program.parseAsync();
 }
 
+/** With its stable code, by which docs/codes.md and docs/operations.md name it. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = 'code' in error && typeof error.code === 'string' ? ` (${error.code})` : '';
+  return `${error.message}${code}`;
+}
+
 main().catch((error: unknown) => {
-  process.stderr.write(`sluice: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`sluice: ${describe(error)}\n`);
   // A replica that could not start may hold threads and a channel to its supervisor.
   process.exit(2);
 });

@@ -1,5 +1,5 @@
 /**
- * Rules C2 to C4: learning decided slots from those who have executed them, and answering others.
+ * Rules C2 to C5, T1: learning decided slots from those who have executed them, and answering others.
  */
 
 import { equalBytes } from './bytes.ts';
@@ -7,6 +7,7 @@ import { decide } from './commit.ts';
 import { findDecided } from './decided-log.ts';
 import { reportMalformed } from './evidence.ts';
 import { mayAnswer } from './fetch.ts';
+import { askAll } from './lives.ts';
 import { kthHighest } from './quorum.ts';
 import { claimSlot, countDigest, createTable, findSlot, noteDigest } from './slots.ts';
 import {
@@ -15,7 +16,9 @@ import {
   forOpenPeers,
   ignore,
   type PeerState,
+  windowEnd,
 } from './state.ts';
+import { isTransferring, startTransfer } from './transfer.ts';
 import type { Proposal, ReplicaIndex, Slot } from './types.ts';
 
 /**
@@ -36,34 +39,57 @@ export function decidedTarget(state: CoreState): Slot {
   return kthHighest(applied, count, state.faults + 1);
 }
 
-/** Asks for decided slots when they are due. */
+/** T1: how far the run is known to be: what f + 1 have applied, or q have signed. */
+function target(state: CoreState): Slot {
+  return Math.max(decidedTarget(state), state.checkpoints.stable.slot);
+}
+
+/** Asks for decided slots, or for a transfer, when it is time. */
 export function runCatchUp(state: CoreState): void {
   const { catchUp, limits } = state;
   const next = state.executed.slot + 1;
-  const target = decidedTarget(state);
-  if (!needsDecisions(state, target)) {
+  const goal = target(state);
+  if (isTransferring(state) || !needsDecisions(state, goal)) {
     catchUp.stalledSinceMs = Infinity;
-    if (target < next) endCatchUp(state);
+    catchUp.asks = 0;
+    if (goal < next) endCatchUp(state);
     return;
   }
   if (catchUp.stalledSinceMs === Infinity || catchUp.stalledAt !== state.executed.slot) {
     catchUp.stalledSinceMs = state.timerMs;
     catchUp.stalledAt = state.executed.slot;
+    catchUp.asks = 0;
   }
-  if (state.timerMs < catchUpDueMs(state, target)) return;
-  catchUp.askedTo = Math.min(target, state.executed.slot + limits.fetchSlotsMax);
+  if (state.timerMs < catchUpDueMs(state, goal)) return;
+  // T2: below the stable checkpoint the peers need keep nothing.
+  if (state.checkpoints.stable.slot > state.executed.slot) return startTransfer(state);
+  catchUp.askedTo = Math.min(goal, state.executed.slot + limits.fetchSlotsMax);
   catchUp.nextAskMs = state.timerMs + limits.fetchRetryMs;
+  catchUp.asks++;
   for (const slot of catchUp.answers.keys()) if (slot < next) catchUp.answers.delete(slot);
   const message = { kind: 'fetch-decided', fromSlot: next, toSlot: catchUp.askedTo } as const;
   forOpenPeers(state, (peer, to) => {
     if (peer.appliedSlot >= next) state.effects.push({ kind: 'send', to, message });
   });
+  if (asksForCheckpoint(state)) askAll(state);
 }
 
-/** Behind, and not merely waiting for batches of a slot that is known to be decided. */
-function needsDecisions(state: CoreState, target: Slot): boolean {
+/** What was asked for did not come: it may lie below a checkpoint that this replica has not heard of. */
+function asksForCheckpoint(state: CoreState): boolean {
+  const { catchUp, limits } = state;
+  return catchUp.asks > 1 || target(state) > state.executed.slot + limits.checkpointSlots;
+}
+
+/**
+ * Behind: the next slot is not known, or its batches do not come and a checkpoint beyond it is stable.
+ */
+function needsDecisions(state: CoreState, goal: Slot): boolean {
   const next = state.executed.slot + 1;
-  return target >= next && findSlot(state.slots, next)?.decided === undefined;
+  if (goal < next) return false;
+  if (findSlot(state.slots, next)?.decided === undefined) return true;
+  return state.wants.some(
+    (want) => want.slot === next && want.attempts >= state.limits.fetchAttemptsMax,
+  );
 }
 
 function endCatchUp(state: CoreState): void {
@@ -73,12 +99,12 @@ function endCatchUp(state: CoreState): void {
   if (catchUp.answers.size > 0) catchUp.answers.clear();
 }
 
-function catchUpDueMs(state: CoreState, target: Slot): number {
+function catchUpDueMs(state: CoreState, goal: Slot): number {
   const { catchUp, limits } = state;
   const next = state.executed.slot + 1;
   // In the middle of catching up: the next range at once, the same range only after the retry time.
   if (catchUp.askedTo >= next) return catchUp.nextAskMs;
-  const outOfReach = target > state.executed.slot + limits.windowSlots;
+  const outOfReach = goal > state.executed.slot + limits.windowSlots;
   const ongoing = catchUp.answers.size > 0;
   if (outOfReach || ongoing) return state.timerMs;
   return catchUp.stalledSinceMs + limits.catchUpAfterMs;
@@ -86,7 +112,7 @@ function catchUpDueMs(state: CoreState, target: Slot): number {
 
 export function nextCatchUpMs(state: CoreState): number {
   if (state.catchUp.stalledSinceMs === Infinity) return Infinity;
-  return catchUpDueMs(state, decidedTarget(state));
+  return catchUpDueMs(state, target(state));
 }
 
 /** C3: a peer's answer. */
@@ -96,6 +122,7 @@ export function onDecided(state: CoreState, from: ReplicaIndex, proposal: Propos
   if (slot <= state.executed.slot || slot > catchUp.askedTo) {
     return ignore(state, 'decided slot that was not asked for');
   }
+  if (slot > windowEnd(state)) return ignore(state, 'decided slot beyond the window');
   const record = claimSlot(state.slots, slot, state.view);
   const digest = state.digests.proposal(proposal);
   if (record.decided !== undefined && equalBytes(record.decidedDigest, digest)) {
@@ -139,11 +166,7 @@ export function onFetchDecided(
   }
 }
 
-/** C4: only state transfer can help. */
+/** C4: there is something to catch up with, and it does not come. */
 export function isBehind(state: CoreState): boolean {
-  const target = decidedTarget(state);
-  if (target - state.limits.decidedLogSlotsMax >= state.executed.slot + 1) return true;
-  return state.wants.some(
-    (want) => want.attempts >= state.limits.fetchAttemptsMax && want.slot <= target,
-  );
+  return state.catchUp.asks >= state.limits.fetchAttemptsMax;
 }

@@ -12,8 +12,15 @@ import {
   type Round,
   type SlotState,
 } from './slots.ts';
-import { allOpen, type CoreState, forOpenPeers, ignore } from './state.ts';
-import type { Digest24, Prepare, Proposal, ReplicaIndex, Slot } from './types.ts';
+import { allOpen, type CoreState, forOpenPeers, ignore, isActive } from './state.ts';
+import type {
+  Digest24,
+  Prepare,
+  PreparedCertificate,
+  Proposal,
+  ReplicaIndex,
+  Slot,
+} from './types.ts';
 import { recordFor } from './window.ts';
 
 /** The slow path waits this many average commits before it takes over. */
@@ -69,6 +76,7 @@ function slowAfterMs(state: CoreState): number {
 
 /** Starts the slow path where the fast one has had its time, or has become impossible. */
 export function startDueSlowPaths(state: CoreState): void {
+  if (!isActive(state)) return;
   const dueMs = allOpen(state) ? state.timerMs - slowAfterMs(state) : Infinity;
   for (let slot = state.executed.slot + 1; slot <= state.lastVoted; slot++) {
     const record = findSlot(state.slots, slot);
@@ -78,6 +86,7 @@ export function startDueSlowPaths(state: CoreState): void {
 }
 
 export function nextSlowPathMs(state: CoreState): number {
+  if (!isActive(state)) return Infinity;
   for (let slot = state.executed.slot + 1; slot <= state.lastVoted; slot++) {
     const record = findSlot(state.slots, slot);
     // Votes are cast in slot order, so the first one that waits is the first one due.
@@ -103,6 +112,7 @@ function startSlow(state: CoreState, record: SlotState): void {
 
 /** Asks again for PREPAREs of undecided slots (R1, R3): one peer's, or all. */
 export function repeatPrepares(state: CoreState, only?: ReplicaIndex): void {
+  if (!isActive(state)) return;
   for (let slot = state.executed.slot + 1; slot <= state.lastVoted; slot++) {
     const record = findSlot(state.slots, slot);
     if (record === undefined || record.decided !== undefined || !record.round.slowStarted) continue;
@@ -130,13 +140,11 @@ function ownPrepare(state: CoreState, record: SlotState): Prepare {
   assert(round.voted, 'a PREPARE follows the own vote');
   const known = round.prepares[state.self];
   if (known !== undefined) return known;
-  const incarnation = state.crypto.incarnation(state.self);
-  assert(incarnation !== undefined, 'this replica knows its own incarnation');
+  assert(isActive(state) && round.view === state.view, 'nothing is signed for a view left behind');
   const { view } = round;
   const digest = round.digest.slice();
-  const text = state.digests.prepare(state.self, incarnation, view, slot, digest);
-  const signature = state.crypto.sign(text);
-  const prepare: Prepare = { view, slot, digest, signer: state.self, incarnation, signature };
+  const signature = state.crypto.sign(state.digests.prepare(state.self, view, slot, digest));
+  const prepare: Prepare = { view, slot, digest, signer: state.self, signature };
   round.prepares[state.self] = prepare;
   round.prepareStates[state.self] = 'valid';
   return prepare;
@@ -155,9 +163,31 @@ export function onPrepare(
   const { round } = record;
   const known = round.prepares[from];
   if (known === undefined) round.prepares[from] = prepare;
-  else if (!equalBytes(known.digest, prepare.digest)) return ignore(state, 'second PREPARE');
+  else if (!equalBytes(known.digest, prepare.digest)) {
+    return onSecondPrepare(state, round, from, prepare);
+  }
   if (request) answerPrepare(state, record, from, prepare.digest);
   tryCertify(state, record);
+}
+
+/** Two signatures of one replica for one view and slot: proof, if both are valid. */
+function onSecondPrepare(
+  state: CoreState,
+  round: Round,
+  from: ReplicaIndex,
+  second: Prepare,
+): void {
+  const { view, slot, digest, signature } = second;
+  const text = state.digests.prepare(from, view, slot, digest);
+  if (round.equivocators[from] === 1 || !checkPrepare(state, round, from)) {
+    return ignore(state, 'second PREPARE');
+  }
+  round.equivocators[from] = 1;
+  if (!state.signatures.verify(from, text, signature)) {
+    return reportEvidence(state, { kind: 'invalid-signature', peer: from, slot });
+  }
+  const first = round.prepares[from] as Prepare;
+  reportEvidence(state, { kind: 'prepare-equivocation', peer: from, prepares: [first, second] });
 }
 
 /** PREPAREs are taken for executed slots as well: their sender may be behind. */
@@ -167,6 +197,10 @@ function recordForPrepare(
   prepare: Prepare,
 ): SlotState | undefined {
   const { slot, view } = prepare;
+  if (view !== state.view || state.views.changing) {
+    ignore(state, 'word of another view');
+    return undefined;
+  }
   if (slot > state.executed.slot) return recordFor(state, from, view, slot);
   const record = findSlot(state.slots, slot);
   if (record === undefined || record.round.view !== view) {
@@ -191,8 +225,14 @@ function answerPrepare(
   const sinceMs = state.timerMs - (round.preparedToMs[from] as number);
   if (sinceMs < state.limits.fetchRetryMs) return ignore(state, 'PREPARE answered just now');
   sendPrepare(state, record, ownPrepare(state, record), from, false);
-  const decidedIt = record.decided !== undefined && equalBytes(record.decidedDigest, digest);
-  if (decidedIt) writeCommit(state, record);
+  if (mayCommitDecided(record, digest)) writeCommit(state, record);
+}
+
+/** S2: a COMMIT of a view below that of the decision would make it look as if that had been the one to decide. */
+function mayCommitDecided(record: SlotState, digest: Digest24): boolean {
+  const { decided, decidedDigest, decidedView, round } = record;
+  if (decided === undefined || decidedView === undefined || decidedView > round.view) return false;
+  return equalBytes(decidedDigest, digest);
 }
 
 /** S3: checks signatures once enough PREPAREs are there. */
@@ -211,23 +251,35 @@ function tryCertify(state: CoreState, record: SlotState): void {
     if (valid < state.quorum && checkPrepare(state, round, signer)) valid++;
   }
   if (valid < state.quorum) return;
+  keepCertificate(state, record, signers);
   writeCommit(state, record);
   tryDecideSlow(state, record);
+}
+
+/** S3, D2: what the COMMIT rests on is on disk before it. */
+function keepCertificate(
+  state: CoreState,
+  record: SlotState,
+  signers: readonly ReplicaIndex[],
+): void {
+  const { round, slot } = record;
+  const { view } = round;
+  const digest = round.digest.slice();
+  const signatures = signers
+    .filter((signer) => round.prepareStates[signer] === 'valid')
+    .slice(0, state.quorum)
+    .map((signer) => ({ signer, signature: (round.prepares[signer] as Prepare).signature }));
+  const certificate: PreparedCertificate = { view, slot, digest, signatures };
+  record.prepared = certificate;
+  state.effects.push({ kind: 'persist', record: { kind: 'prepared', certificate } });
 }
 
 function checkPrepare(state: CoreState, round: Round, signer: ReplicaIndex): boolean {
   if (round.prepareStates[signer] === 'valid') return true;
   const prepare = round.prepares[signer] as Prepare;
-  const { incarnation, view, slot, digest, signature } = prepare;
-  const expected = state.crypto.incarnation(signer);
-  const valid =
-    expected !== undefined &&
-    equalBytes(expected, incarnation) &&
-    state.crypto.verify(
-      signer,
-      state.digests.prepare(signer, incarnation, view, slot, digest),
-      signature,
-    );
+  const { view, slot, digest, signature } = prepare;
+  const text = state.digests.prepare(signer, view, slot, digest);
+  const valid = state.signatures.verify(signer, text, signature);
   round.prepareStates[signer] = valid ? 'valid' : 'invalid';
   if (!valid) reportEvidence(state, { kind: 'invalid-signature', peer: signer, slot });
   return valid;
@@ -240,6 +292,7 @@ function hasCommitted(state: CoreState, round: Round): boolean {
 function writeCommit(state: CoreState, record: SlotState): void {
   const { round, slot } = record;
   assert(round.voted, 'a COMMIT follows the own vote');
+  assert(isActive(state) && round.view === state.view, 'no COMMIT for a view left behind');
   // The cell's place may belong to a later slot by now; whoever is that far behind fetches instead.
   if (slot + state.limits.windowSlots <= state.lastVoted) return;
   if (hasCommitted(state, round)) return;
@@ -290,8 +343,12 @@ export function decide(
   digest: Digest24,
   path: SlotState['decidedPath'],
 ): void {
+  const view = path === 'fetched' ? undefined : record.round.view;
   if (record.decided !== undefined) {
-    if (equalBytes(record.decidedDigest, digest)) return;
+    if (equalBytes(record.decidedDigest, digest)) {
+      record.decidedView ??= view;
+      return;
+    }
     throw new CoreError('safety_violation', `slot ${record.slot} was decided twice, differently`, {
       slot: record.slot,
     });
@@ -299,6 +356,7 @@ export function decide(
   record.decided = proposal;
   record.decidedDigest.set(digest);
   record.decidedPath = path;
+  record.decidedView = view;
   if (path === 'fetched') state.counters.fetchedCommits++;
   else notePath(state, record, path);
 }

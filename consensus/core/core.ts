@@ -4,16 +4,34 @@
  */
 import { assertNever } from './assert.ts';
 import { decidedTarget, nextCatchUpMs, onDecided, onFetchDecided, runCatchUp } from './catch-up.ts';
+import {
+  nextCheckpointMs,
+  onCheckpoint,
+  onCheckpointed,
+  runCheckpointRepair,
+} from './checkpoint.ts';
 import { nextSlowPathMs, onCommit, onPrepare, startDueSlowPaths } from './commit.ts';
 import { reportMalformed } from './evidence.ts';
 import { interestTo, tryExecute } from './execute.ts';
 import { nextFetchMs, onFetchBatch, runFetches } from './fetch.ts';
+import {
+  nextMuteMs,
+  nextPushMs,
+  onFetchCheckpoint,
+  onStableCheckpoint,
+  runMute,
+  runPushes,
+} from './join.ts';
 import { onBatchChecked, onFetchedBatch, onOwnerBatch, submitBatch } from './lanes.ts';
+import { nextContentMs, onContent, onFetchProposal, runContentFetches } from './outcomes.ts';
 import { nextProgressMs, onApplied, onProgress, writeProgress } from './progress.ts';
 import { nextCutMs, tryPropose } from './propose.ts';
 import { nextRepairMs, onSession, runRepairs } from './repair.ts';
-import { type CoreState, createState, setClock } from './state.ts';
+import { enterRun } from './restore.ts';
+import { type CoreState, createState, isLeader, setClock } from './state.ts';
 import { statusOf } from './status.ts';
+import { nextSuspicionMs, noteHeard } from './suspicion.ts';
+import { onTransferred } from './transfer.ts';
 import type {
   Cell,
   ConsensusCore,
@@ -24,8 +42,9 @@ import type {
   Message,
   ReplicaIndex,
 } from './types.ts';
+import { nextViewMs, onNewView, onViewChange, runViews } from './views.ts';
 import { onProposal, onVote, tryVote } from './vote.ts';
-import { recordFor } from './window.ts';
+import { keepEarly, recordFor, takeEarly } from './window.ts';
 
 /**
  * The consensus core of one channel at one replica. Throws CoreError `invalid_options` for
@@ -37,8 +56,17 @@ export function createCore(options: CoreOptions, crypto: CoreCrypto): ConsensusC
 
 /** The machine over a given state; tests use it to plant bugs. */
 export function coreOf(state: CoreState): ConsensusCore {
+  enterRun(state);
+  // What entering has to say goes out with the first step.
+  let entering: Effect[] | undefined = state.effects;
   return {
-    step: (input, nowMs) => step(state, input, nowMs),
+    step(input, nowMs) {
+      const effects = step(state, input, nowMs);
+      if (entering === undefined) return effects;
+      const all = [...entering, ...effects];
+      entering = undefined;
+      return all;
+    },
     nextTickMs: () => nextTickMs(state),
     interest: () => ({
       fromSlot: state.executed.slot + 1,
@@ -74,6 +102,10 @@ function onInput(state: CoreState, input: Input): void {
       return onBatchChecked(state, input.lane, input.ref, input.valid);
     case 'applied':
       return onApplied(state, input.slot, input.blocksUncertified);
+    case 'checkpointed':
+      return onCheckpointed(state, input.slot, input.height, input.tipHash);
+    case 'transferred':
+      return onTransferred(state, input.slot);
     case 'session':
       return onSession(state, input.peer, input.open);
     default:
@@ -82,8 +114,10 @@ function onInput(state: CoreState, input: Input): void {
 }
 
 function onCell(state: CoreState, from: ReplicaIndex, cell: Cell): void {
+  if (cell.kind !== 'progress' && keepEarly(state, from, cell)) return;
   switch (cell.kind) {
     case 'proposal':
+      noteHeard(state, from);
       return onProposal(state, from, cell.view, cell.proposal);
     case 'vote':
       return onVote(state, from, cell.view, cell.slot, cell.digest);
@@ -93,7 +127,7 @@ function onCell(state: CoreState, from: ReplicaIndex, cell: Cell): void {
       return;
     }
     case 'progress':
-      return onProgress(state, from, cell.appliedSlot, cell.held);
+      return onProgress(state, from, cell);
     default:
       return assertNever(cell);
   }
@@ -113,6 +147,20 @@ function onMessage(state: CoreState, from: ReplicaIndex, message: Message): void
       return onFetchDecided(state, from, message.fromSlot, message.toSlot);
     case 'decided':
       return onDecided(state, from, message.proposal);
+    case 'fetch-proposal':
+      return onFetchProposal(state, from, message.slot, message.digest);
+    case 'proposal':
+      return onContent(state, message.proposal);
+    case 'view-change':
+      return onViewChange(state, from, message.viewChange);
+    case 'new-view':
+      return onNewView(state, from, message.newView);
+    case 'checkpoint':
+      return onCheckpoint(state, from, message.checkpoint);
+    case 'fetch-checkpoint':
+      return onFetchCheckpoint(state, from, message.life, message.ready);
+    case 'stable-checkpoint':
+      return onStableCheckpoint(state, from, message);
     default:
       return assertNever(message);
   }
@@ -120,15 +168,31 @@ function onMessage(state: CoreState, from: ReplicaIndex, message: Message): void
 
 /** Does whatever the rules allow now, until nothing more follows from it. */
 function settle(state: CoreState): void {
+  runMute(state);
+  runViews(state);
+  takeEarlyCells(state);
+  if (isLeader(state)) runPushes(state);
   do {
     startDueSlowPaths(state);
     tryPropose(state);
     tryVote(state);
   } while (tryExecute(state));
+  runContentFetches(state);
   runCatchUp(state);
   runFetches(state);
   runRepairs(state);
+  runCheckpointRepair(state);
   writeProgress(state);
+}
+
+/** W7: what came before the NEW-VIEW did. */
+function takeEarlyCells(state: CoreState): void {
+  const { views } = state;
+  if (views.changing || views.entered === state.earlyTaken) return;
+  state.earlyTaken = views.entered;
+  for (let peer = 0; peer < state.replicas; peer++) {
+    for (const cell of takeEarly(state, peer)) onCell(state, peer, cell);
+  }
 }
 
 /** In the caller's clock. */
@@ -141,6 +205,12 @@ function nextTickMs(state: CoreState): number {
     nextCatchUpMs(state),
     nextRepairMs(state),
     nextProgressMs(state),
+    nextSuspicionMs(state),
+    nextViewMs(state),
+    nextContentMs(state),
+    nextCheckpointMs(state),
+    nextMuteMs(state),
+    isLeader(state) ? nextPushMs(state) : Infinity,
   );
   return nextMs === Infinity ? Infinity : state.wallMs + (nextMs - state.timerMs);
 }

@@ -3,10 +3,21 @@
  * so that none passes for another.
  */
 import { copyShort, writeU16, writeU32, writeU64 } from '../wire/bytes.ts';
-import { cellBodyBytes, laneFrameHeader, proposalFlags, writeProposalBody } from '../wire/index.ts';
+import {
+  cellBodyBytes,
+  encodeCheckpointState,
+  laneFrameHeader,
+  type NewViewBody,
+  newViewBodyOf,
+  proposalFlags,
+  type ViewChangeBody,
+  viewChangeBodyOf,
+  writeProposalBody,
+} from '../wire/index.ts';
 import { asciiBytes, DIGEST24_BYTES, DIGEST32_BYTES, joinBytes } from './bytes.ts';
 import type {
   BatchSeq,
+  CheckpointState,
   CoreCrypto,
   Digest24,
   Digest32,
@@ -27,18 +38,21 @@ export interface Digests {
   ): Digest32;
   proposal(proposal: Proposal): Digest24;
   /** The bytes that a PREPARE's signature covers. */
-  prepare(
-    signer: ReplicaIndex,
-    incarnation: Uint8Array,
-    view: View,
-    slot: Slot,
-    digest: Digest24,
-  ): Uint8Array;
+  prepare(signer: ReplicaIndex, view: View, slot: Slot, digest: Digest24): Uint8Array;
+  checkpoint(state: CheckpointState): Digest32;
+  /** The bytes that a CHECKPOINT's signature covers, with the digest of its state. */
+  checkpointText(signer: ReplicaIndex, stateDigest: Digest32): Uint8Array;
+  /** The bytes that a VIEW-CHANGE's signature covers; it names its signer itself. */
+  viewChange(change: ViewChangeBody): Uint8Array;
+  /** The bytes that a NEW-VIEW's signature covers; the view names the leader. */
+  newView(newView: NewViewBody): Uint8Array;
 }
 
 const FLAGS_BYTES = 1;
 const SLOT_BYTES = 8;
-const LANE_BYTES = 2;
+/** Of a lane's number and of a signer's. */
+const INDEX_BYTES = 2;
+const VIEW_BYTES = 4;
 
 /**
  * The start of a hash as a small array of its own: what `sha256`
@@ -51,16 +65,20 @@ function short(hash: Uint8Array, length: number): Uint8Array {
 /** The texts to hash are built in place, in one buffer each that is used again. */
 export function createDigests(runId: Uint8Array, replicas: number, crypto: CoreCrypto): Digests {
   const batchPrefix = joinBytes(asciiBytes('sluice/batch/1'), runId);
-  const batchText = joinBytes(batchPrefix, new Uint8Array(LANE_BYTES + DIGEST32_BYTES));
+  const batchText = joinBytes(batchPrefix, new Uint8Array(INDEX_BYTES + DIGEST32_BYTES));
   const proposalPrefix = joinBytes(asciiBytes('sluice/proposal/1'), runId);
   const proposalBytes = SLOT_BYTES + FLAGS_BYTES + cellBodyBytes('proposal', replicas);
   const proposalText = joinBytes(proposalPrefix, new Uint8Array(proposalBytes));
-  const preparePrefix = joinBytes(asciiBytes('sluice/prepare/1'), runId);
+  const preparePrefix = joinBytes(asciiBytes('sluice/prepare/2'), runId);
+  const checkpointPrefix = joinBytes(asciiBytes('sluice/checkpoint/1'), runId);
+  const checkpointSignaturePrefix = joinBytes(asciiBytes('sluice/checkpoint-signature/1'), runId);
+  const viewChangePrefix = joinBytes(asciiBytes('sluice/view-change/1'), runId);
+  const newViewPrefix = joinBytes(asciiBytes('sluice/new-view/1'), runId);
   return {
     batch(lane, seq, previous, payload, frameSha256) {
       const frame = frameSha256 ?? crypto.sha256(laneFrameHeader(seq, previous), payload);
       writeU16(batchText, batchPrefix.length, lane);
-      batchText.set(frame, batchPrefix.length + LANE_BYTES);
+      batchText.set(frame, batchPrefix.length + INDEX_BYTES);
       return short(crypto.sha256(batchText), DIGEST32_BYTES);
     },
     proposal(proposal) {
@@ -70,13 +88,26 @@ export function createDigests(runId: Uint8Array, replicas: number, crypto: CoreC
       writeProposalBody(proposalText, at + SLOT_BYTES + FLAGS_BYTES, proposal);
       return short(crypto.sha256(proposalText), DIGEST24_BYTES);
     },
-    prepare(signer, incarnation, view, slot, digest) {
-      const head = new Uint8Array(LANE_BYTES + 8 + 4 + SLOT_BYTES);
+    prepare(signer, view, slot, digest) {
+      const head = new Uint8Array(INDEX_BYTES + VIEW_BYTES + SLOT_BYTES);
       writeU16(head, 0, signer);
-      head.set(incarnation, 2);
-      writeU32(head, 10, view);
-      writeU64(head, 14, slot);
+      writeU32(head, INDEX_BYTES, view);
+      writeU64(head, INDEX_BYTES + VIEW_BYTES, slot);
       return joinBytes(preparePrefix, head, digest);
+    },
+    checkpoint(state) {
+      return short(crypto.sha256(checkpointPrefix, encodeCheckpointState(state)), DIGEST32_BYTES);
+    },
+    checkpointText(signer, stateDigest) {
+      const head = new Uint8Array(INDEX_BYTES);
+      writeU16(head, 0, signer);
+      return joinBytes(checkpointSignaturePrefix, head, stateDigest);
+    },
+    viewChange(change) {
+      return joinBytes(viewChangePrefix, crypto.sha256(viewChangeBodyOf(change)));
+    },
+    newView(newView) {
+      return joinBytes(newViewPrefix, crypto.sha256(newViewBodyOf(newView)));
     },
   };
 }

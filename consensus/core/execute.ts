@@ -1,5 +1,6 @@
-/** Rules E1 to E5: decided slots become deliveries, in slot order, each once. */
+/** Rules E1 to E6: decided slots become deliveries, in slot order, each once. */
 
+import { isCheckpoint, openCheckpoint } from './checkpoint.ts';
 import { logDecided } from './decided-log.ts';
 import { dropStaleWants, wantBatch } from './fetch.ts';
 import {
@@ -12,8 +13,9 @@ import {
 } from './lane-store.ts';
 import { pruneLane } from './lanes.ts';
 import { findSlot, type SlotState } from './slots.ts';
-import type { CoreState } from './state.ts';
-import type { BatchRef, Proposal, ReplicaIndex, Slot } from './types.ts';
+import { type CoreState, windowEnd } from './state.ts';
+import { noteExecuted } from './suspicion.ts';
+import type { BatchRef, Frontier, Proposal, ReplicaIndex, Slot } from './types.ts';
 
 /**
  * Executes what is decided, next in order, and complete. Returns true when it executed anything.
@@ -21,6 +23,7 @@ import type { BatchRef, Proposal, ReplicaIndex, Slot } from './types.ts';
 export function tryExecute(state: CoreState): boolean {
   let executed = false;
   for (;;) {
+    if (state.transfer !== undefined) return executed;
     if (state.executed.slot - state.appliedSlot >= state.limits.windowSlots) return executed;
     const record = findSlot(state.slots, state.executed.slot + 1);
     if (record?.decided === undefined) return executed;
@@ -59,24 +62,39 @@ function executeSlot(
   proposal: Proposal,
   advances: readonly HeldBatch[][],
 ): void {
-  const { slot, timeMs, cut } = proposal;
+  const { slot } = proposal;
+  // E6: an outcome of a view change may have been proposed before its predecessor was.
+  const timeMs = Math.max(proposal.timeMs, state.executed.timeMs);
   const batches: { lane: ReplicaIndex; ref: BatchRef }[] = [];
   for (const lane of state.lanes) {
     const advance = (advances[lane.lane] as HeldBatch[]).reverse();
     for (const held of advance) {
       markExecuted(lane, held);
       batches.push({ lane: lane.lane, ref: held.ref });
+      state.checkpoints.bytes += held.batch.payload.length;
     }
   }
+  const checkpoint = isCheckpoint(state, slot);
+  const cut = proposal.cut || checkpoint;
   const path = record.decidedPath;
-  state.effects.push({ kind: 'deliver', slot, timeMs, cut, batches, path });
+  state.effects.push({ kind: 'deliver', slot, timeMs, cut, batches, path, checkpoint });
   for (const lane of state.lanes) afterAdvance(state, lane, advances[lane.lane] as HeldBatch[]);
   const frontier = state.lanes.map((lane) => lane.executed);
   state.executed = { slot, timeMs, frontier };
+  if (checkpoint) openCheckpoint(state);
   logDecided(state.decidedLog, proposal);
   dropStaleWants(state);
-  // A leader that learned of slots it did not propose goes on from there.
-  if (state.leader.head.slot < slot) state.leader.head = state.executed;
+  noteExecuted(state, batches.length > 0, cut);
+  followHead(state, batches.length > 0, cut);
+}
+
+/** A leader goes on from slots that it did not propose itself, and owes their batches a cut. */
+function followHead(state: CoreState, advanced: boolean, cut: boolean): void {
+  const { leader, executed } = state;
+  if (leader.head.slot > executed.slot) return;
+  if (cut) leader.uncutSinceMs = undefined;
+  else if (advanced) leader.uncutSinceMs ??= state.timerMs;
+  if (leader.head.slot < executed.slot) leader.head = executed;
 }
 
 function afterAdvance(state: CoreState, lane: LaneState, advance: readonly HeldBatch[]): void {
@@ -94,16 +112,56 @@ const BATCH_OVERHEAD_BYTES = 1_024;
 function retain(state: CoreState, held: HeldBatch): void {
   const { retained, limits } = state;
   retained.batches.push(held);
-  retained.bytes += BATCH_OVERHEAD_BYTES + held.batch.payload.length;
-  while (retained.bytes > limits.retainedBytesMax) {
-    const oldest = retained.batches[retained.first++] as HeldBatch;
-    retained.bytes -= BATCH_OVERHEAD_BYTES + oldest.batch.payload.length;
-    removeBatch(state.lanes[oldest.batch.lane] as LaneState, oldest);
+  retained.bytes += costOf(held);
+  retained.unstableBytes += held.batch.payload.length;
+  const { retainedBytesMax, checkpointBytes } = limits;
+  while (retained.bytes > retainedBytesMax && retained.first < retained.stable) forgetOldest(state);
+  // A lying leader alone gets so far ahead of the stable checkpoint (P4).
+  while (retained.bytes > retainedBytesMax + RETAINED_CHECKPOINTS_MAX * checkpointBytes) {
+    forgetOldest(state);
   }
+}
+
+/** E5: what lies above the stable checkpoint is kept for those who are behind, up to so many checkpoints' bytes. */
+const RETAINED_CHECKPOINTS_MAX = 8;
+
+function costOf(held: HeldBatch): number {
+  return BATCH_OVERHEAD_BYTES + held.batch.payload.length;
+}
+
+function forgetOldest(state: CoreState): void {
+  const { retained } = state;
+  const oldest = retained.batches[retained.first++] as HeldBatch;
+  retained.bytes -= costOf(oldest);
+  if (retained.first > retained.stable) {
+    retained.stable = retained.first;
+    retained.unstableBytes -= oldest.batch.payload.length;
+  }
+  removeBatch(state.lanes[oldest.batch.lane] as LaneState, oldest);
   // The array's dead front is cut off now and then, at a cost that each push pays a little of.
   if (retained.first > 64 && retained.first * 2 > retained.batches.length) {
     retained.batches = retained.batches.slice(retained.first);
+    retained.stable -= retained.first;
     retained.first = 0;
+  }
+}
+
+/** A transfer has passed all of it. */
+export function forgetRetained(state: CoreState): void {
+  const { retained } = state;
+  while (retained.first < retained.batches.length) forgetOldest(state);
+  retained.batches = [];
+  retained.first = 0;
+  retained.stable = 0;
+}
+
+/** The stable checkpoint has moved: what lies below it may be forgotten from now on. */
+export function noteStableFrontier(state: CoreState, frontier: Frontier): void {
+  const { retained } = state;
+  for (; retained.stable < retained.batches.length; retained.stable++) {
+    const held = retained.batches[retained.stable] as HeldBatch;
+    if (held.ref.seq > (frontier[held.batch.lane] as BatchRef).seq) return;
+    retained.unstableBytes -= held.batch.payload.length;
   }
 }
 
@@ -118,7 +176,7 @@ export function isWaiting(state: CoreState): boolean {
 
 /** Highest slot that this replica's cells may concern. */
 export function interestTo(state: CoreState, target: Slot): Slot {
-  const { windowSlots, pipelineSlotsMax } = state.limits;
-  const known = Math.max(state.highestKnown, state.executed.slot, target);
-  return Math.min(known + pipelineSlotsMax, state.executed.slot + windowSlots);
+  const { pipelineSlotsMax } = state.limits;
+  const known = Math.max(state.highestKnown, state.executed.slot, target, state.views.top);
+  return Math.min(known + pipelineSlotsMax, Math.max(windowEnd(state), state.executed.slot + 1));
 }

@@ -14,6 +14,10 @@ export interface HeldBatch {
   check: 'pending' | 'valid' | 'invalid';
   /** It came from the owner itself (own lane: this replica made it). */
   fromOwner: boolean;
+  /** `LaneState.epoch` when it last came from the owner. */
+  epoch: number;
+  /** It is in the own log (D2). */
+  logged: boolean;
   executed: boolean;
   /** It does not continue what was executed: never to be executed itself. */
   dead: boolean;
@@ -32,6 +36,8 @@ export interface LaneState {
   heldBytes: number;
   /** Highest seq that came from the owner: its ring has passed everything below. */
   ownerSeq: BatchSeq;
+  /** Counts the owner's sessions: one that lost its memory between two of them is no liar (L5). */
+  epoch: number;
   /** Equivocation or an invalid batch: without trust for the rest of the run (L3, L5). */
   faulty: boolean;
   /** Without trust until this batch is executed (P7). */
@@ -54,6 +60,7 @@ export function createLane(lane: ReplicaIndex, replicas: number): LaneState {
     heldBatches: 0,
     heldBytes: 0,
     ownerSeq: 0,
+    epoch: 0,
     faulty: false,
     probationUntilSeq: 0,
     fetchedAtMs: -Infinity,
@@ -113,14 +120,21 @@ function uncount(lane: LaneState, held: HeldBatch): void {
   lane.heldBytes -= held.batch.payload.length;
 }
 
-/** The valid batch that continues `ref`; the first that came, when the lane forks. */
+/**
+ * The valid batch that continues `ref`. When the lane forks: what its owner said in its newest session, so that
+ * all come to hold the same after it has begun anew; within a session the first that came.
+ */
 export function nextValid(lane: LaneState, ref: BatchRef): HeldBatch | undefined {
-  let held = lane.batches.get(ref.seq + 1);
-  while (held !== undefined) {
-    if (held.check === 'valid' && equalBytes(held.batch.previous, ref.digest)) return held;
-    held = held.sibling;
+  let best: HeldBatch | undefined;
+  for (let held = lane.batches.get(ref.seq + 1); held !== undefined; held = held.sibling) {
+    if (held.check !== 'valid' || !equalBytes(held.batch.previous, ref.digest)) continue;
+    if (best === undefined || epochOf(held) > epochOf(best)) best = held;
   }
-  return undefined;
+  return best;
+}
+
+function epochOf(held: HeldBatch): number {
+  return held.fromOwner ? held.epoch : -1;
 }
 
 /**

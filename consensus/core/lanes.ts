@@ -19,7 +19,8 @@ import type { Batch, BatchRef, ReplicaIndex } from './types.ts';
 export function submitBatch(state: CoreState, payload: Uint8Array): void {
   const lane = state.lanes[state.self] as LaneState;
   const { ownBatchesPendingMax, batchBytesMax } = state.limits;
-  if (lane.tip.seq - lane.executed.seq >= ownBatchesPendingMax) {
+  const last = lastOwn(lane);
+  if (last.seq - lane.executed.seq >= ownBatchesPendingMax) {
     throw new CoreError('invalid_input', 'submit: wait until own batches have been delivered', {
       ownBatchesPendingMax,
     });
@@ -30,17 +31,23 @@ export function submitBatch(state: CoreState, payload: Uint8Array): void {
       batchBytesMax,
     });
   }
-  const seq = lane.tip.seq + 1;
-  const batch: Batch = { lane: state.self, seq, previous: lane.tip.digest, payload };
+  const seq = last.seq + 1;
+  const batch: Batch = { lane: state.self, seq, previous: last.digest, payload };
   const ref: BatchRef = {
     seq,
     digest: state.digests.batch(state.self, seq, batch.previous, payload),
   };
+  // D2: on disk before it is spread, or a restart would make another batch of this number. J3: not while mute.
+  if (state.mute === undefined) {
+    state.effects.push({ kind: 'persist', record: { kind: 'batch', batch } });
+  }
   insertBatch(lane, {
     batch,
     ref,
     check: 'valid',
     fromOwner: true,
+    epoch: lane.epoch,
+    logged: true,
     executed: false,
     dead: false,
     sibling: undefined,
@@ -48,6 +55,20 @@ export function submitBatch(state: CoreState, payload: Uint8Array): void {
   lane.ownerSeq = seq;
   state.effects.push({ kind: 'write-batch', batch, ref });
   advanceTip(state, lane);
+}
+
+/** The newest batch of the own lane. Those from the log may not have been read by the orderer again yet (D4). */
+function lastOwn(lane: LaneState): BatchRef {
+  let last = lane.tip;
+  for (;;) {
+    const next = siblingsWhere(
+      lane,
+      last.seq + 1,
+      (held) => held.fromOwner && equalBytes(held.batch.previous, last.digest),
+    )[0];
+    if (next === undefined) return last;
+    last = next.ref;
+  }
 }
 
 /** L2: a batch from its owner's ring, or sent again by its owner. */
@@ -70,6 +91,10 @@ export function onOwnerBatch(
   const known = findBatch(lane, ref);
   if (known !== undefined) {
     known.fromOwner = true;
+    if (known.epoch !== lane.epoch) {
+      known.epoch = lane.epoch;
+      if (known.check === 'valid') retip(state, lane);
+    }
     return ignore(state, 'batch already held');
   }
   if (!isWanted(state, from, ref) && !hasRoom(state, lane, batch)) {
@@ -109,20 +134,22 @@ function holdBatch(
   lane: LaneState,
   added: { batch: Batch; ref: BatchRef; fromOwner: boolean; source: ReplicaIndex },
 ): void {
-  const { batch, ref, fromOwner, source } = added;
+  const { batch, ref, fromOwner } = added;
   const other = lane.batches.get(ref.seq);
-  if (other !== undefined) reportFork(state, lane, other, ref, fromOwner, source);
+  if (other !== undefined) reportFork(state, lane, other, added);
   insertBatch(lane, {
     batch,
     ref,
     check: 'pending',
     fromOwner,
+    epoch: lane.epoch,
+    logged: false,
     executed: false,
     dead: false,
     sibling: undefined,
   });
   dropWant(state, lane.lane, ref);
-  state.effects.push({ kind: 'check-batch', batch, ref });
+  state.effects.push({ kind: 'check-batch', batch, ref, restored: false });
 }
 
 /** L5: the lane has two batches for one seq. */
@@ -130,20 +157,22 @@ function reportFork(
   state: CoreState,
   lane: LaneState,
   other: HeldBatch,
-  ref: BatchRef,
-  fromOwner: boolean,
-  source: ReplicaIndex,
+  added: { batch: Batch; ref: BatchRef; fromOwner: boolean; source: ReplicaIndex },
 ): void {
   // In the own lane nothing needs to be found out: this replica knows what it made (L7).
   if (lane.lane === state.self) return;
+  const { batch, ref, fromOwner, source } = added;
   const digests = [other.ref.digest, ref.digest] as const;
   const peer = lane.lane;
-  if (other.fromOwner && fromOwner) {
+  const isOwners = other.fromOwner && fromOwner;
+  const isSameParent = equalBytes(other.batch.previous, batch.previous);
+  if (isOwners && isSameParent && other.epoch === lane.epoch) {
     lane.faulty = true;
-    reportEvidence(state, { kind: 'lane-equivocation', peer, seq: ref.seq, digests });
-    return;
+    return reportEvidence(state, { kind: 'lane-equivocation', peer, seq: ref.seq, digests });
   }
   putOnProbation(lane, state.limits.laneProbationBatches);
+  // A correct owner goes on behind what was executed instead of its own batches (L7), or has lost its memory.
+  if (isOwners || lane.epoch > 1) return ignore(state, 'lane that begins anew');
   const liar = source === peer ? currentLeader(state) : source;
   reportEvidence(state, { kind: 'lane-conflict', peer, source: liar, seq: ref.seq, digests });
 }
@@ -161,11 +190,26 @@ export function onBatchChecked(
   if (lane === undefined || held === undefined) return ignore(state, 'verdict on a batch not held');
   if (held.check !== 'pending') return ignore(state, 'second verdict on a batch');
   held.check = valid ? 'valid' : 'invalid';
-  if (valid) return advanceTip(state, lane);
+  if (valid) return retip(state, lane);
   const peer = held.fromOwner ? laneIndex : currentLeader(state);
   if (held.fromOwner) lane.faulty = true;
   if (peer === state.self) return;
   reportEvidence(state, { kind: 'invalid-batch', peer, lane: laneIndex, ref });
+}
+
+/** L4, when the chain may go another way than before. */
+function retip(state: CoreState, lane: LaneState): void {
+  const before = lane.tip;
+  lane.tip = lane.executed;
+  let isKept = before.seq <= lane.executed.seq;
+  for (let next = nextValid(lane, lane.tip); next !== undefined; next = nextValid(lane, lane.tip)) {
+    lane.tip = next.ref;
+    if (equalBytes(next.ref.digest, before.digest)) isKept = true;
+  }
+  // What peers have reported to hold of the other chain says nothing of this one (P1).
+  if (!isKept) for (const peer of state.peers) peer.coveredSeq[lane.lane] = 0;
+  if (equalBytes(lane.tip.digest, before.digest)) return;
+  if (state.progress.heldSinceMs === Infinity) state.progress.heldSinceMs = state.timerMs;
 }
 
 /** L4. */
@@ -231,4 +275,18 @@ function giveUp(state: CoreState, lane: LaneState, held: HeldBatch): void {
   if (held.dead) return;
   held.dead = true;
   state.effects.push({ kind: 'drop-batch', lane: lane.lane, ref: held.ref });
+}
+
+/** T3: the lane's executed tip has moved past batches that this replica may never have seen. */
+export function skipLaneTo(state: CoreState, lane: LaneState, tip: BatchRef): void {
+  for (const seq of [...lane.batches.keys()]) {
+    if (seq > tip.seq) continue;
+    for (const held of siblingsWhere(lane, seq, () => true)) {
+      if (!held.executed) giveUp(state, lane, held);
+      removeBatch(lane, held);
+    }
+  }
+  lane.executed = tip;
+  lane.ownerSeq = Math.max(lane.ownerSeq, tip.seq);
+  pruneLane(state, lane, []);
 }

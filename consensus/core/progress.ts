@@ -1,15 +1,20 @@
 /** C1: what this replica tells of itself, and what peers tell. */
 
+import { equalBytes } from './bytes.ts';
 import { CoreError } from './errors.ts';
+import { notePush } from './join.ts';
 import { isTrusted } from './lane-store.ts';
 import { forgetAppliedCuts } from './propose.ts';
-import { type CoreState, ignore, type PeerState } from './state.ts';
-import type { BatchRef, Frontier, ReplicaIndex, Slot } from './types.ts';
+import { type CoreState, ignore, isActive, isLeader, type PeerState } from './state.ts';
+import { noteHeard } from './suspicion.ts';
+import type { BatchRef, Cell, ReplicaIndex, Slot } from './types.ts';
 
 /** The own orderer has applied everything up to `slot`. */
 export function onApplied(state: CoreState, slot: Slot, blocksUncertified: number): void {
-  if (slot > state.executed.slot || slot < state.appliedSlot) {
-    throw new CoreError('invalid_input', 'applied: the slot was not delivered, or goes back', {
+  // Of what was delivered before a transfer, which has passed it.
+  if (slot < state.appliedSlot) return ignore(state, 'applied slot that is passed');
+  if (slot > state.executed.slot) {
+    throw new CoreError('invalid_input', 'applied: the slot was not delivered', {
       slot,
       executedSlot: state.executed.slot,
       appliedSlot: state.appliedSlot,
@@ -18,26 +23,41 @@ export function onApplied(state: CoreState, slot: Slot, blocksUncertified: numbe
   state.blocksUncertified = blocksUncertified;
   if (slot === state.appliedSlot) return;
   state.appliedSlot = slot;
-  state.progress.appliedMoved = true;
+  state.progress.urgent = true;
   forgetAppliedCuts(state);
 }
 
-/** Figures only grow: a cell that was overtaken on the way takes nothing back. */
+/** Beats wrap. */
+const BEATS = 2 ** 32;
+
+/** What a peer says of itself. A cell that was overtaken on the way takes nothing back. */
 export function onProgress(
   state: CoreState,
   from: ReplicaIndex,
-  appliedSlot: Slot,
-  held: Frontier,
+  cell: Extract<Cell, { kind: 'progress' }>,
 ): void {
   const peer = state.peers[from] as PeerState;
+  noteHeard(state, from);
+  const isOld = peer.beat !== undefined && (cell.beat - peer.beat) >>> 0 > BEATS / 2;
+  if (isOld) return ignore(state, 'progress already known');
+  peer.beat = cell.beat;
+  // A view that was left is left; the wish for another may be withdrawn.
+  if (cell.view >= peer.view) {
+    peer.view = cell.view;
+    peer.changing = cell.changing;
+    peer.wish = cell.wish;
+    peer.mute = cell.mute;
+    notePush(state, peer);
+  }
   let moved = false;
-  if (appliedSlot > peer.appliedSlot) {
-    peer.appliedSlot = appliedSlot;
+  if (cell.appliedSlot > peer.appliedSlot) {
+    peer.appliedSlot = cell.appliedSlot;
     moved = true;
   }
   for (let lane = 0; lane < state.replicas; lane++) {
-    const tip = held[lane] as BatchRef;
-    if (tip.seq <= (peer.held[lane] as BatchRef).seq) continue;
+    const tip = cell.held[lane] as BatchRef;
+    const known = peer.held[lane] as BatchRef;
+    if (tip.seq === known.seq && equalBytes(tip.digest, known.digest)) continue;
     peer.held[lane] = tip;
     moved = true;
   }
@@ -46,21 +66,40 @@ export function onProgress(
 
 /** Writes the progress cell if there is a reason to; at most once per step. */
 export function writeProgress(state: CoreState): void {
-  const { progress } = state;
-  if (!progress.appliedMoved && state.timerMs < nextProgressMs(state)) return;
-  progress.appliedMoved = false;
+  const { progress, views } = state;
+  if (!progress.urgent && state.timerMs < nextProgressMs(state)) return;
+  progress.urgent = false;
   progress.heldSinceMs = Infinity;
+  progress.writtenMs = state.timerMs;
+  progress.beat = (progress.beat + 1) % BEATS;
+  const { appliedSlot, view } = state;
+  const { changing, wish } = views;
   const held = state.lanes.map((lane) => lane.tip);
+  const mute = state.mute !== undefined;
+  const { beat } = progress;
   state.effects.push({
     kind: 'write-cell',
-    cell: { kind: 'progress', appliedSlot: state.appliedSlot, held },
+    cell: { kind: 'progress', appliedSlot, held, view, changing, wish, mute, beat },
   });
 }
 
 /** A lane without trust waits for this report (P1), so it goes out at once. */
 export function nextProgressMs(state: CoreState): number {
   const { heldSinceMs } = state.progress;
-  if (heldSinceMs === Infinity) return Infinity;
+  const beatMs = nextBeatMs(state);
+  if (heldSinceMs === Infinity) return beatMs;
   const urgent = state.lanes.some((lane) => !isTrusted(lane));
-  return urgent ? heldSinceMs : heldSinceMs + state.limits.progressDelayMs;
+  return Math.min(beatMs, urgent ? heldSinceMs : heldSinceMs + state.limits.progressDelayMs);
+}
+
+/** Between two cells of a replica that wishes for another view, in heartbeats: one may be lost. */
+const WISH_BEATS = 4;
+
+/** W1: a leader shows that it lives. One that may not propose had better be replaced. */
+function nextBeatMs(state: CoreState): number {
+  const { views, progress, limits } = state;
+  if (state.replicas === 1) return Infinity;
+  if (isLeader(state) && isActive(state)) return progress.writtenMs + limits.heartbeatMs;
+  const wishes = views.changing || views.wish > state.view;
+  return wishes ? progress.writtenMs + WISH_BEATS * limits.heartbeatMs : Infinity;
 }

@@ -1,37 +1,37 @@
-/** Rules P1 to P7: what the leader proposes, and when. */
+/** Rules P1 to P8: what the leader proposes, and when. */
 import { equalBytes } from './bytes.ts';
 import { findBatch, isTrusted, type LaneState, walkBack } from './lane-store.ts';
 import { kthHighest } from './quorum.ts';
-import { type CoreState, isLeader, type PeerState } from './state.ts';
+import {
+  buildsOnExecuted,
+  type CoreState,
+  isActive,
+  isLeader,
+  type PeerState,
+  windowEnd,
+} from './state.ts';
 import type { BatchRef, Frontier, Proposal, Slot } from './types.ts';
-import { onProposal } from './vote.ts';
+import { onProposal, tryVote } from './vote.ts';
 
 /** Proposes as many slots as there is reason and room for. */
 export function tryPropose(state: CoreState): void {
-  if (!isLeader(state)) return;
+  if (!isLeader(state) || !isActive(state) || !buildsOnExecuted(state)) return;
   while (hasRoom(state)) {
     const proposal = nextProposal(state);
-    if (proposal === undefined) return;
-    propose(state, proposal);
+    if (proposal === undefined || !propose(state, proposal)) return;
   }
 }
+
+/** Bytes that may be executed above the stable checkpoint, in checkpoints: replicas keep them all (E5). */
+const UNSTABLE_CHECKPOINTS_MAX = 4;
 
 /** P3 and P4. */
 function hasRoom(state: CoreState): boolean {
   const { head } = state.leader;
-  const { pipelineSlotsMax, windowSlots } = state.limits;
+  const { pipelineSlotsMax, checkpointBytes } = state.limits;
   if (head.slot - state.executed.slot >= pipelineSlotsMax) return false;
-  return head.slot < lowSlot(state) + windowSlots;
-}
-
-/** The q-th highest applied slot, the own included. */
-function lowSlot(state: CoreState): Slot {
-  const applied = state.scratch;
-  for (let replica = 0; replica < state.replicas; replica++) {
-    applied[replica] =
-      replica === state.self ? state.appliedSlot : (state.peers[replica] as PeerState).appliedSlot;
-  }
-  return kthHighest(applied, state.replicas, state.quorum);
+  if (state.retained.unstableBytes >= UNSTABLE_CHECKPOINTS_MAX * checkpointBytes) return false;
+  return head.slot < windowEnd(state);
 }
 
 /** P1, P2, P6: undefined when there is no reason for a slot. */
@@ -48,12 +48,14 @@ function nextProposal(state: CoreState): Proposal | undefined {
     if (advance.more) moreWaits = true;
   }
   const cut = cutIsDue(state) || (!moreWaits && mayIdleCut(state));
-  if (!advanced && !(cut && state.leader.uncutSinceMs !== undefined)) return undefined;
+  const wanted = advanced || (cut && state.leader.uncutSinceMs !== undefined);
+  if (!wanted && head.slot >= state.leader.pushTo) return undefined;
   const timeMs = Math.max(Math.floor(state.wallMs), head.timeMs);
   return { slot: head.slot + 1, timeMs, cut, frontier };
 }
 
-function propose(state: CoreState, proposal: Proposal): void {
+/** False: this replica itself would not vote for it, so nothing is sent. */
+function propose(state: CoreState, proposal: Proposal): boolean {
   const { leader } = state;
   const advanced = !sameFrontier(proposal.frontier, leader.head.frontier);
   if (proposal.cut) {
@@ -63,11 +65,17 @@ function propose(state: CoreState, proposal: Proposal): void {
     leader.uncutSinceMs ??= state.timerMs;
   }
   leader.head = proposal;
+  onProposal(state, state.self, state.view, proposal);
+  // Its own vote first, which is on disk before the proposal goes out: a leader that restarts knows what
+  // it has proposed, and does not contradict itself (D2).
+  tryVote(state);
+  // Something else is decided for the slot: another process has led this view under the same identity.
+  if (state.lastVoted < proposal.slot) return false;
   state.effects.push({
     kind: 'write-cell',
     cell: { kind: 'proposal', view: state.view, proposal },
   });
-  onProposal(state, state.self, state.view, proposal);
+  return true;
 }
 
 function sameFrontier(a: Frontier, b: Frontier): boolean {
@@ -95,7 +103,7 @@ function cutDueMs(state: CoreState): number {
  */
 export function nextCutMs(state: CoreState): number {
   const dueMs = cutDueMs(state);
-  return isLeader(state) && dueMs > state.timerMs ? dueMs : Infinity;
+  return isLeader(state) && isActive(state) && dueMs > state.timerMs ? dueMs : Infinity;
 }
 
 /** The own orderer has applied slots up to `appliedSlot`: their cuts are blocks now. */
@@ -163,4 +171,18 @@ function ancestor(lane: LaneState, seq: number): BatchRef {
     at = { seq: at.seq - 1, digest: held.batch.previous };
   }
   return at;
+}
+
+/** P1: as far as q replicas hold the lane, so that its owner may expect a proposal. */
+export function isCovered(state: CoreState, lane: LaneState): boolean {
+  return isTrusted(lane) || coveredTip(state, lane, lane.executed).seq > lane.executed.seq;
+}
+
+/** A view begins, with this replica as its leader perhaps: it goes on from what is executed. */
+export function resetLeader(state: CoreState, uncut: boolean): void {
+  const { leader } = state;
+  leader.head = state.executed;
+  leader.cutSlots = [];
+  leader.uncutSinceMs = uncut ? state.timerMs : undefined;
+  leader.pushTo = state.executed.slot;
 }

@@ -1,9 +1,18 @@
 /** Rules R1 to R3: writing again what may not have arrived. A completed write is not a delivery. */
+import { repeatCheckpoint } from './checkpoint.ts';
 import { repeatPrepares } from './commit.ts';
 import { isWaiting } from './execute.ts';
-import { type LaneState, nextValid } from './lane-store.ts';
-import { type CoreState, forOpenPeers, ignore, type PeerState, type Repair } from './state.ts';
+import { EMPTY_LANE, type LaneState, nextValid } from './lane-store.ts';
+import {
+  beginningOf,
+  type CoreState,
+  forOpenPeers,
+  ignore,
+  type PeerState,
+  type Repair,
+} from './state.ts';
 import type { BatchRef, ReplicaIndex } from './types.ts';
+import { repeatChange } from './views.ts';
 
 /** R1, and S5 for what changes with a session. */
 export function onSession(state: CoreState, index: ReplicaIndex, open: boolean): void {
@@ -17,9 +26,24 @@ export function onSession(state: CoreState, index: ReplicaIndex, open: boolean):
   state.path.slowMode = false;
   state.path.slowStreak = open ? state.limits.slowModeAfterSlots - 1 : 0;
   if (!open) return;
+  // It may have begun anew since it said these things, and says again what still holds.
+  peer.appliedSlot = Math.min(peer.appliedSlot, beginningOf(state));
+  peer.held = peer.held.map(() => EMPTY_LANE);
+  peer.beat = undefined;
+  peer.coveredSeq.fill(0);
+  peer.early.clear();
+  peer.ready = false;
+  peer.lifeChanges = 0;
+  peer.newViewCheckedMs = -Infinity;
+  peer.certificateCheckedMs = -Infinity;
+  if (state.mute !== undefined) state.mute.askMs = -Infinity;
+  const lane = state.lanes[index] as LaneState;
+  lane.epoch++;
   state.effects.push({ kind: 'rewrite-cells', to: index });
   sendOwnBatches(state, peer, index);
   repeatPrepares(state, index);
+  repeatChange(state, index);
+  repeatCheckpoint(state, index);
 }
 
 /** Writes again where nothing has moved for too long. */

@@ -1,11 +1,18 @@
 /**
- * What is known of each slot, in a ring of records that are reused: slots (executed - W,
- * executed + W]. The upper half is the voting window; the lower half is kept to answer
- * those who are a little behind.
+ * What is known of each slot, in a ring of 2W records that are reused. The window (`window.ts`) is
+ * half of it; the other half is kept to answer those who are a little behind.
  */
 import { assert } from './assert.ts';
 import { DIGEST24_BYTES, equalAt } from './bytes.ts';
-import type { Digest24, Prepare, Proposal, ReplicaIndex, Slot, View } from './types.ts';
+import type {
+  Digest24,
+  Prepare,
+  PreparedCertificate,
+  Proposal,
+  ReplicaIndex,
+  Slot,
+  View,
+} from './types.ts';
 
 /** One digest per replica: who said what. */
 export interface DigestTable {
@@ -33,19 +40,34 @@ export interface Round {
   readonly commits: DigestTable;
   readonly prepares: (Prepare | undefined)[];
   readonly prepareStates: PrepareState[];
+  /** Signers that were found to have signed two digests. */
+  readonly equivocators: Uint8Array;
   /** This replica has broadcast its PREPARE. */
   slowStarted: boolean;
   /** When this replica last sent its PREPARE to each peer; -Infinity: never. */
   readonly preparedToMs: Float64Array;
 }
 
+/** What this replica voted for in some view, with the content. */
+export interface OwnVote {
+  readonly view: View;
+  readonly digest: Digest24;
+  readonly proposal: Proposal;
+}
+
 export interface SlotState {
   slot: Slot;
+  /** In the current view. */
   readonly round: Round;
+  /** The own vote of the highest view, and the highest certificate seen: what a VIEW-CHANGE reports (W2). */
+  vote: OwnVote | undefined;
+  prepared: PreparedCertificate | undefined;
   /** The decided content, whatever view and path it came from; once set, it stays. */
   decided: Proposal | undefined;
   readonly decidedDigest: Digest24;
   decidedPath: 'fast' | 'slow' | 'fetched';
+  /** View whose votes or COMMITs decided it; undefined when others told, who do not say which. */
+  decidedView: View | undefined;
 }
 
 export interface SlotRing {
@@ -79,6 +101,13 @@ export function claimSlot(ring: SlotRing, slot: Slot, view: View): SlotState {
   return record;
 }
 
+/** A view begins: nothing that was said in a lower one counts in it. */
+export function resetRounds(ring: SlotRing, view: View): void {
+  for (const record of ring.records) {
+    if (record !== undefined && record.round.view !== view) resetRound(record.round, view);
+  }
+}
+
 function createRecord(replicas: number, slot: Slot, view: View): SlotState {
   return {
     slot,
@@ -94,19 +123,29 @@ function createRecord(replicas: number, slot: Slot, view: View): SlotState {
       commits: createTable(replicas),
       prepares: new Array<Prepare | undefined>(replicas).fill(undefined),
       prepareStates: new Array<PrepareState>(replicas).fill('unchecked'),
+      equivocators: new Uint8Array(replicas),
       slowStarted: false,
       preparedToMs: new Float64Array(replicas).fill(-Infinity),
     },
+    vote: undefined,
+    prepared: undefined,
     decided: undefined,
     decidedDigest: new Uint8Array(DIGEST24_BYTES),
     decidedPath: 'fast',
+    decidedView: undefined,
   };
 }
 
 function resetRecord(record: SlotState, slot: Slot, view: View): void {
-  const { round } = record;
   record.slot = slot;
   record.decided = undefined;
+  record.decidedView = undefined;
+  record.vote = undefined;
+  record.prepared = undefined;
+  resetRound(record.round, view);
+}
+
+function resetRound(round: Round, view: View): void {
   round.view = view;
   round.proposal = undefined;
   round.equivocated = false;
@@ -117,6 +156,7 @@ function resetRecord(record: SlotState, slot: Slot, view: View): void {
   round.commits.seen.fill(0);
   round.prepares.fill(undefined);
   round.prepareStates.fill('unchecked');
+  round.equivocators.fill(0);
   round.preparedToMs.fill(-Infinity);
 }
 

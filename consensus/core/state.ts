@@ -9,10 +9,30 @@ import { CoreError } from './errors.ts';
 import { createLane, EMPTY_LANE, type HeldBatch, type LaneState } from './lane-store.ts';
 import { checkLimits } from './limits.ts';
 import { fastQuorum, faultsTolerated, leaderOf, quorum } from './quorum.ts';
-import { createSlotRing, type DigestTable, type SlotRing } from './slots.ts';
+import { SignatureMemory } from './signature-memory.ts';
+import { createSlotRing, type SlotRing } from './slots.ts';
+import {
+  type CatchUp,
+  type CheckpointsState,
+  type Counters,
+  createMute,
+  createRepair,
+  createSuspicion,
+  createViews,
+  type LeaderState,
+  type Mute,
+  type PathState,
+  type PeerState,
+  type ProgressState,
+  type Repair,
+  type SlotContent,
+  type Suspicion,
+  type Transfer,
+  type ViewState,
+  type Want,
+} from './state-parts.ts';
 import type {
   BatchRef,
-  BatchSeq,
   CoreCrypto,
   CoreLimits,
   CoreOptions,
@@ -23,99 +43,7 @@ import type {
   View,
 } from './types.ts';
 
-/** What the next slot builds on. */
-export interface SlotContent {
-  readonly slot: Slot;
-  readonly timeMs: number;
-  readonly frontier: Frontier;
-}
-
-export interface PeerState {
-  open: boolean;
-  /**
-   * Highest that it has reported; a lie is bounded by taking the (f+1)-th or q-th highest of all.
-   */
-  appliedSlot: Slot;
-  held: BatchRef[];
-  /** Highest slot that it has named in a cell or PREPARE, when that was news. */
-  namedSlot: Slot;
-  /** Per lane: highest seq of this replica's chain that the peer has reported exactly (P1). */
-  readonly coveredSeq: Float64Array;
-  /** Faults counted; evidence effects emitted; reasons of malformed input seen. */
-  faults: number;
-  evidenceEmitted: number;
-  readonly malformedReasons: Set<string>;
-  /** Answers given since `answersSinceMs` (C5). */
-  answersSinceMs: number;
-  answers: number;
-  answerBytes: number;
-  readonly repair: Repair;
-}
-
-/** Back-off of R2 and R3: fires at `atMs` unless what it watches has moved. */
-export interface Repair {
-  /** Infinity: nothing is pending. */
-  atMs: number;
-  backoffMs: number;
-  watchedA: number;
-  watchedB: number;
-}
-
-/** A batch that is needed and not held (V8, E3). */
-export interface Want {
-  readonly lane: ReplicaIndex;
-  readonly ref: BatchRef;
-  /** The batches after this one are needed, too, if not held. */
-  readonly after: BatchSeq;
-  /** Slot whose proposal names it: its voters are asked. */
-  slot: Slot;
-  nextMs: number;
-  attempts: number;
-  lastAsked: ReplicaIndex;
-}
-
-export interface CatchUp {
-  /** Since when others are ahead and `stalledAt` has not moved; Infinity: not behind. */
-  stalledSinceMs: number;
-  stalledAt: Slot;
-  /** Last slot asked for; below the next slot to execute: nothing is asked. */
-  askedTo: Slot;
-  nextAskMs: number;
-  readonly answers: Map<Slot, DecidedAnswers>;
-}
-
-export interface DecidedAnswers {
-  readonly table: DigestTable;
-}
-
-export interface LeaderState {
-  /** Content of the last proposed slot. */
-  head: SlotContent;
-  /** Since when (timer) proposed batches are uncut; undefined: none are. */
-  uncutSinceMs: number | undefined;
-  /** Slots proposed with `cut` that the own orderer has not applied, ascending. */
-  cutSlots: Slot[];
-}
-
-export interface PathState {
-  slowMode: boolean;
-  slowStreak: number;
-  /** Moving average of vote-to-commit, ms. */
-  commitMs: number;
-}
-
-export interface ProgressState {
-  appliedMoved: boolean;
-  /** Since when a held tip has moved unreported; Infinity: none has. */
-  heldSinceMs: number;
-}
-
-export interface Counters {
-  fastCommits: number;
-  slowCommits: number;
-  fetchedCommits: number;
-  readonly ignored: Map<string, number>;
-}
+export type * from './state-parts.ts';
 
 export interface CoreState {
   readonly options: CoreOptions;
@@ -128,7 +56,20 @@ export interface CoreState {
   readonly faults: number;
   quorum: number;
   fastQuorum: number;
-  readonly view: View;
+  /** The view that this replica is in, or has asked to enter (`views.changing`). */
+  view: View;
+  readonly views: ViewState;
+  readonly suspicion: Suspicion;
+  /** `views.entered` when the early cells were last looked through. */
+  earlyTaken: number;
+  readonly checkpoints: CheckpointsState;
+  transfer: Transfer | undefined;
+  mute: Mute | undefined;
+  /** Per replica: the newest life known of; `lives[self]` is the own one (J4). */
+  readonly lives: number[];
+  /** It has no memory of the lane that it spread before: batches in it are judged as a peer's (L7). */
+  readonly joined: boolean;
+  readonly signatures: SignatureMemory;
 
   /** The caller's clock, for ordered time. */
   wallMs: number;
@@ -142,10 +83,12 @@ export interface CoreState {
   executed: SlotContent;
   appliedSlot: Slot;
   blocksUncertified: number;
-  /** Highest slot voted for in this view; votes are contiguous from the executed slot on (V3). */
+  /** Every slot up to this one was voted for in this view, or needs no vote (V3). */
   lastVoted: Slot;
-  /** Highest slot that the leader, or f + 1 others, have named. */
+  /** Highest slot that the leader of this view, or f + 1 others, have named in it. */
   highestKnown: Slot;
+  /** Highest slot that this replica has ever heard of: nobody's vote was for a later one that it knows of (J2). */
+  highestNamed: Slot;
   /**
    * When the next proposal's time comes within the allowed skew (V4);
    * Infinity: not waiting for that.
@@ -158,7 +101,14 @@ export interface CoreState {
   readonly catchUp: CatchUp;
   readonly repair: Repair;
   /** Executed batches in order of execution, for those who fetch. */
-  readonly retained: { batches: HeldBatch[]; first: number; bytes: number };
+  readonly retained: {
+    batches: HeldBatch[];
+    /** Those before it are forgotten; those from `stable` on lie above the stable checkpoint. */
+    first: number;
+    stable: number;
+    bytes: number;
+    unstableBytes: number;
+  };
   readonly decidedLog: DecidedLog;
   readonly counters: Counters;
   /** One number per replica, for a moment's use. */
@@ -172,6 +122,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
   const before = options.firstSlot - 1;
   const frontier: Frontier = new Array<BatchRef>(replicas).fill(EMPTY_LANE);
   const executed: SlotContent = { slot: before, timeMs: options.baseTimeMs, frontier };
+  const beginning = { slot: before, certificate: undefined };
   return {
     options,
     limits,
@@ -183,6 +134,22 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
     quorum: quorum(replicas),
     fastQuorum: fastQuorum(replicas),
     view: 0,
+    views: createViews(before),
+    suspicion: createSuspicion(replicas, before),
+    earlyTaken: 0,
+    checkpoints: {
+      lastSlot: before,
+      bytes: 0,
+      open: [],
+      stable: beginning,
+      base: beginning,
+      resendMs: Infinity,
+    },
+    transfer: undefined,
+    mute: options.entry.kind === 'join' ? createMute(replicas) : undefined,
+    lives: new Array<number>(replicas).fill(0),
+    joined: options.entry.kind === 'join',
+    signatures: new SignatureMemory(limits.verifiedSignaturesMax, crypto),
     wallMs: -Infinity,
     timerMs: 0,
     lanes: Array.from({ length: replicas }, (_, lane) => createLane(lane, replicas)),
@@ -193,21 +160,23 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
     blocksUncertified: 0,
     lastVoted: before,
     highestKnown: before,
+    highestNamed: before,
     tooEarlyUntilMs: Infinity,
-    leader: { head: executed, uncutSinceMs: undefined, cutSlots: [] },
+    leader: { head: executed, uncutSinceMs: undefined, cutSlots: [], pushTo: before },
     // Until measured, the fast path gets the longest wait.
     path: { slowMode: false, slowStreak: 0, commitMs: limits.slowPathAfterMsMax },
-    progress: { appliedMoved: false, heldSinceMs: Infinity },
+    progress: { urgent: false, beat: 0, writtenMs: -Infinity, heldSinceMs: Infinity },
     wants: [],
     catchUp: {
       stalledSinceMs: Infinity,
       stalledAt: before,
       askedTo: before,
       nextAskMs: 0,
+      asks: 0,
       answers: new Map(),
     },
     repair: createRepair(limits),
-    retained: { batches: [], first: 0, bytes: 0 },
+    retained: { batches: [], first: 0, stable: 0, bytes: 0, unstableBytes: 0 },
     decidedLog: createDecidedLog(replicas, limits.decidedLogSlotsMax),
     counters: { fastCommits: 0, slowCommits: 0, fetchedCommits: 0, ignored: new Map() },
     scratch: new Float64Array(replicas),
@@ -219,6 +188,23 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
       open: false,
       appliedSlot,
       held: new Array<BatchRef>(lanes).fill(EMPTY_LANE),
+      beat: undefined,
+      view: 0,
+      changing: false,
+      wish: 0,
+      mute: false,
+      ready: false,
+      letInAtMs: -Infinity,
+      letInBackoffMs: 0,
+      lifeChanges: 0,
+      viewChange: undefined,
+      viewChangeCheck: 'unchecked',
+      early: new Map(),
+      newViewCheckedMs: -Infinity,
+      certificateCheckedMs: -Infinity,
+      checkpoints: [],
+      pushAtMs: Infinity,
+      pushBackoffMs: 0,
       namedSlot: appliedSlot,
       coveredSeq: new Float64Array(lanes),
       faults: 0,
@@ -232,12 +218,9 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
   }
 }
 
-function createRepair(limits: CoreLimits): Repair {
-  return { atMs: Infinity, backoffMs: limits.repairAfterMsMin, watchedA: -1, watchedB: -1 };
-}
-
 function checkOptions(options: CoreOptions): void {
   const { self, replicas, runId, firstSlot, baseTimeMs, batchTimeoutMs } = options;
+  const { baseHeight, baseHash } = options;
   const wrong = (message: string): never => {
     throw new CoreError('invalid_options', `consensus core: ${message}`);
   };
@@ -247,16 +230,26 @@ function checkOptions(options: CoreOptions): void {
   if (runId.length !== DIGEST32_BYTES) wrong('runId has 32 bytes');
   if (!Number.isSafeInteger(firstSlot) || firstSlot < 1) wrong('firstSlot is at least 1');
   if (!Number.isSafeInteger(baseTimeMs) || baseTimeMs < 0) wrong('baseTimeMs is a time in ms');
+  if (!Number.isSafeInteger(baseHeight) || baseHeight < 1) wrong('baseHeight is at least 1');
+  if (baseHash.length !== DIGEST32_BYTES) wrong('baseHash has 32 bytes');
   if (!(batchTimeoutMs > 0)) wrong('batchTimeoutMs is positive');
 }
+
+/** A replica that has not been woken for longer than this was not awake, and counts so much only. */
+export const AWAKE_MS_MAX = 50;
 
 /**
  * Sets the clock of this step. Steps back of the caller's clock do not count
  * as time passed, nor against it.
  */
 export function setClock(state: CoreState, nowMs: number): void {
-  if (state.wallMs === -Infinity) state.timerMs = nowMs;
-  else if (nowMs > state.wallMs) state.timerMs += nowMs - state.wallMs;
+  if (state.wallMs === -Infinity) {
+    state.timerMs = nowMs;
+  } else if (nowMs > state.wallMs) {
+    const passedMs = nowMs - state.wallMs;
+    state.timerMs += passedMs;
+    state.suspicion.patienceMs += Math.min(passedMs, AWAKE_MS_MAX);
+  }
   state.wallMs = nowMs;
 }
 
@@ -266,6 +259,33 @@ export function currentLeader(state: CoreState): ReplicaIndex {
 
 export function isLeader(state: CoreState): boolean {
   return currentLeader(state) === state.self;
+}
+
+/** In a view, with a voice: it may vote and propose. */
+export function isActive(state: CoreState): boolean {
+  return !state.views.changing && state.mute === undefined;
+}
+
+/**
+ * What a fresh slot builds on is known once the outcomes of the view are executed (W6), or what is stable is taken
+ * over (T3).
+ */
+export function buildsOnExecuted(state: CoreState): boolean {
+  return state.executed.slot >= Math.max(state.views.top, state.checkpoints.stable.slot);
+}
+
+/** Last slot of the window (V2). A replica that lags has no room for slots far beyond its own. */
+export function windowEnd(state: CoreState): Slot {
+  const { windowSlots } = state.limits;
+  return Math.min(
+    state.checkpoints.stable.slot + windowSlots,
+    state.executed.slot + 2 * windowSlots,
+  );
+}
+
+/** The slot before the run's first. */
+export function beginningOf(state: CoreState): Slot {
+  return state.options.firstSlot - 1;
 }
 
 /** Counts what a handler ignores; the reason is a constant text, never a peer's. */

@@ -9,6 +9,13 @@ export function statusOf(state: CoreState): CoreStatus {
   return {
     view: state.view,
     leader: currentLeader(state),
+    changing: state.views.changing,
+    viewChanges: state.views.entered,
+    wishReason: state.suspicion.reason,
+    mute: state.mute !== undefined,
+    stableSlot: state.checkpoints.stable.slot,
+    windowSlots: state.limits.windowSlots,
+    transferring: state.transfer !== undefined,
     nextSlot: Math.max(state.highestKnown, state.executed.slot) + 1,
     executedSlot: state.executed.slot,
     appliedSlot: state.appliedSlot,

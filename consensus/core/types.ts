@@ -9,91 +9,24 @@
  * effects of one step are finished before those of the next begin. A cell or message that depends
  * on a state change is always returned after the effect that makes the change lasting.
  */
+import type {
+  Batch,
+  BatchRef,
+  BatchSeq,
+  Cell,
+  CheckpointState,
+  Digest32,
+  LogRecord,
+  Message,
+  ReplicaIndex,
+  Slot,
+  View,
+} from './content.ts';
+import type { Evidence } from './evidence-types.ts';
+import type { CoreLimits } from './limits.ts';
 
-/** Position of a replica in the channel's consenter list, 0..n-1. Leader of view v is v mod n. */
-export type ReplicaIndex = number;
-export type View = number & { readonly __brand?: 'View' };
-export type Slot = number & { readonly __brand?: 'Slot' };
-/** Sequence number of a batch in its lane: 1, 2, 3, ... in each run. */
-export type BatchSeq = number & { readonly __brand?: 'BatchSeq' };
-
-/** 32 bytes, SHA-256. */
-export type Digest32 = Uint8Array;
-/** First 24 bytes of a SHA-256; what vote and commit cells carry. */
-export type Digest24 = Uint8Array;
-
-/** A batch by name. `seq` 0 with an all-zero digest is the empty lane. */
-export interface BatchRef {
-  readonly seq: BatchSeq;
-  readonly digest: Digest32;
-}
-
-/** One tip per lane, in lane order; length n. */
-export type Frontier = readonly BatchRef[];
-
-/** Content of a slot; its digest covers the run, the slot and all of this, not the view. */
-export interface Proposal {
-  readonly slot: Slot;
-  readonly timeMs: number;
-  readonly cut: boolean;
-  readonly frontier: Frontier;
-}
-
-/** A batch as its owner spreads it: payload is opaque to the core (the orderer's envelope list). */
-export interface Batch {
-  readonly lane: ReplicaIndex;
-  readonly seq: BatchSeq;
-  readonly previous: Digest32;
-  readonly payload: Uint8Array;
-}
-
-/** Signed by `signer`; transferable. */
-export interface Prepare {
-  readonly view: View;
-  readonly slot: Slot;
-  readonly digest: Digest24;
-  readonly signer: ReplicaIndex;
-  /**
-   * Process incarnation of the signer, 8 bytes: an old run's signature proves nothing in this one.
-   */
-  readonly incarnation: Uint8Array;
-  /** Ed25519, 64 bytes. */
-  readonly signature: Uint8Array;
-}
-
-export type Message =
-  | {
-      readonly kind: 'prepare';
-      /**
-       * The sender lacks a decision and wants the receiver's own PREPARE; an
-       * answer never asks. Not signed.
-       */
-      readonly request: boolean;
-      readonly prepare: Prepare;
-    }
-  | {
-      readonly kind: 'fetch-batch';
-      readonly lane: ReplicaIndex;
-      readonly ref: BatchRef;
-      /** Predecessors are wanted too, down to this one (exclusive); below `ref.seq`. */
-      readonly after: BatchSeq;
-    }
-  | { readonly kind: 'batch'; readonly batch: Batch }
-  | { readonly kind: 'fetch-decided'; readonly fromSlot: Slot; readonly toSlot: Slot }
-  | { readonly kind: 'decided'; readonly proposal: Proposal };
-
-/** Cells as decoded from the transport; `from` is the authenticated writer. */
-export type Cell =
-  | { readonly kind: 'proposal'; readonly view: View; readonly proposal: Proposal }
-  | { readonly kind: 'vote'; readonly view: View; readonly slot: Slot; readonly digest: Digest24 }
-  | { readonly kind: 'commit'; readonly view: View; readonly slot: Slot; readonly digest: Digest24 }
-  | {
-      readonly kind: 'progress';
-      /** Highest slot whose effects the writer's orderer has applied. */
-      readonly appliedSlot: Slot;
-      /** What the writer holds and has checked, per lane. */
-      readonly held: Frontier;
-    };
+export type * from './content.ts';
+export type { CoreLimits, Evidence };
 
 export type Input =
   | { readonly kind: 'tick' }
@@ -125,64 +58,28 @@ export type Input =
    * many blocks still uncertified.
    */
   | { readonly kind: 'applied'; readonly slot: Slot; readonly blocksUncertified: number }
+  /**
+   * Everything up to this slot, which was delivered with `checkpoint`, is on disk, and the ledger
+   * ends so. Comes once for each such slot, in order, before the `applied` that covers it.
+   */
+  | {
+      readonly kind: 'checkpointed';
+      readonly slot: Slot;
+      readonly height: number;
+      readonly tipHash: Digest32;
+    }
+  /** The answer to `transfer`: the ledger has the state of that checkpoint. */
+  | { readonly kind: 'transferred'; readonly slot: Slot }
   | { readonly kind: 'session'; readonly peer: ReplicaIndex; readonly open: boolean };
 
-/** Proof, or strong sign, of a fault of `peer`; the runtime logs and counts it. */
-export type Evidence =
-  | {
-      readonly kind: 'lane-equivocation';
-      readonly peer: ReplicaIndex;
-      readonly seq: BatchSeq;
-      readonly digests: readonly [Digest32, Digest32];
-    }
-  /**
-   * Two batches for one seq, one from the owner, one fetched from `source`: one of the two lied.
-   */
-  | {
-      readonly kind: 'lane-conflict';
-      readonly peer: ReplicaIndex;
-      readonly source: ReplicaIndex;
-      readonly seq: BatchSeq;
-      readonly digests: readonly [Digest32, Digest32];
-    }
-  /** The leader proposed a batch in this replica's own lane that this replica never made. */
-  | { readonly kind: 'lane-forgery'; readonly peer: ReplicaIndex; readonly ref: BatchRef }
-  /** A proposal that no correct leader makes. */
-  | {
-      readonly kind: 'bad-proposal';
-      readonly peer: ReplicaIndex;
-      readonly view: View;
-      readonly slot: Slot;
-      readonly reason: string;
-    }
-  | {
-      readonly kind: 'proposal-equivocation';
-      readonly peer: ReplicaIndex;
-      readonly view: View;
-      readonly slot: Slot;
-      readonly digests: readonly [Digest24, Digest24];
-    }
-  | {
-      readonly kind: 'vote-equivocation';
-      readonly peer: ReplicaIndex;
-      readonly cell: 'vote' | 'commit';
-      readonly view: View;
-      readonly slot: Slot;
-      readonly digests: readonly [Digest24, Digest24];
-    }
-  /**
-   * `peer` is the lane's owner when the batch came from it, otherwise the leader that proposed it.
-   */
-  | {
-      readonly kind: 'invalid-batch';
-      readonly peer: ReplicaIndex;
-      readonly lane: ReplicaIndex;
-      readonly ref: BatchRef;
-    }
-  | { readonly kind: 'invalid-signature'; readonly peer: ReplicaIndex; readonly slot: Slot }
-  | { readonly kind: 'malformed'; readonly peer: ReplicaIndex; readonly reason: string };
-
 export type Effect =
+  /**
+   * In `wal` mode: every effect after this one waits until the record is on disk, synced. Effects
+   * before it need not wait. Records of many steps may share one sync.
+   */
+  | { readonly kind: 'persist'; readonly record: LogRecord }
+  /** The same for a whole new log that takes the place of the old one; `records` starts with `checkpoint`. */
+  | { readonly kind: 'rotate-log'; readonly records: readonly LogRecord[] }
   /** Seal and write to every open peer. */
   | { readonly kind: 'write-cell'; readonly cell: Cell }
   /** Rewrite the current cells of the window to one peer (its session has just opened). */
@@ -190,8 +87,16 @@ export type Effect =
   /** Put the own batch into every open peer's lane ring. */
   | { readonly kind: 'write-batch'; readonly batch: Batch; readonly ref: BatchRef }
   | { readonly kind: 'send'; readonly to: ReplicaIndex; readonly message: Message }
-  /** Ask the orderer whether every envelope of a peer's batch is valid. */
-  | { readonly kind: 'check-batch'; readonly batch: Batch; readonly ref: BatchRef }
+  /**
+   * Ask the orderer whether every envelope of a peer's batch is valid. `restored`: from the own
+   * log, where only valid ones are; it has to be parsed again, not judged.
+   */
+  | {
+      readonly kind: 'check-batch';
+      readonly batch: Batch;
+      readonly ref: BatchRef;
+      readonly restored: boolean;
+    }
   /**
    * Slot decided and its turn: deliver these batches, in this order. Every slot is delivered
    * exactly once, in slot order, empty ones too (they may carry `cut`). Every batch was answered by
@@ -205,10 +110,23 @@ export type Effect =
       readonly cut: boolean;
       readonly batches: readonly { readonly lane: ReplicaIndex; readonly ref: BatchRef }[];
       readonly path: 'fast' | 'slow' | 'fetched';
+      /**
+       * The orderer answers with `checkpointed` when everything up to here is on disk. `cut` is set
+       * too, so nothing is pending in the cutter after it (K1).
+       */
+      readonly checkpoint: boolean;
     }
   /**
-   * The orderer may forget this batch: it was never ordered and never will be. When it is of the
-   * own lane, the orderer submits its transactions again (docs/protocol.md, L7).
+   * The peers hold no longer what this replica lacks: the orderer finishes what was delivered,
+   * fetches the certified blocks below `state.height`, checks that they end in `state.tipHash`,
+   * goes on from there (nothing pending, nothing in flight) and answers `transferred`. The state is
+   * proven by q signatures. Nothing is delivered until then, and no other `transfer` comes.
+   */
+  | { readonly kind: 'transfer'; readonly state: CheckpointState }
+  /**
+   * The orderer may forget this batch: it was never ordered and never will be, or a transfer has
+   * passed it, ordered or not. When it is of the own lane, the orderer submits those of its transactions
+   * again that are not on the chain (docs/protocol.md, L7, T3).
    */
   | { readonly kind: 'drop-batch'; readonly lane: ReplicaIndex; readonly ref: BatchRef }
   | { readonly kind: 'evidence'; readonly evidence: Evidence };
@@ -221,11 +139,6 @@ export interface CoreCrypto {
   sign(message: Uint8Array): Uint8Array;
   /** Strict RFC 8032 check with the consenter key of `signer`. */
   verify(signer: ReplicaIndex, message: Uint8Array, signature: Uint8Array): boolean;
-  /**
-   * 8-byte process incarnation of a replica, from its session; undefined
-   * while it has none. Own included.
-   */
-  incarnation(replica: ReplicaIndex): Uint8Array | undefined;
 }
 
 /** Sizes and times; defaults and cross-checks in `limits.ts`. */
@@ -238,64 +151,39 @@ export interface CoreOptions {
   readonly firstSlot: Slot;
   /** Ordered time must stay above this (time of the last block). */
   readonly baseTimeMs: number;
+  /** The ledger at the run's beginning: number of blocks, and header hash of the last (32 bytes). */
+  readonly baseHeight: number;
+  readonly baseHash: Uint8Array;
   readonly batchTimeoutMs: number;
   readonly limits: CoreLimits;
-}
-
-export interface CoreLimits {
-  readonly windowSlots: number;
-  /** Slots proposed and not yet committed. */
-  readonly pipelineSlotsMax: number;
   /**
-   * Batches and bytes by which one lane may advance in one slot (at least one batch always may).
+   * How this replica comes into the run. `begin`: with the others, from its beginning, without having
+   * voted in it ever. `restore`: from its log (`wal` mode). `join`: without memory of what it may
+   * have voted (a lost disk; `memory` mode), so it is mute until that cannot matter any more (J2).
    */
-  readonly laneAdvanceBatchesMax: number;
-  readonly laneAdvanceBytesMax: number;
-  readonly batchBytesMax: number;
-  /** Own batches not yet executed; `submit` beyond it is a bug of the caller. */
-  readonly ownBatchesPendingMax: number;
-  /** Held and not yet executed batches, per lane. */
-  readonly laneBatchesHeldMax: number;
-  readonly laneBytesHeldMax: number;
-  /** Executed batches kept for those who fetch. */
-  readonly retainedBytesMax: number;
-  readonly decidedLogSlotsMax: number;
-  /** Slots asked for in one `fetch-decided`, and answers kept per peer. */
-  readonly fetchSlotsMax: number;
-  /** Batches that this replica is fetching at a time. */
-  readonly wantsMax: number;
-  readonly clockSkewMsMax: number;
-  /** Bounds of the adaptive wait before a slot goes to the slow path. */
-  readonly slowPathAfterMsMin: number;
-  readonly slowPathAfterMsMax: number;
-  /**
-   * Consecutive slow commits after which slots start on the slow path, and
-   * how often the fast one is probed.
-   */
-  readonly slowModeAfterSlots: number;
-  readonly fastProbeEverySlots: number;
-  /** Wait for a batch that can still come from its owner before asking others. */
-  readonly fetchAfterMs: number;
-  readonly fetchRetryMs: number;
-  /** Requests for one batch after which the replica reports itself `behind`. */
-  readonly fetchAttemptsMax: number;
-  /** How long others may be ahead without this replica moving before it asks for decided slots. */
-  readonly catchUpAfterMs: number;
-  /** Bounds of the back-off with which unacknowledged cells and batches are written again. */
-  readonly repairAfterMsMin: number;
-  readonly repairAfterMsMax: number;
-  /** How long a progress cell that only tells of new batches may wait for a better reason. */
-  readonly progressDelayMs: number;
-  /** Batches for which a lane stays without trust after its owner made others fetch. */
-  readonly laneProbationBatches: number;
-  /** The leader makes an idle cut only while fewer blocks than this are uncertified. */
-  readonly idleCutBlocksMax: number;
+  readonly entry:
+    | { readonly kind: 'begin' }
+    | { readonly kind: 'restore'; readonly records: readonly LogRecord[] }
+    | { readonly kind: 'join' };
 }
 
 /** What `status` prints; plain data. */
 export interface CoreStatus {
   readonly view: View;
   readonly leader: ReplicaIndex;
+  /** It has asked for the view and waits for its NEW-VIEW. */
+  readonly changing: boolean;
+  /** Views entered since this process began. */
+  readonly viewChanges: number;
+  /** Why this replica itself last wished for another view; undefined: it never has. */
+  readonly wishReason: string | undefined;
+  /** It does not vote yet (J2). */
+  readonly mute: boolean;
+  /** Last slot of the stable checkpoint; slots up to `stableSlot + windowSlots` may be voted for. */
+  readonly stableSlot: Slot;
+  readonly windowSlots: number;
+  /** Waits for the orderer to install a checkpoint. */
+  readonly transferring: boolean;
   readonly nextSlot: Slot;
   readonly executedSlot: Slot;
   readonly appliedSlot: Slot;

@@ -1,12 +1,25 @@
 /** Rules V1 to V9: proposals of the leader, this replica's votes, the votes of others. */
+import { assert } from './assert.ts';
 import { equalBytes } from './bytes.ts';
 import { checkFast, onVoted, onVoteNoted, tryDecideSlow } from './commit.ts';
+import { CoreError } from './errors.ts';
 import { reportEvidence } from './evidence.ts';
 import { wantBatch } from './fetch.ts';
 import { findBatch, type HeldBatch, type LaneState, walkBack } from './lane-store.ts';
-import { digestOf, findSlot, noteDigest, type SlotState } from './slots.ts';
-import { type CoreState, currentLeader, ignore, type SlotContent } from './state.ts';
+import { nullProposal } from './null-proposal.ts';
+import { claimSlot, digestOf, findSlot, noteDigest, type Round, type SlotState } from './slots.ts';
+import {
+  buildsOnExecuted,
+  type CoreState,
+  currentLeader,
+  ignore,
+  isActive,
+  type SlotContent,
+  windowEnd,
+} from './state.ts';
+import { noteProposed } from './suspicion.ts';
 import type { BatchRef, Digest24, Proposal, ReplicaIndex, Slot, View } from './types.ts';
+import type { Outcome } from './view-change.ts';
 import { recordFor } from './window.ts';
 
 export function onProposal(
@@ -18,13 +31,16 @@ export function onProposal(
   if (view === state.view && from !== currentLeader(state)) {
     return ignore(state, 'proposal from another than the leader');
   }
+  if (view === state.view && proposal.slot <= state.views.top) {
+    return ignore(state, 'proposal of a slot that the NEW-VIEW has settled');
+  }
   const record = recordFor(state, from, view, proposal.slot);
   if (record === undefined) return;
   const { round } = record;
   const digest = state.digests.proposal(proposal);
   if (round.proposal === undefined) {
-    round.proposal = proposal;
-    round.digest.set(digest);
+    setContent(round, proposal, digest);
+    noteProposed(state, proposal);
     return tryDecideSlow(state, record);
   }
   if (equalBytes(round.digest, digest)) return ignore(state, 'proposal already known');
@@ -61,18 +77,87 @@ export function onVote(
   });
 }
 
+function setContent(round: Round, proposal: Proposal, digest: Digest24): void {
+  round.proposal = proposal;
+  round.digest.set(digest);
+}
+
 /** Votes for as many slots as the rules allow now. Returns true when it voted for any. */
 export function tryVote(state: CoreState): boolean {
   let voted = false;
   state.tooEarlyUntilMs = Infinity;
+  if (!isActive(state)) return false;
   for (;;) {
-    const slot = Math.max(state.lastVoted, state.executed.slot) + 1;
-    if (slot > state.executed.slot + state.limits.windowSlots) return voted;
-    const record = findSlot(state.slots, slot);
-    if (record === undefined || !mayVote(state, record)) return voted;
-    castVote(state, record);
+    const slot = nextSlot(state);
+    if (slot > windowEnd(state)) return voted;
+    const cast = slot <= state.views.top ? voteOutcome(state, slot) : voteProposal(state, slot);
+    if (!cast) return voted;
     voted = true;
   }
+}
+
+/** V3: outcomes of the view one after the other, executed or not; then what is not executed. */
+function nextSlot(state: CoreState): Slot {
+  const slot = Math.max(state.lastVoted, state.checkpoints.stable.slot) + 1;
+  return slot <= state.views.top ? slot : Math.max(slot, state.executed.slot + 1);
+}
+
+function voteProposal(state: CoreState, slot: Slot): boolean {
+  if (!buildsOnExecuted(state)) return false;
+  const record = findSlot(state.slots, slot);
+  if (record === undefined || !mayVote(state, record)) return false;
+  logBatches(state, record.round.proposal as Proposal, contentBefore(state, slot));
+  castVote(state, record);
+  return true;
+}
+
+/** W6: no rule judges an outcome again; only its content must be there. */
+function voteOutcome(state: CoreState, slot: Slot): boolean {
+  const outcome = state.views.outcomes.get(slot);
+  assert(outcome !== undefined, 'every slot up to the top of a view has an outcome');
+  const record = claimSlot(state.slots, slot, state.view);
+  const proposal = contentOf(state, outcome, record);
+  if (proposal === undefined) {
+    if (state.views.contentAskMs === Infinity) state.views.contentAskMs = state.timerMs;
+    return false;
+  }
+  const digest = outcome.digest ?? state.digests.proposal(proposal);
+  if (contradictsDecision(state, record, digest)) return false;
+  setContent(record.round, proposal, digest);
+  castVote(state, record);
+  // COMMITs of others may have been there before the content was.
+  tryDecideSlow(state, record);
+  return true;
+}
+
+/**
+ * A lying leader may have sent another NEW-VIEW of this view to others, by which they have decided: nothing is broken
+ * then, and this replica just does not help. After a decision of a lower view there is one outcome only (docs/protocol.md,
+ * "Agreement across views"); another one says that more than f lie.
+ */
+function contradictsDecision(state: CoreState, record: SlotState, digest: Digest24): boolean {
+  const { decided, decidedDigest, decidedView, slot } = record;
+  if (decided === undefined || equalBytes(decidedDigest, digest)) return false;
+  if (decidedView === undefined || decidedView >= state.view) return true;
+  throw new CoreError('safety_violation', `view ${state.view} contradicts decided slot ${slot}`, {
+    slot,
+  });
+}
+
+/** W6: an outcome's content as far as this replica has it. */
+export function contentOf(
+  state: CoreState,
+  outcome: Outcome,
+  record: SlotState,
+): Proposal | undefined {
+  const { digest, slot } = outcome;
+  const nothing = nullProposal(slot, state.replicas);
+  if (digest === undefined || equalBytes(state.digests.proposal(nothing), digest)) return nothing;
+  const { vote, decided, round } = record;
+  if (vote !== undefined && equalBytes(vote.digest, digest)) return vote.proposal;
+  if (decided !== undefined && equalBytes(record.decidedDigest, digest)) return decided;
+  if (round.proposal !== undefined && equalBytes(round.digest, digest)) return round.proposal;
+  return undefined;
 }
 
 function mayVote(state: CoreState, record: SlotState): boolean {
@@ -86,6 +171,10 @@ function mayVote(state: CoreState, record: SlotState): boolean {
       return true;
     case 'wait':
       return false;
+    case 'foreign':
+      round.refused = true;
+      ignore(state, FOREIGN);
+      return false;
     default:
       round.refused = true;
       reportBad(state, round.view, slot, verdict);
@@ -98,17 +187,35 @@ function reportBad(state: CoreState, view: View, slot: Slot, reason: string): vo
   reportEvidence(state, { kind: 'bad-proposal', peer, view, slot, reason });
 }
 
+/** D2: the batches that a vote covers are on disk before it. */
+function logBatches(state: CoreState, proposal: Proposal, before: SlotContent): void {
+  for (const lane of state.lanes) {
+    const base = before.frontier[lane.lane] as BatchRef;
+    const tip = proposal.frontier[lane.lane] as BatchRef;
+    if (tip.seq <= base.seq) continue;
+    const walk = walkBack(lane, base, tip);
+    assert(walk.kind === 'chain', 'a vote covers batches that are held');
+    for (const held of walk.batches.reverse()) {
+      if (held.logged) continue;
+      held.logged = true;
+      state.effects.push({ kind: 'persist', record: { kind: 'batch', batch: held.batch } });
+    }
+  }
+}
+
 function castVote(state: CoreState, record: SlotState): void {
   const { round, slot } = record;
+  assert(!round.voted && round.view === state.view, 'one vote per view and slot');
+  const proposal = round.proposal as Proposal;
+  const digest = round.digest.slice();
   round.voted = true;
   round.votedAtMs = state.timerMs;
   state.lastVoted = slot;
-  noteDigest(round.votes, state.self, round.digest);
-  const digest = round.digest.slice();
-  state.effects.push({
-    kind: 'write-cell',
-    cell: { kind: 'vote', view: round.view, slot, digest },
-  });
+  record.vote = { view: round.view, digest, proposal };
+  noteDigest(round.votes, state.self, digest);
+  const { view } = round;
+  state.effects.push({ kind: 'persist', record: { kind: 'vote', view, proposal } });
+  state.effects.push({ kind: 'write-cell', cell: { kind: 'vote', view, slot, digest } });
   if (!checkFast(state, record)) onVoted(state, record);
 }
 
@@ -119,7 +226,9 @@ function contentBefore(state: CoreState, slot: Slot): SlotContent {
   return (record.decided ?? record.round.proposal) as Proposal;
 }
 
-/** `vote`, `wait`, or the reason why a correct leader would never have proposed this. */
+const FOREIGN = 'batch in this lane that its owner did not make';
+
+/** `vote`, `wait`, `foreign` (L7, and nobody can be blamed), or the reason why a correct leader would never have proposed this. */
 function judge(state: CoreState, proposal: Proposal, before: SlotContent): string {
   if (proposal.timeMs < before.timeMs) return 'time runs backwards';
   const earlyByMs = proposal.timeMs - state.wallMs - state.limits.clockSkewMsMax;
@@ -153,9 +262,12 @@ function judgeLane(
   if (tip.seq < base.seq) return 'tip goes back';
   if (tip.seq - base.seq > state.limits.laneAdvanceBatchesMax) return 'lane advances too far';
   const walk = walkBack(lane, base, tip);
-  if (lane.lane === state.self && findBatch(lane, tip)?.fromOwner !== true) {
+  const isOwn = lane.lane === state.self && !state.joined;
+  if (isOwn && findBatch(lane, tip)?.fromOwner !== true) {
+    // In a later view its leader may have it from a liar who led before, in good faith.
+    if (state.view > 0) return 'foreign';
     reportEvidence(state, { kind: 'lane-forgery', peer: currentLeader(state), ref: tip });
-    return 'batch in this lane that its owner did not make';
+    return FOREIGN;
   }
   switch (walk.kind) {
     case 'missing':

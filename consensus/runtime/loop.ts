@@ -3,16 +3,10 @@
  * between. Each turn polls, steps, executes effects, tells the main thread in one message, and waits.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import type { InboxHandler, SessionKeys, Transport } from '../../rdma/contract.ts';
+import type { InboxHandler, Transport } from '../../rdma/contract.ts';
 import { assertNever } from '../core/assert.ts';
-import type {
-  ConsensusCore,
-  CoreStatus,
-  Effect,
-  Input,
-  Message,
-  ReplicaIndex,
-} from '../core/types.ts';
+import type { ConsensusCore, CoreStatus, Input, Message, ReplicaIndex } from '../core/types.ts';
+import type { Wal } from '../wal/index.ts';
 import {
   decodeCell,
   decodeLaneBatch,
@@ -24,6 +18,7 @@ import {
   wrapApplication,
 } from '../wire/index.ts';
 import { PeerBudget } from './budget.ts';
+import { isDiskFull, Outbox, type OuterEffect } from './outbox.ts';
 import type { ToWorker, TransportCall, WorkerEvent } from './protocol.ts';
 
 /** Longest block in `wait`: bounds how late a lost wake-up or a terminate can be noticed. */
@@ -39,24 +34,32 @@ const PORT_MESSAGES_PER_TURN_MAX = 64;
  */
 const APPLICATION_BUDGET = { burstBytes: 4 * 1024 * 1024, bytesPerMs: 8 * 1024 };
 
+/** How often a replica that is held by a full disk looks for room. */
+const DISK_RETRY_MS = 200;
+
 export interface LoopDependencies {
   readonly transport: Transport;
   readonly core: ConsensusCore;
   readonly port: MessagePort;
-  /** Learns the peer's incarnation before any of its cells can be read. */
-  readonly onSessionKeys: (peer: ReplicaIndex, keys: SessionKeys) => void;
+  /** Told before anything else happens. */
+  readonly firstEvents: readonly WorkerEvent[];
+  /** As in `OutboxDependencies`. */
+  readonly wal: Wal | undefined;
+  readonly createWal: (() => Wal) | undefined;
 }
 
 export class ConsensusLoop {
   readonly #transport: Transport;
   readonly #core: ConsensusCore;
   readonly #port: MessagePort;
-  readonly #onSessionKeys: LoopDependencies['onSessionKeys'];
+  readonly #outbox: Outbox;
   readonly #inbox: InboxHandler;
   readonly #open: boolean[];
   readonly #budgets: PeerBudget[];
   #events: WorkerEvent[] = [];
   #transfer: ArrayBuffer[] = [];
+  /** What the main thread said while the disk was full; it waits for answers, so there is little of it. */
+  readonly #heldMessages: ToWorker[] = [];
   #stopping = false;
   #statusAtMs = 0;
   #activeSinceStatus = true;
@@ -65,7 +68,13 @@ export class ConsensusLoop {
     this.#transport = dependencies.transport;
     this.#core = dependencies.core;
     this.#port = dependencies.port;
-    this.#onSessionKeys = dependencies.onSessionKeys;
+    const { wal, createWal } = dependencies;
+    this.#outbox = new Outbox({
+      createWal,
+      ...(wal === undefined ? {} : { wal }),
+      execute: (effect) => this.#execute(effect),
+    });
+    this.#events.push(...dependencies.firstEvents);
     this.#open = new Array<boolean>(this.#transport.replicas).fill(false);
     this.#budgets = this.#open.map(() => new PeerBudget(APPLICATION_BUDGET));
     this.#inbox = this.#createInbox();
@@ -79,6 +88,7 @@ export class ConsensusLoop {
       const items = this.#transport.poll(this.#core.interest(), this.#inbox);
       const nowMs = clockMs();
       if (nowMs >= this.#core.nextTickMs()) this.#step({ kind: 'tick' }, nowMs);
+      this.#flushEffects();
       if (messages + items > 0) this.#activeSinceStatus = true;
       this.#pushStatus(nowMs);
       this.#flush();
@@ -88,19 +98,56 @@ export class ConsensusLoop {
       }
     }
     this.#transport.destroy();
+    this.#outbox.close();
     this.#events.push({ kind: 'stopped' });
     this.#flush();
   }
 
+  /**
+   * Without room on the disk the replica does nothing at all: to the others it looks like one that was stopped, which
+   * is safe, and what it was about to say waits.
+   */
+  #flushEffects(): void {
+    for (let held = false; !this.#stopping; held = true) {
+      try {
+        this.#outbox.flush();
+        if (held) this.#events.push({ kind: 'disk', state: 'ok', message: 'there is room again' });
+        return;
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        if (!held) {
+          this.#events.push({ kind: 'disk', state: 'full', message: error.message });
+          this.#flush();
+        }
+        this.#holdForRoom();
+      }
+    }
+  }
+
+  #holdForRoom(): void {
+    for (const message of this.#receive(this.#heldMessages.length + PORT_MESSAGES_PER_TURN_MAX)) {
+      if (message.kind === 'stop') this.#stopping = true;
+      else this.#heldMessages.push(message);
+    }
+    if (!this.#stopping) this.#transport.wait(DISK_RETRY_MS * 1_000);
+  }
+
   #drainPort(): number {
     let count = 0;
-    while (count < PORT_MESSAGES_PER_TURN_MAX) {
-      const received = receiveMessageOnPort(this.#port);
-      if (received === undefined) break;
+    for (const message of this.#heldMessages.splice(0)) this.#onMain(message);
+    for (const message of this.#receive(PORT_MESSAGES_PER_TURN_MAX)) {
       count++;
-      this.#onMain(received.message as ToWorker);
+      this.#onMain(message);
     }
     return count;
+  }
+
+  *#receive(max: number): Generator<ToWorker> {
+    for (let count = 0; count < max; count++) {
+      const received = receiveMessageOnPort(this.#port);
+      if (received === undefined) return;
+      yield received.message as ToWorker;
+    }
   }
 
   #onMain(message: ToWorker): void {
@@ -117,6 +164,12 @@ export class ConsensusLoop {
         const { slot, blocksUncertified } = message;
         return this.#step({ kind: 'applied', slot, blocksUncertified }, clockMs());
       }
+      case 'checkpointed': {
+        const { slot, height, tipHash } = message;
+        return this.#step({ kind: 'checkpointed', slot, height, tipHash }, clockMs());
+      }
+      case 'transferred':
+        return this.#step({ kind: 'transferred', slot: message.slot }, clockMs());
       case 'application':
         return this.#sendApplication(message.to, message.body);
       case 'stop':
@@ -145,7 +198,6 @@ export class ConsensusLoop {
   #runTransportCall(call: TransportCall): ReturnType<Transport['offer']> | undefined {
     switch (call.op) {
       case 'offer':
-        this.#onSessionKeys(call.peer, call.keys);
         return this.#transport.offer(call.peer, call.keys);
       case 'accept':
         this.#transport.accept(call.peer, call.offer);
@@ -212,10 +264,10 @@ export class ConsensusLoop {
   }
 
   #step(input: Input, nowMs: number): void {
-    for (const effect of this.#core.step(input, nowMs)) this.#execute(effect);
+    this.#outbox.push(this.#core.step(input, nowMs));
   }
 
-  #execute(effect: Effect): void {
+  #execute(effect: OuterEffect): void {
     switch (effect.kind) {
       case 'write-cell':
         return this.#transport.writeCell(encodeCell(effect.cell));
@@ -235,6 +287,9 @@ export class ConsensusLoop {
         this.#events.push({ kind: 'deliver', delivery });
         return;
       }
+      case 'transfer':
+        this.#events.push({ kind: 'transfer', state: effect.state });
+        return;
       case 'drop-batch':
         this.#events.push({ kind: 'drop-batch', lane: effect.lane, ref: effect.ref });
         return;
@@ -259,15 +314,16 @@ export class ConsensusLoop {
     }
   }
 
-  #checkBatch(effect: Extract<Effect, { kind: 'check-batch' }>): void {
-    // The core keeps its own copy for those who fetch; this one changes hands.
-    const payload = effect.batch.payload.slice();
+  #checkBatch(effect: Extract<OuterEffect, { kind: 'check-batch' }>): void {
+    // The core keeps its own copy for those who fetch; this one changes hands. (`slice` of a Buffer would be no copy.)
+    const payload = new Uint8Array(effect.batch.payload);
     this.#transfer.push(payload.buffer);
     this.#events.push({
       kind: 'check-batch',
       lane: effect.batch.lane,
       ref: effect.ref,
       payload,
+      restored: effect.restored,
     });
   }
 

@@ -7,6 +7,7 @@
 import type { RegionOffer, SessionKeys, WaitMode } from '../../rdma/contract.ts';
 import type {
   BatchRef,
+  CheckpointState,
   CoreLimits,
   CoreStatus,
   Effect,
@@ -24,6 +25,12 @@ export interface WorkerOptions {
   readonly runId: Uint8Array;
   readonly firstSlot: Slot;
   readonly baseTimeMs: number;
+  readonly baseHeight: number;
+  readonly baseHash: Uint8Array;
+  /** `restore` needs `wal`, with a log of this run. */
+  readonly entry: 'begin' | 'restore' | 'join';
+  /** Undefined: `memory`, nothing is written. */
+  readonly wal: { readonly directory: string; readonly reserveBytes: number } | undefined;
   readonly batchTimeoutMs: number;
   readonly limits: CoreLimits;
   readonly waitMode: WaitMode;
@@ -54,6 +61,13 @@ export type ToWorker =
       readonly valid: boolean;
     }
   | { readonly kind: 'applied'; readonly slot: Slot; readonly blocksUncertified: number }
+  | {
+      readonly kind: 'checkpointed';
+      readonly slot: Slot;
+      readonly height: number;
+      readonly tipHash: Uint8Array;
+    }
+  | { readonly kind: 'transferred'; readonly slot: Slot }
   /** Opaque to consensus; `to` undefined means every open peer. */
   | {
       readonly kind: 'application';
@@ -80,7 +94,17 @@ export type WorkerEvent =
       readonly lane: ReplicaIndex;
       readonly ref: BatchRef;
       readonly payload: Uint8Array;
+      readonly restored: boolean;
     }
+  | { readonly kind: 'transfer'; readonly state: CheckpointState }
+  /** What `restore` found: where the log stands, and what was cut off its end. */
+  | {
+      readonly kind: 'restored';
+      readonly checkpoint: CheckpointState;
+      readonly torn: string | undefined;
+    }
+  /** The disk has no room, so the replica takes part in nothing until it has; `ok` again later. */
+  | { readonly kind: 'disk'; readonly state: 'full' | 'ok'; readonly message: string }
   | { readonly kind: 'drop-batch'; readonly lane: ReplicaIndex; readonly ref: BatchRef }
   | { readonly kind: 'deliver'; readonly delivery: Delivery }
   | { readonly kind: 'application'; readonly from: ReplicaIndex; readonly body: Uint8Array }

@@ -7,7 +7,14 @@
 import { Worker } from 'node:worker_threads';
 import type { RegionOffer, SessionKeys } from '../../rdma/contract.ts';
 import { wakeTransport } from '../../rdma/index.ts';
-import type { BatchRef, CoreStatus, Evidence, ReplicaIndex, Slot } from '../core/types.ts';
+import type {
+  BatchRef,
+  CheckpointState,
+  CoreStatus,
+  Evidence,
+  ReplicaIndex,
+  Slot,
+} from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
 import type {
   Delivery,
@@ -22,9 +29,16 @@ import type {
 export interface RuntimeHandlers {
   onSession(peer: ReplicaIndex, open: boolean): void;
   onOwnBatch(ref: BatchRef): void;
-  onCheckBatch(lane: ReplicaIndex, ref: BatchRef, payload: Uint8Array): void;
+  onCheckBatch(lane: ReplicaIndex, ref: BatchRef, payload: Uint8Array, restored: boolean): void;
   onDropBatch(lane: ReplicaIndex, ref: BatchRef): void;
   onDeliver(delivery: Delivery): void;
+  /** Install this state: see the core's `transfer` effect. Answered by `transferred`. */
+  onTransfer(state: CheckpointState): void;
+  /** Before `start` resolves, when the run is entered by its log: where the log begins. */
+  onRestored(checkpoint: CheckpointState, torn: string | undefined): void;
+  onDisk(state: 'full' | 'ok', message: string): void;
+  /** The view, or whether it is being changed, is another than in the last status. */
+  onView(status: CoreStatus): void;
   onApplication(from: ReplicaIndex, body: Uint8Array): void;
   onEvidence(evidence: Evidence): void;
   /** A ring of this peer is dead until its session is opened anew. */
@@ -98,6 +112,14 @@ export class ConsensusRuntime {
     this.#post({ kind: 'applied', slot, blocksUncertified });
   }
 
+  checkpointed(slot: Slot, height: number, tipHash: Uint8Array): void {
+    this.#post({ kind: 'checkpointed', slot, height, tipHash });
+  }
+
+  transferred(slot: Slot): void {
+    this.#post({ kind: 'transferred', slot });
+  }
+
   /** Opaque message over the two-sided channel; to every open peer when `to` is undefined. */
   sendApplication(body: Uint8Array, to?: ReplicaIndex): void {
     this.#post({ kind: 'application', to, body });
@@ -166,7 +188,13 @@ export class ConsensusRuntime {
       case 'own-batch':
         return handlers.onOwnBatch(event.ref);
       case 'check-batch':
-        return handlers.onCheckBatch(event.lane, event.ref, event.payload);
+        return handlers.onCheckBatch(event.lane, event.ref, event.payload, event.restored);
+      case 'transfer':
+        return handlers.onTransfer(event.state);
+      case 'restored':
+        return handlers.onRestored(event.checkpoint, event.torn);
+      case 'disk':
+        return handlers.onDisk(event.state, event.message);
       case 'drop-batch':
         return handlers.onDropBatch(event.lane, event.ref);
       case 'deliver':
@@ -178,8 +206,7 @@ export class ConsensusRuntime {
       case 'transport-fault':
         return handlers.onTransportFault(event.peer, event.reason);
       case 'status':
-        this.#status = event.status;
-        return;
+        return this.#onStatus(event.status);
       case 'stopped':
         return;
       default: {
@@ -187,6 +214,14 @@ export class ConsensusRuntime {
         throw new ConsensusError('worker_protocol', `unknown event ${JSON.stringify(unreachable)}`);
       }
     }
+  }
+
+  #onStatus(status: CoreStatus): void {
+    const before = this.#status;
+    this.#status = status;
+    if (before === undefined) return;
+    if (before.view === status.view && before.changing === status.changing) return;
+    this.#handlers.onView(status);
   }
 
   #settle(reply: Extract<WorkerEvent, { kind: 'transport-reply' }>): void {

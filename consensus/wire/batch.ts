@@ -7,14 +7,18 @@
  *   | u8 = 1  | u64    | digest, 32     | rest    |
  *   +---------+--------+----------------+---------+
  *
+ * Standalone, in messages and records: lane u16 | frame.
+ *
  * The batch digest covers SHA-256 of this frame, which the transport computes natively anyway.
  */
 import type { Batch, BatchSeq, Digest32, ReplicaIndex } from '../core/types.ts';
 import { copyShort, type Decoded, isZero, malformed, ok, readU64, writeU64 } from './bytes.ts';
+import type { ByteReader, ByteWriter } from './stream.ts';
 
 const VERSION = 1;
 const PREVIOUS_OFFSET = 9;
 const DIGEST32_BYTES = 32;
+const LANE_BYTES = 2;
 export const LANE_FRAME_HEADER_BYTES = 41;
 
 /** The frame's first 41 bytes, for hashing header and payload without joining them. */
@@ -41,6 +45,22 @@ export function decodeLaneBatch(frame: Uint8Array, lane: ReplicaIndex): Decoded<
   const previous = copyShort(frame, PREVIOUS_OFFSET, DIGEST32_BYTES);
   if (seq === 1 && !isZero(previous)) return malformed('first batch with a predecessor');
   return ok({ lane, seq, previous, payload: frame.subarray(LANE_FRAME_HEADER_BYTES) });
+}
+
+/** Of a standalone batch. */
+export function batchBytes(batch: Batch): number {
+  return LANE_BYTES + LANE_FRAME_HEADER_BYTES + batch.payload.length;
+}
+
+export function writeBatch(writer: ByteWriter, batch: Batch): void {
+  writer.u16(batch.lane).put(laneFrameHeader(batch.seq, batch.previous)).put(batch.payload);
+}
+
+/** Takes all that is left. */
+export function readBatch(reader: ByteReader, replicas: number): Decoded<Batch> {
+  const lane = reader.replica(replicas, 'unknown lane');
+  const frame = reader.finish(reader.rest());
+  return frame.kind === 'ok' ? decodeLaneBatch(frame.value, lane) : frame;
 }
 
 function writeHeader(frame: Uint8Array, seq: BatchSeq, previous: Digest32): void {

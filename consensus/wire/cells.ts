@@ -6,12 +6,21 @@
  *   proposal  slot          view   bit 0: cut   timeMs u64 | per lane: seq u64, digest 32
  *   vote      slot          view   0            digest 24
  *   commit    slot          view   0            digest 24
- *   progress  applied slot  0      0            reserved u64 = 0 | per lane: seq u64, digest 32
+ *   progress  applied slot  view   bit 0: changing, bit 1: mute
+ *                                               wish u32 | beat u32 | per lane: seq u64, digest 32
+ *
+ * The view of a progress cell is the writer's own, and its wish is never below it.
  */
 import { assertNever } from '../core/assert.ts';
-import type { Cell, Proposal } from '../core/types.ts';
-import { copyShort, type Decoded, isZero, malformed, ok, readU64, writeU64 } from './bytes.ts';
+import type { Cell } from '../core/types.ts';
+import { copyShort, type Decoded, isZero, malformed, ok, readU32, writeU32 } from './bytes.ts';
 import { readFrontier, TIP_BYTES, writeFrontier } from './frontier.ts';
+import {
+  decodeProposalBody,
+  encodeProposalBody,
+  proposalBodyBytes,
+  proposalFlags,
+} from './proposal.ts';
 
 /** As the transport takes and gives it (`CellContent` in rdma/contract.ts). */
 export interface CellFrame {
@@ -22,55 +31,27 @@ export interface CellFrame {
   readonly body: Uint8Array;
 }
 
-const FLAG_CUT = 1;
-const FIXED_BYTES = 8;
+const FLAG_CHANGING = 1;
+const FLAG_MUTE = 2;
+/** Wish and beat. */
+const PROGRESS_HEAD_BYTES = 8;
+const BEAT_OFFSET = 4;
 const DIGEST24_BYTES = 24;
-const VIEW_MAX = 0xffff_ffff;
+const U32_MAX = 0xffff_ffff;
 
 /** Bytes of the body before any padding. */
 export function cellBodyBytes(kind: Cell['kind'], replicas: number): number {
   switch (kind) {
     case 'proposal':
+      return proposalBodyBytes(replicas);
     case 'progress':
-      return FIXED_BYTES + replicas * TIP_BYTES;
+      return PROGRESS_HEAD_BYTES + replicas * TIP_BYTES;
     case 'vote':
     case 'commit':
       return DIGEST24_BYTES;
     default:
       return assertNever(kind);
   }
-}
-
-/** Body of a proposal cell; also part of the `decided` message and of the decided log. */
-export function writeProposalBody(bytes: Uint8Array, offset: number, proposal: Proposal): void {
-  writeU64(bytes, offset, proposal.timeMs);
-  writeFrontier(bytes, offset + FIXED_BYTES, proposal.frontier);
-}
-
-export function encodeProposalBody(proposal: Proposal): Uint8Array {
-  const body = new Uint8Array(cellBodyBytes('proposal', proposal.frontier.length));
-  writeProposalBody(body, 0, proposal);
-  return body;
-}
-
-/** Reads a body at `offset`; the caller has checked the length. Keeps nothing of `bytes`. */
-export function decodeProposalBody(
-  slot: number,
-  flags: number,
-  bytes: Uint8Array,
-  offset: number,
-  replicas: number,
-): Decoded<Proposal> {
-  if ((flags & ~FLAG_CUT) !== 0) return malformed('unknown proposal flags');
-  const timeMs = readU64(bytes, offset);
-  if (timeMs === undefined) return malformed('proposal time exceeds 2^53 - 1');
-  const frontier = readFrontier(bytes, offset + FIXED_BYTES, replicas);
-  if (frontier.kind === 'malformed') return frontier;
-  return ok({ slot, timeMs, cut: (flags & FLAG_CUT) !== 0, frontier: frontier.value });
-}
-
-export function proposalFlags(proposal: Proposal): number {
-  return proposal.cut ? FLAG_CUT : 0;
 }
 
 export function encodeCell(cell: Cell): CellFrame {
@@ -88,11 +69,8 @@ export function encodeCell(cell: Cell): CellFrame {
     case 'vote':
     case 'commit':
       return { kind: cell.kind, slot: cell.slot, view: cell.view, flags: 0, body: cell.digest };
-    case 'progress': {
-      const body = new Uint8Array(cellBodyBytes('progress', cell.held.length));
-      writeFrontier(body, FIXED_BYTES, cell.held);
-      return { kind: 'progress', slot: cell.appliedSlot, view: 0, flags: 0, body };
-    }
+    case 'progress':
+      return encodeProgress(cell);
     default:
       return assertNever(cell);
   }
@@ -102,7 +80,7 @@ export function encodeCell(cell: Cell): CellFrame {
 export function decodeCell(frame: CellFrame, replicas: number): Decoded<Cell> {
   const { kind, slot, view, flags, body } = frame;
   if (!Number.isSafeInteger(slot) || slot < 0) return malformed('slot exceeds 2^53 - 1');
-  if (!Number.isInteger(view) || view < 0 || view > VIEW_MAX) return malformed('view is not a u32');
+  if (!isU32(view)) return malformed('view is not a u32');
   const bodyBytes = cellBodyBytes(kind, replicas);
   if (body.length < bodyBytes) return malformed('cell body too short');
   if (!isZero(body, bodyBytes)) return malformed('cell padding is not zero');
@@ -115,13 +93,45 @@ export function decodeCell(frame: CellFrame, replicas: number): Decoded<Cell> {
     case 'commit':
       if (flags !== 0) return malformed('unknown cell flags');
       return ok({ kind, view, slot, digest: copyShort(body, 0, DIGEST24_BYTES) });
-    case 'progress': {
-      if (flags !== 0 || view !== 0) return malformed('unknown progress flags');
-      if (!isZero(body, 0, FIXED_BYTES)) return malformed('reserved bytes are not zero');
-      const held = readFrontier(body, FIXED_BYTES, replicas);
-      return held.kind === 'ok' ? ok({ kind, appliedSlot: slot, held: held.value }) : held;
-    }
+    case 'progress':
+      return decodeProgress(frame, replicas);
     default:
       return assertNever(kind);
   }
+}
+
+function encodeProgress(cell: Extract<Cell, { kind: 'progress' }>): CellFrame {
+  const { appliedSlot, held, view, changing, wish, mute, beat } = cell;
+  if (!isU32(wish) || !isU32(beat)) throw new RangeError('wish and beat are u32');
+  if (wish < view) throw new RangeError('a wish below the view');
+  const body = new Uint8Array(cellBodyBytes('progress', held.length));
+  writeU32(body, 0, wish);
+  writeU32(body, BEAT_OFFSET, beat);
+  writeFrontier(body, PROGRESS_HEAD_BYTES, held);
+  const flags = (changing ? FLAG_CHANGING : 0) | (mute ? FLAG_MUTE : 0);
+  return { kind: 'progress', slot: appliedSlot, view, flags, body };
+}
+
+/** The length has been checked. */
+function decodeProgress(frame: CellFrame, replicas: number): Decoded<Cell> {
+  const { slot, view, flags, body } = frame;
+  if ((flags & ~(FLAG_CHANGING | FLAG_MUTE)) !== 0) return malformed('unknown progress flags');
+  const wish = readU32(body, 0);
+  if (wish < view) return malformed('wish below the view');
+  const held = readFrontier(body, PROGRESS_HEAD_BYTES, replicas);
+  if (held.kind === 'malformed') return held;
+  return ok({
+    kind: 'progress',
+    appliedSlot: slot,
+    held: held.value,
+    view,
+    changing: (flags & FLAG_CHANGING) !== 0,
+    wish,
+    mute: (flags & FLAG_MUTE) !== 0,
+    beat: readU32(body, BEAT_OFFSET),
+  });
+}
+
+function isU32(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= U32_MAX;
 }

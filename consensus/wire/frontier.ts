@@ -1,9 +1,10 @@
 /**
  * A frontier as bytes: per lane, in lane order, seq u64 and digest 32.
- * Used by proposals and progress.
+ * Used by proposals, progress and checkpoints.
  */
 import type { BatchRef, Frontier } from '../core/types.ts';
 import { copyShort, type Decoded, isZero, malformed, ok, readU64, writeU64 } from './bytes.ts';
+import type { ByteReader, ByteWriter } from './stream.ts';
 
 export const TIP_BYTES = 40;
 const DIGEST32_BYTES = 32;
@@ -38,4 +39,17 @@ export function readFrontier(
     tips.push({ seq, digest: copyShort(bytes, at + 8, DIGEST32_BYTES) });
   }
   return ok(tips);
+}
+
+export function appendFrontier(writer: ByteWriter, frontier: Frontier): void {
+  writer.fill(frontier.length * TIP_BYTES, (bytes, at) => writeFrontier(bytes, at, frontier));
+}
+
+export function nextFrontier(reader: ByteReader, replicas: number): Frontier {
+  const tips = reader.take(replicas * TIP_BYTES);
+  if (reader.failed) return [];
+  const frontier = readFrontier(tips, 0, replicas);
+  if (frontier.kind === 'ok') return frontier.value;
+  reader.fail(frontier.reason);
+  return [];
 }

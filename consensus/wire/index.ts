@@ -9,16 +9,8 @@ export {
   laneFrameHeader,
 } from './batch.ts';
 export type { Decoded } from './bytes.ts';
-export {
-  type CellFrame,
-  cellBodyBytes,
-  decodeCell,
-  decodeProposalBody,
-  encodeCell,
-  encodeProposalBody,
-  proposalFlags,
-  writeProposalBody,
-} from './cells.ts';
+export { type CellFrame, cellBodyBytes, decodeCell, encodeCell } from './cells.ts';
+export { encodeCheckpointState } from './certificates.ts';
 export {
   decodeEnvelopeList,
   ENVELOPES_PER_LIST_MAX,
@@ -26,3 +18,20 @@ export {
   encodeEnvelopeList,
 } from './envelope-list.ts';
 export { decodeMessage, encodeMessage, unwrapApplication, wrapApplication } from './messages.ts';
+export {
+  decodeProposalBody,
+  encodeProposalBody,
+  proposalFlags,
+  writeProposalBody,
+} from './proposal.ts';
+export { decodeRecord, encodeRecord } from './records.ts';
+export {
+  encodeNewViewBody,
+  encodeViewChangeBody,
+  type NewViewBody,
+  newViewBodyOf,
+  newViewBytesMax,
+  REPORTS_MAX,
+  type ViewChangeBody,
+  viewChangeBodyOf,
+} from './view-change.ts';

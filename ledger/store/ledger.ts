@@ -11,7 +11,6 @@ import {
   decodeBlockData,
   headerHash,
   joinBlock,
-  parseEnvelope,
   type Sha256,
 } from '../format/index.ts';
 import { writeCleanStop } from './clean-stop.ts';
@@ -41,8 +40,8 @@ import {
   KIND,
   TIP_KEY,
   type TransactionLocation,
-  transactionKey,
 } from './records.ts';
+import { removalOf } from './removal.ts';
 import { TransactionIndex } from './transaction-index.ts';
 import { WriteQueue } from './write-queue.ts';
 
@@ -179,7 +178,7 @@ export class Ledger {
       if (this.queue.failure !== undefined) throw this.queue.failure;
       const operations: Operation[] = [];
       for (let number = toHeight; number < this.pending.storedHeight; number += 1) {
-        operations.push(...(await this.removalOf(number)));
+        operations.push(...(await removalOf(number, await this.storedBlock(number), this.index)));
       }
       const { header } = await readStoredBlock(this.database, toHeight - 1);
       const tip = { ...header, hash: headerHash(header, this.sha256) };
@@ -264,6 +263,15 @@ export class Ledger {
   async hasTransactions(txIds: readonly string[]): Promise<boolean[]> {
     this.requireOpen();
     return this.index.has(txIds);
+  }
+
+  /**
+   * In which block each of the transactions is, stored or in the queue; undefined when in none. As
+   * `hasTransactions`, and slower: the answers have to be read.
+   */
+  async blocksOfTransactions(txIds: readonly string[]): Promise<(number | undefined)[]> {
+    this.requireOpen();
+    return this.index.blocksOf(txIds);
   }
 
   /**
@@ -357,28 +365,6 @@ export class Ledger {
     let height = from;
     while (this.certificatesAhead.delete(height)) height += 1;
     return height;
-  }
-
-  /** Operations that take an uncertified block and its index entries away. */
-  private async removalOf(number: number): Promise<Operation[]> {
-    const block = await this.storedBlock(number);
-    if (block === undefined) return [];
-    const operations: Operation[] = [
-      { type: 'del', key: blockKey(KIND.HEADER, number) },
-      { type: 'del', key: blockKey(KIND.DATA, number) },
-      { type: 'del', key: blockKey(KIND.UNSIGNED, number) },
-    ];
-    for (const entry of block.data) {
-      const envelope = parseEnvelope(entry);
-      if (envelope.kind === 'malformed') continue;
-      const { txId } = envelope.value.channelHeader;
-      // An earlier block may hold the transaction already: its entry stays.
-      const location = await this.transaction(txId);
-      if (location?.blockNumber === number) {
-        operations.push({ type: 'del', key: transactionKey(txId) });
-      }
-    }
-    return operations;
   }
 
   private requireOpen(): void {

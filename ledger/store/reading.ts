@@ -49,6 +49,23 @@ export async function readRecord(
   return value === undefined ? undefined : unseal(key, value, what);
 }
 
+/** The same for many keys, in one call. */
+export async function readRecords(
+  database: Database,
+  keys: Uint8Array[],
+  what: string,
+): Promise<(Uint8Array | undefined)[]> {
+  let values: (Uint8Array | undefined)[];
+  try {
+    values = await database.getMany(keys);
+  } catch (error) {
+    throw readError(error, what);
+  }
+  return values.map((value, i) =>
+    value === undefined ? undefined : unseal(keys[i] as Uint8Array, value, what),
+  );
+}
+
 export async function requireRecord(
   database: Database,
   key: Uint8Array,

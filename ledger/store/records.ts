@@ -188,7 +188,7 @@ export function corrupt(
 ): LedgerError {
   return new LedgerError(
     'ledger_corrupt',
-    `${what}; the stored ledger is not what was written: check the disk, move the folder away and let the replica fetch the chain from its peers`,
+    `${what}; the stored ledger is not what was written: check the disk, move the whole folder of the channel away (its log included) and start the replica: it joins the others and fetches the chain from them`,
     data,
   );
 }

@@ -2,7 +2,7 @@
 import { type Database, readError } from './database.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { invalidCall } from './prepare.ts';
-import { readRecord } from './reading.ts';
+import { readRecord, readRecords } from './reading.ts';
 import { decodeLocation, isTxId, type TransactionLocation, transactionKey } from './records.ts';
 
 export class TransactionIndex {
@@ -62,6 +62,26 @@ export class TransactionIndex {
       for (const [position, index] of asked.entries()) found[index] = stored[position] === true;
     } catch (error) {
       throw readError(error, 'the transaction index');
+    }
+    return found;
+  }
+
+  /** In which block each of them is, stored or in the queue: one multi-get, as `has`. */
+  async blocksOf(txIds: readonly string[]): Promise<(number | undefined)[]> {
+    if (txIds.length > STORE_LIMITS.lookupIdsMax) {
+      throw invalidCall(`${txIds.length} ids in one look-up, at most ${STORE_LIMITS.lookupIdsMax}`);
+    }
+    const found = txIds.map((txId) => this.#pending.get(txId)?.blockNumber);
+    const asked: number[] = [];
+    for (const [index, txId] of txIds.entries()) {
+      if (found[index] === undefined && isTxId(txId)) asked.push(index);
+    }
+    if (asked.length === 0) return found;
+    const keys = asked.map((index) => transactionKey(txIds[index] ?? ''));
+    const records = await readRecords(this.#database, keys, 'the transaction index');
+    for (const [position, index] of asked.entries()) {
+      const content = records[position];
+      if (content !== undefined) found[index] = decodeLocation(content).blockNumber;
     }
     return found;
   }

@@ -16,21 +16,32 @@ export interface CutBlock {
   readonly headerHash: Uint8Array;
 }
 
+/** How far a chain goes: so many blocks, the last of which has this header hash. */
+export interface ChainTip {
+  readonly height: number;
+  readonly tipHash: Uint8Array;
+}
+
 export class BlockBuilder {
   readonly #sha256: Sha256;
-  #nextNumber: number;
-  #previousHash: Uint8Array;
+  #height: number;
+  #tipHash: Uint8Array;
 
-  constructor(tip: { header: BlockHeader; hash: Uint8Array }, sha256: Sha256) {
+  constructor(tip: ChainTip, sha256: Sha256) {
     this.#sha256 = sha256;
-    this.#nextNumber = tip.header.number + 1;
-    this.#previousHash = tip.hash;
+    this.#height = tip.height;
+    this.#tipHash = tip.tipHash;
+  }
+
+  /** The last block built, or what the builder began with; `height` is the next block's number. */
+  get tip(): ChainTip {
+    return { height: this.#height, tipHash: this.#tipHash };
   }
 
   build(envelopes: Uint8Array[], consensus: ConsenterMetadata): CutBlock {
     const header: BlockHeader = {
-      number: this.#nextNumber,
-      previousHash: this.#previousHash,
+      number: this.#height,
+      previousHash: this.#tipHash,
       dataHash: dataHash(envelopes, this.#sha256),
     };
     // No configuration updates yet: the genesis block stays the last configuration.
@@ -41,8 +52,8 @@ export class BlockBuilder {
     const empty = new Uint8Array();
     const metadata = [encodeCertificate({ value, signatures: [] }), empty, empty, empty, empty];
     const hash = headerHash(header, this.#sha256);
-    this.#nextNumber++;
-    this.#previousHash = hash;
+    this.#height++;
+    this.#tipHash = hash;
     return { block: { header, data: envelopes, metadata }, headerHash: hash };
   }
 }

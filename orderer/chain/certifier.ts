@@ -126,6 +126,14 @@ export class Certifier {
     this.#finishIfQuorum(open);
   }
 
+  /** Blocks below this height came with their certificates: nothing more is wanted for them. */
+  onFetched(height: number): void {
+    this.#storedHeight = Math.max(this.#storedHeight, height);
+    for (const early of this.#early) {
+      for (const number of early.keys()) if (number < height) early.delete(number);
+    }
+  }
+
   onMessage(from: number, body: Uint8Array): void {
     const decoded = decodeSignatureMessage(body);
     if (decoded.kind === 'malformed') return this.#dependencies.onFault(from, decoded.reason);

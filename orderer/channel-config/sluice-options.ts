@@ -5,8 +5,8 @@
  * tools, which read the metadata of a `BFT` channel as SmartBFT's Options (fields below
  * 100), find only unknown fields in it:
  *
- *   1000 version (1)             1004 batchBytesMax          1008 waitMode (1 spin, 2 adaptive, 3 block)
- *   1001 windowSlots             1005 clockSkewMsMax
+ *   1000 version (2)             1004 batchBytesMax          1008 waitMode (1 spin, 2 adaptive, 3 block)
+ *   1001 windowSlots             1005 clockSkewMsMax         1009 viewTimeoutMs
  *   1002 laneAdvanceBatchesMax   1006 slowPathAfterMsMin
  *   1003 laneAdvanceBytesMax     1007 slowPathAfterMsMax
  *
@@ -16,14 +16,20 @@
 import type { Decoded } from '../../ledger/format/index.ts';
 import type { SluiceOptions } from './types.ts';
 
-const VERSION = 1;
+const VERSION = 2;
 const FIRST_FIELD = 1000;
 const WAIT_MODES = ['spin', 'adaptive', 'block'] as const;
 
 type NumericOption = Exclude<keyof SluiceOptions, 'waitMode'>;
 
+interface NumericRule {
+  readonly name: NumericOption;
+  readonly min: number;
+  readonly max: number;
+}
+
 /** In the order of their field numbers, with the range that a channel may choose from. */
-const NUMERIC_OPTIONS: readonly { name: NumericOption; min: number; max: number }[] = [
+const BEFORE_WAIT_MODE: readonly NumericRule[] = [
   { name: 'windowSlots', min: 8, max: 4096 },
   { name: 'laneAdvanceBatchesMax', min: 1, max: 65_536 },
   { name: 'laneAdvanceBytesMax', min: 1024, max: 2 ** 30 },
@@ -32,6 +38,9 @@ const NUMERIC_OPTIONS: readonly { name: NumericOption; min: number; max: number 
   { name: 'slowPathAfterMsMin', min: 1, max: 60_000 },
   { name: 'slowPathAfterMsMax', min: 1, max: 60_000 },
 ];
+const AFTER_WAIT_MODE: readonly NumericRule[] = [{ name: 'viewTimeoutMs', min: 20, max: 60_000 }];
+const NUMERIC_OPTIONS = [...BEFORE_WAIT_MODE, ...AFTER_WAIT_MODE];
+const WAIT_MODE_FIELD = FIRST_FIELD + 1 + BEFORE_WAIT_MODE.length;
 
 /** What `sluice init` puts into a new channel. */
 export const DEFAULT_SLUICE_OPTIONS: SluiceOptions = {
@@ -43,6 +52,7 @@ export const DEFAULT_SLUICE_OPTIONS: SluiceOptions = {
   slowPathAfterMsMin: 4,
   slowPathAfterMsMax: 50,
   waitMode: 'adaptive',
+  viewTimeoutMs: 300,
 };
 
 /**
@@ -74,8 +84,12 @@ export function sluiceOptionsProblem(options: SluiceOptions): string | undefined
 export function encodeSluiceOptions(options: SluiceOptions): Uint8Array {
   const problem = sluiceOptionsProblem(options);
   if (problem !== undefined) throw new RangeError(problem);
-  const values = [VERSION, ...NUMERIC_OPTIONS.map(({ name }) => options[name])];
-  values.push(WAIT_MODES.indexOf(options.waitMode) + 1);
+  const values = [
+    VERSION,
+    ...BEFORE_WAIT_MODE.map(({ name }) => options[name]),
+    WAIT_MODES.indexOf(options.waitMode) + 1,
+    ...AFTER_WAIT_MODE.map(({ name }) => options[name]),
+  ];
   const bytes: number[] = [];
   for (const [index, value] of values.entries()) {
     pushVarint(bytes, (FIRST_FIELD + index) * 8);
@@ -92,25 +106,47 @@ export function decodeSluiceOptions(
   if (reader.next() !== FIRST_FIELD * 8) return { kind: 'foreign' };
   const version = reader.next();
   if (version !== VERSION) {
-    return malformed(`version ${version} of the options is not known here; this program reads 1`);
+    const advice = 'create the network with this version, or use the version that created it';
+    return malformed(
+      `version ${version} of the options is not known here, this program reads ${VERSION}: ${advice}`,
+    );
   }
   const values: Partial<Record<NumericOption, number>> = {};
-  for (const [index, { name }] of NUMERIC_OPTIONS.entries()) {
-    if (reader.next() !== (FIRST_FIELD + 1 + index) * 8) return malformed(`${name} is missing`);
-    const value = reader.next();
-    if (value === undefined) return malformed(`${name} is cut off`);
-    values[name] = value;
-  }
+  const before = readNumbers(reader, BEFORE_WAIT_MODE, FIRST_FIELD + 1, values);
+  if (before !== undefined) return malformed(before);
   const modeTag = reader.next();
   const mode = reader.next();
   const waitMode = WAIT_MODES[(mode ?? 0) - 1];
-  if (modeTag !== (FIRST_FIELD + 1 + NUMERIC_OPTIONS.length) * 8 || waitMode === undefined) {
+  if (modeTag !== WAIT_MODE_FIELD * 8 || waitMode === undefined) {
     return malformed('waitMode is missing or unknown');
   }
+  const after = readNumbers(reader, AFTER_WAIT_MODE, WAIT_MODE_FIELD + 1, values);
+  if (after !== undefined) return malformed(after);
   if (!reader.done()) return malformed('bytes after the last option');
   const options = { ...(values as Record<NumericOption, number>), waitMode };
   const problem = sluiceOptionsProblem(options);
   return problem === undefined ? { kind: 'ok', value: options } : malformed(problem);
+}
+
+interface VarintReader {
+  next: () => number | undefined;
+  done: () => boolean;
+}
+
+/** Undefined when all are there; otherwise which is not. */
+function readNumbers(
+  reader: VarintReader,
+  rules: readonly NumericRule[],
+  firstField: number,
+  values: Partial<Record<NumericOption, number>>,
+): string | undefined {
+  for (const [index, { name }] of rules.entries()) {
+    if (reader.next() !== (firstField + index) * 8) return `${name} is missing`;
+    const value = reader.next();
+    if (value === undefined) return `${name} is cut off`;
+    values[name] = value;
+  }
+  return undefined;
 }
 
 function malformed(reason: string): { kind: 'malformed'; reason: string } {
@@ -129,7 +165,7 @@ function pushVarint(bytes: number[], value: number): void {
 /**
  * `next` gives undefined at the end and for a varint that is cut off, not minimal or above 2^35.
  */
-function varintReader(bytes: Uint8Array): { next: () => number | undefined; done: () => boolean } {
+function varintReader(bytes: Uint8Array): VarintReader {
   let at = 0;
   const next = (): number | undefined => {
     let value = 0;

@@ -83,6 +83,8 @@ export interface SluiceOptions {
   readonly slowPathAfterMsMax: number;
   /** How replicas wait for work unless their own replica.yaml says otherwise. */
   readonly waitMode: 'spin' | 'adaptive' | 'block';
+  /** Patience with a leader before another one is asked for; what each further failure doubles. */
+  readonly viewTimeoutMs: number;
 }
 
 export interface ChannelConfig {

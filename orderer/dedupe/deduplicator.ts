@@ -24,6 +24,8 @@ export interface DeduplicatorOptions {
 export interface DeduplicatorDependencies {
   /** Which of the ids are in stored blocks; one answer per id. */
   readonly hasTransactions: (txIds: readonly string[]) => Promise<readonly boolean[]>;
+  /** Number of the block that each of the ids is in, stored or about to be. */
+  readonly blocksOf: (txIds: readonly string[]) => Promise<readonly (number | undefined)[]>;
 }
 
 export interface Filtered<T> {
@@ -33,7 +35,7 @@ export interface Filtered<T> {
 
 export class Deduplicator {
   readonly #inFlightMax: number;
-  readonly #hasTransactions: DeduplicatorDependencies['hasTransactions'];
+  readonly #dependencies: DeduplicatorDependencies;
   /** Ordered, fresh, and not yet reported as stored. */
   readonly #inFlight = new Set<string>();
   #filtering = false;
@@ -44,7 +46,7 @@ export class Deduplicator {
     if (!Number.isSafeInteger(this.#inFlightMax) || this.#inFlightMax < 1) {
       throw new OrdererError('bad_limits', `inFlightMax is ${this.#inFlightMax}`);
     }
-    this.#hasTransactions = dependencies.hasTransactions;
+    this.#dependencies = dependencies;
   }
 
   get inFlight(): number {
@@ -62,9 +64,13 @@ export class Deduplicator {
    * Splits the next transactions of the ordered stream; order is kept. Waits while too many are in
    * flight. One call at a time, in stream order: throws OrdererError `misuse` otherwise. Passes on
    * what the ledger's look-up throws; nothing has entered the in-flight set then.
+   *
+   * @param before while a part of the stream is delivered again that the ledger holds already: only the blocks
+   *   below this number come earlier in the stream
    */
   async filter<T extends { readonly txId: string }>(
     transactions: readonly T[],
+    before?: number,
   ): Promise<Filtered<T>> {
     if (this.#filtering) {
       throw new OrdererError('misuse', 'the deduplicator takes the stream one call at a time');
@@ -72,7 +78,7 @@ export class Deduplicator {
     this.#filtering = true;
     try {
       while (this.#inFlight.size >= this.#inFlightMax) await this.#nextStored();
-      return await this.#split(transactions);
+      return await this.#split(transactions, before);
     } finally {
       this.#filtering = false;
     }
@@ -86,8 +92,15 @@ export class Deduplicator {
     wake?.();
   }
 
+  /** Nothing is in flight any more: the stream goes on at another place, of which the ledger knows. */
+  reset(): void {
+    this.#inFlight.clear();
+    this.stored([]);
+  }
+
   async #split<T extends { readonly txId: string }>(
     transactions: readonly T[],
+    before: number | undefined,
   ): Promise<Filtered<T>> {
     /** Not yet known to be duplicates; each id once, in stream order. */
     const candidates = new Map<string, T>();
@@ -97,7 +110,7 @@ export class Deduplicator {
       candidates.set(txId, transaction);
     }
     const txIds = [...candidates.keys()];
-    const known = txIds.length === 0 ? [] : await this.#hasTransactions(txIds);
+    const known = await this.#lookUp(txIds, before);
     if (known.length !== txIds.length) {
       throw new OrdererError(
         'misuse',
@@ -117,6 +130,13 @@ export class Deduplicator {
       (first ? fresh : duplicates).push(transaction);
     }
     return { fresh, duplicates };
+  }
+
+  async #lookUp(txIds: readonly string[], before: number | undefined): Promise<readonly boolean[]> {
+    if (txIds.length === 0) return [];
+    if (before === undefined) return this.#dependencies.hasTransactions(txIds);
+    const blocks = await this.#dependencies.blocksOf(txIds);
+    return blocks.map((number) => number !== undefined && number < before);
   }
 
   #nextStored(): Promise<void> {

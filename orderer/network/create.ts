@@ -20,6 +20,8 @@ import {
   sluiceOptionsProblem,
 } from '../channel-config/index.ts';
 import { standardPolicies } from '../policy/index.ts';
+import { SETTINGS_DEFAULTS } from '../settings/defaults.ts';
+import { EMPTY_RECORD, encodeRunRecord, RUN_RECORD_FILE } from '../startup/run-record.ts';
 import { createAuthority, issueCertificate, type KeyPair } from './certificates.ts';
 import { NetworkError } from './errors.ts';
 import { makeDirectory, syncDirectory, writeKeyPair, writeNewFile } from './files.ts';
@@ -274,6 +276,9 @@ async function createReplica(
   }
   const yaml = replicaYaml(place, plan.gateway ? APPLICATION_MSP : undefined);
   await writeNewFile(replicaFile(draft, number), yaml);
+  // A replica without this record has lost its memory (docs/protocol.md, B9); a new one has none to lose.
+  const record = join(draft, name, SETTINGS_DEFAULTS.dataDirectory, plan.channel, RUN_RECORD_FILE);
+  await writeNewFile(record, encodeRunRecord(EMPTY_RECORD));
   return {
     number,
     host,

@@ -4,6 +4,7 @@
 
 import { formatDuration } from '../channel-config/duration.ts';
 import type { BatchSize } from '../channel-config/types.ts';
+import { SETTINGS_DEFAULTS } from '../settings/defaults.ts';
 
 export interface ReplicaPlace {
   readonly number: number;
@@ -80,6 +81,13 @@ keys:
 api:
   host: ${JSON.stringify(replica.apiHost)}
   port: ${replica.apiPort}
+
+# wal: what this replica votes is on disk before it is sent, so it may be restarted at any time, and all of them at once.
+# memory: faster, nothing of consensus is written; after a restart it does not vote until the others have got beyond
+# all that it may have voted for, and a transaction that was accepted and not certified is lost when all stop at once.
+durability: wal
+# With less free space than this on its disk the replica stands still and says so, and goes on when there is room again.
+diskReserveBytes: ${SETTINGS_DEFAULTS.diskReserveBytes}
 ${gateway}
 log:
   level: info

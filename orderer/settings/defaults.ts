@@ -17,12 +17,17 @@ export const SETTINGS_DEFAULTS = {
    * main and the consensus thread.
    */
   verifyThreads: 1,
+  /** replica.yaml `durability`: what a replica promises is on disk before it is said. */
+  durability: 'wal',
+  /** replica.yaml `diskReserveBytes`: free space that is left alone: the ledger and the log end above it. */
+  diskReserveBytes: 64 * 1024 * 1024,
   /** network.yaml `transport.provider`. */
   provider: 'shm',
 } as const;
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export const WAIT_MODES = ['spin', 'adaptive', 'block'] as const;
+export const DURABILITIES = ['wal', 'memory'] as const;
 export const PROVIDERS = ['shm'] as const;
 
 export const SETTINGS_LIMITS = {
@@ -31,6 +36,9 @@ export const SETTINGS_LIMITS = {
   textCharactersMax: 4096,
   verifyThreadsMax: 64,
   portMax: 65_535,
+  /** Less would be gone before anybody can act. */
+  diskReserveBytesMin: 1024 * 1024,
+  diskReserveBytesMax: 2 ** 40,
 } as const;
 
 /**

@@ -2,7 +2,13 @@
 
 import { dirname, resolve } from 'node:path';
 import { CONFIG_LIMITS } from '../channel-config/index.ts';
-import { LOG_LEVELS, SETTINGS_DEFAULTS, SETTINGS_LIMITS, WAIT_MODES } from './defaults.ts';
+import {
+  DURABILITIES,
+  LOG_LEVELS,
+  SETTINGS_DEFAULTS,
+  SETTINGS_LIMITS,
+  WAIT_MODES,
+} from './defaults.ts';
 import { hostExpected } from './network.ts';
 import { readYaml, type Section } from './yaml-section.ts';
 
@@ -27,6 +33,10 @@ export interface ReplicaSettings {
   readonly verifyThreads: number;
   /** Undefined: the channel's own. */
   readonly waitMode: (typeof WAIT_MODES)[number] | undefined;
+  /** `wal`: votes are on disk before they are sent. `memory`: nothing of consensus is. */
+  readonly durability: (typeof DURABILITIES)[number];
+  /** Free bytes of the disk below which the replica stands still until there is room again. */
+  readonly diskReserveBytes: number;
 }
 
 /** Throws SettingsError. */
@@ -73,6 +83,12 @@ export function readReplicaFile(file: string): ReplicaSettings {
         fallback: SETTINGS_DEFAULTS.verifyThreads,
       }),
       waitMode: root.has('waitMode') ? root.choice('waitMode', WAIT_MODES) : undefined,
+      durability: root.choice('durability', DURABILITIES, SETTINGS_DEFAULTS.durability),
+      diskReserveBytes: root.integer('diskReserveBytes', {
+        min: SETTINGS_LIMITS.diskReserveBytesMin,
+        max: SETTINGS_LIMITS.diskReserveBytesMax,
+        fallback: SETTINGS_DEFAULTS.diskReserveBytes,
+      }),
     };
   });
 }

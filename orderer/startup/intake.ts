@@ -7,13 +7,12 @@ import {
   decodeBlock,
   decodeCertificate,
   encodeCertificate,
-  HEADER_TYPES,
   headerHash,
-  parseEnvelope,
   type Sha256,
   toHex,
 } from '../../ledger/format/index.ts';
 import type { HashedHeader, Ledger } from '../../ledger/store/index.ts';
+import { txIdOf } from '../chain/certification.ts';
 import type { Log } from '../log.ts';
 import { verifySignature } from '../signature/index.ts';
 
@@ -83,7 +82,7 @@ async function storeCertified(block: Block, dependencies: IntakeDependencies): P
 }
 
 /** Only what was vouched for: no signatures, and nothing in the other metadata. */
-function withoutSignatures(block: Block): Block {
+export function withoutSignatures(block: Block): Block {
   const certificate = decodeCertificate(block.metadata[0] ?? new Uint8Array());
   if (certificate.kind === 'malformed') throw new Error(certificate.reason);
   const { value } = certificate.value;
@@ -92,28 +91,24 @@ function withoutSignatures(block: Block): Block {
   return { ...block, metadata };
 }
 
-function entryOf(block: Block): { block: Block; txIds: (string | undefined)[] } {
+export function entryOf(block: Block): { block: Block; txIds: (string | undefined)[] } {
   return { block, txIds: block.data.map(txIdOf) };
 }
 
-async function headerOf(ledger: Ledger, number: number): Promise<HashedHeader> {
+export async function headerOf(ledger: Ledger, number: number): Promise<HashedHeader> {
   const header = await ledger.header(number);
   if (header === undefined) throw new Error(`block ${number} is not in the ledger`);
   return header;
 }
 
-async function isCertified(block: Block, consenters: readonly ConsenterKey[]): Promise<boolean> {
+export async function isCertified(
+  block: Block,
+  consenters: readonly ConsenterKey[],
+): Promise<boolean> {
   const body = decodeCertificate(block.metadata[0] ?? new Uint8Array());
   if (body.kind === 'malformed' || body.value.signatures.length === 0) return false;
   const check = await checkCertificate(block, consenters, (key, message, signature) =>
     verifySignature({ algorithm: key.algorithm, bytes: key.publicKey }, message, signature),
   );
   return check.kind === 'ok';
-}
-
-function txIdOf(envelope: Uint8Array): string | undefined {
-  const parsed = parseEnvelope(envelope);
-  if (parsed.kind === 'malformed') return undefined;
-  const { type, txId } = parsed.value.channelHeader;
-  return type === HEADER_TYPES.CONFIG ? undefined : txId;
 }

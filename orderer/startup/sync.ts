@@ -1,91 +1,60 @@
 /**
- * Brings the ledgers of the replicas to one block before a run starts, and answers those who start later.
+ * Brings this replica into a run, and keeps it in the right one: resumes its own, or meets the others, brings the
+ * ledger to one block with theirs and begins there or joins. Answers those who start later.
  *
  * Speaks over the links (mutual TLS), never over the consensus transport: at this time no session exists.
  * Every block that comes in is checked (links, hashes, envelopes, certificate) before it is stored.
  */
-import {
-  type ConsenterKey,
-  encodeBlock,
-  faultsOf,
-  type Sha256,
-  toHex,
-} from '../../ledger/format/index.ts';
-import type { Ledger } from '../../ledger/store/index.ts';
+import { bytesEqual, faultsOf, toHex } from '../../ledger/format/index.ts';
+import { safetyViolation } from '../chain/replay.ts';
 import { asError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { runIdOf } from '../run-base.ts';
 import {
-  baseKey,
+  blockKey,
   decideStart,
-  fetchCertified,
   type LedgerReport,
+  reasonToLeave,
   type StartDecision,
   type StartView,
-  type TailBlock,
 } from './decide.ts';
 import { StartInbox } from './inbox.ts';
-import { tailHash, takeBlock } from './intake.ts';
-import { readRunRecord, writeRunRecord } from './run-record.ts';
-import { SetAside } from './set-aside.ts';
-import {
-  BLOCKS_BYTES_MAX,
-  BLOCKS_PER_FRAME_MAX,
-  decodeStartMessage,
-  encodeStartMessage,
-  type StartMessage,
-  TAIL_BLOCKS_MAX,
-} from './wire.ts';
+import type { EnteredRun, StartupDependencies, StartupOptions } from './options.ts';
+import { ReportWriter } from './report.ts';
+import { setLogAside } from './run-log.ts';
+import { EMPTY_RECORD, type RunRecord, readRunRecord, writeRunRecord } from './run-record.ts';
+import { readBlocks, ServingPace } from './serving.ts';
+import { StartFetch } from './start-fetch.ts';
+import { decodeStartMessage, encodeStartMessage, type StartMessage } from './wire.ts';
 
 /** Answers to fetches that are later than this many retries set their peer aside. */
 const FETCH_RETRIES_MAX = 4;
+/** Retries after which a single peer is followed to a higher generation. */
+const RAISE_RETRIES = 4;
 /** Lines about one peer's malformed frames. */
 const MALFORMED_LINES_MAX = 8;
-
-export interface StartupOptions {
-  readonly self: number;
-  readonly consenters: readonly ConsenterKey[];
-  /** How long all n are waited for before q are enough. */
-  readonly graceMs: number;
-  /** How often a waiting replica asks again. */
-  readonly retryMs: number;
-  /** File of the run record, `run-record.ts`. */
-  readonly runRecordFile: string;
-}
-
-export interface StartupDependencies {
-  readonly ledger: Ledger;
-  readonly sha256: Sha256;
-  readonly send: (peer: number, body: Uint8Array) => void;
-  /** Certified blocks of other replicas were stored. Awaited. */
-  readonly onGrown: () => Promise<void>;
-  /** The run begins at the ledger's tip. Called once. */
-  readonly onStart: () => void;
-  readonly onFatal: (error: Error) => void;
-  readonly log: Log;
-}
 
 export class StartupSync {
   readonly #options: StartupOptions;
   readonly #dependencies: StartupDependencies;
   readonly #reports: (LedgerReport | undefined)[];
-  /** Peers that were not running yet when this process met them. */
-  readonly #seenStarting = new Set<number>();
   readonly #connected: boolean[];
   readonly #inbox = new StartInbox();
-  readonly #setAside = new SetAside();
+  readonly #fetch: StartFetch;
+  readonly #pace: ServingPace;
+  readonly #writer: ReportWriter;
   readonly #malformed: number[];
-  /** Of the own uncertified blocks, by number: reading a block for each report would cost too much. */
-  readonly #tailHashes = new Map<number, string>();
+  #record: RunRecord = EMPTY_RECORD;
+  #intact = false;
   #base: LedgerReport['base'];
-  /** Block from which this replica last began a run, as `baseKey`. */
-  #lastBase: string | undefined;
+  /** Generation that it has promised in this process, and the block at which. */
+  #ready: { readonly generation: number; readonly key: string } | undefined;
   #reason = 'the replica is starting';
-  #following = false;
+  #begun = false;
   #graceOver = false;
+  #retries = 0;
+  #mayRaise = false;
   /** Serializes ledger changes and decisions. */
   #work: Promise<void> = Promise.resolve();
-  #fetching: { peer: number; fromNumber: number; untilMs: number } | undefined;
-  #lastAsked: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #graceTimer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -93,12 +62,24 @@ export class StartupSync {
   constructor(options: StartupOptions, dependencies: StartupDependencies) {
     this.#options = options;
     this.#dependencies = dependencies;
+    const { length } = options.consenters;
     this.#reports = options.consenters.map(() => undefined);
     this.#connected = options.consenters.map(() => false);
     this.#malformed = options.consenters.map(() => 0);
+    this.#pace = new ServingPace(length);
+    this.#writer = new ReportWriter(dependencies.ledger, dependencies.sha256);
+    const { consenters, retryMs } = options;
+    this.#fetch = new StartFetch(
+      { consenters, answerMs: FETCH_RETRIES_MAX * retryMs },
+      {
+        ...dependencies,
+        isVouched: (number, hash) => this.#isVouched(number, hash),
+        isClosed: () => this.#closed,
+      },
+    );
   }
 
-  /** Whether the run has started; otherwise `reason` says what is missing. */
+  /** Whether it takes part in a run; otherwise `reason` says what is missing. */
   get started(): boolean {
     return this.#base !== undefined;
   }
@@ -107,26 +88,24 @@ export class StartupSync {
     return this.#reason;
   }
 
+  isConnected(peer: number): boolean {
+    return this.#connected[peer] === true;
+  }
+
   begin(): void {
-    this.#graceTimer = setTimeout(() => {
-      this.#graceOver = true;
-      this.#enqueue(() => this.#decide());
-    }, this.#options.graceMs);
-    this.#timer = setInterval(() => this.#onTimer(), this.#options.retryMs);
-    this.#enqueue(async () => {
-      this.#lastBase = await readRunRecord(this.#options.runRecordFile);
-      await this.#decide();
-    });
+    this.#begun = true;
+    this.#enqueue(() => this.#load());
   }
 
   onLink(peer: number, up: boolean): void {
     this.#connected[peer] = up;
     if (!up) {
       this.#reports[peer] = undefined;
-      if (this.#fetching?.peer === peer) this.#fetching = undefined;
+      this.#fetch.cancel(peer);
       return;
     }
-    this.#enqueue(() => this.#sendReport(peer, true));
+    // Before that there is nothing to say yet; then everybody is told.
+    if (this.#begun) this.#enqueue(() => this.#sendReport(peer, true));
   }
 
   /** Total: whatever the bytes are, at worst the peer is set aside. */
@@ -134,17 +113,68 @@ export class StartupSync {
     const decoded = decodeStartMessage(body);
     if (decoded.kind === 'malformed') return this.#onMalformed(peer, decoded.reason);
     const message = decoded.value;
-    // Nobody keeps blocks that were not asked for, not even until their turn.
-    if (message.kind === 'blocks' && !this.#awaits(peer, message.fromNumber)) return;
-    // Noted before a newer report takes its place: a peer may be starting for some milliseconds only.
-    if (message.kind === 'report' && message.report.base === undefined) {
-      this.#seenStarting.add(peer);
+    if (message.kind === 'blocks' && this.#base !== undefined) {
+      return this.#dependencies.onBlocks(peer, message.fromNumber, message.blocks);
     }
-    if (!this.#inbox.put(peer, message)) return;
+    // Nobody keeps blocks that were not asked for, not even until their turn.
+    if (message.kind === 'blocks' && !this.#fetch.awaits(peer, message.fromNumber)) return;
+    if (!this.#begun || !this.#inbox.put(peer, message)) return;
     this.#enqueue(async () => {
       const next = this.#inbox.take();
       if (next !== undefined) await this.#onMessage(next.peer, next.message);
     });
+  }
+
+  /** It votes again (J2). */
+  onMember(): void {
+    this.#enqueue(async () => {
+      if (this.#base?.mute !== true) return;
+      this.#base = { ...this.#base, mute: false };
+      await this.#announce();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#stopTimers();
+    await this.#work;
+  }
+
+  /** B8: its own run, if record and log agree on it; otherwise the others are asked. */
+  async #load(): Promise<void> {
+    const { runRecordFile, runLog, channel, durability } = this.#options;
+    const record = await readRunRecord(runRecordFile);
+    this.#record = record ?? EMPTY_RECORD;
+    this.#intact = record !== undefined;
+    const { run, promised } = this.#record;
+    const name = durability === 'wal' ? runLog.name() : undefined;
+    const isOwn =
+      name !== undefined && run !== undefined && bytesEqual(name, runIdOf(channel, run));
+    if (isOwn && promised?.generation === run.generation) {
+      return this.#enter({ run, entry: 'restore' });
+    }
+    if (!this.#intact) {
+      const { log } = this.#dependencies;
+      log.warn({ file: runRecordFile }, 'no record of an earlier run: the data folder is new');
+    }
+    this.#startTimers();
+    await this.#announce(true);
+    await this.#decide();
+  }
+
+  #startTimers(): void {
+    this.#graceOver = false;
+    this.#retries = 0;
+    this.#graceTimer = setTimeout(() => {
+      this.#graceOver = true;
+      this.#enqueue(() => this.#decide());
+    }, this.#options.graceMs);
+    this.#timer = setInterval(() => this.#enqueue(() => this.#retry()), this.#options.retryMs);
+  }
+
+  #stopTimers(): void {
+    clearInterval(this.#timer);
+    clearTimeout(this.#graceTimer);
   }
 
   #onMalformed(peer: number, reason: string): void {
@@ -154,51 +184,24 @@ export class StartupSync {
     this.#dependencies.log.warn({ peer, reason }, 'malformed start-up frame');
   }
 
-  #awaits(peer: number, fromNumber: number): boolean {
-    return this.#fetching?.peer === peer && this.#fetching.fromNumber === fromNumber;
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearInterval(this.#timer);
-    clearTimeout(this.#graceTimer);
-    await this.#work;
-  }
-
   #enqueue(task: () => Promise<void>): void {
     this.#work = this.#work.then(async () => {
       if (this.#closed) return;
       try {
         await task();
       } catch (error) {
-        this.#closed = true;
         this.#dependencies.onFatal(asError(error));
       }
     });
   }
 
-  #onTimer(): void {
-    if (this.#base !== undefined) {
-      clearInterval(this.#timer);
-      return;
-    }
-    this.#enqueue(async () => {
-      const fetching = this.#fetching;
-      if (fetching !== undefined && performance.now() > fetching.untilMs) {
-        this.#fetching = undefined;
-        this.#disappoint(fetching.peer, 'it did not answer in time');
-      }
-      for (const peer of this.#reports.keys()) {
-        if (this.#connected[peer]) await this.#sendReport(peer, true);
-      }
-      await this.#decide();
-    });
-  }
-
-  /** The peer claims blocks and does not come up with them: others are asked, and it is not waited for. */
-  #disappoint(peer: number, reason: string): void {
-    this.#setAside.add(peer, performance.now());
-    this.#dependencies.log.warn({ peer, reason }, 'a replica does not give the blocks it reports');
+  async #retry(): Promise<void> {
+    if (this.#base !== undefined) return;
+    this.#fetch.expire();
+    this.#mayRaise = ++this.#retries % RAISE_RETRIES === 0;
+    await this.#announce(true);
+    await this.#decide();
+    this.#mayRaise = false;
   }
 
   async #onMessage(peer: number, message: StartMessage): Promise<void> {
@@ -208,7 +211,7 @@ export class StartupSync {
         if (message.wantsReply) await this.#sendReport(peer, false);
         return this.#decide();
       case 'fetch':
-        return this.#sendBlocks(peer, message.fromNumber);
+        return this.#serve(peer, message.fromNumber);
       case 'blocks':
         return this.#onBlocks(peer, message.fromNumber, message.blocks);
     }
@@ -219,157 +222,152 @@ export class StartupSync {
     this.#dependencies.send(peer, encodeStartMessage({ kind: 'report', report, wantsReply }));
   }
 
-  async #ownReport(): Promise<LedgerReport> {
+  #ownReport(): Promise<LedgerReport> {
     const { ledger } = this.#dependencies;
-    const storedHeight = ledger.storedHeight();
-    const certifiedHeight = ledger.certifiedHeight();
-    const tipHash = toHex(ledger.tip().hash);
-    const tail: TailBlock[] = [];
-    // A running replica's tail changes while it is read; nobody decides by it, so only starters list it.
-    const tailEnd = this.#base === undefined ? storedHeight : certifiedHeight;
-    for (
-      let number = certifiedHeight;
-      number < tailEnd && tail.length < TAIL_BLOCKS_MAX;
-      number++
-    ) {
-      tail.push({ number, hash: await this.#tailHash(number) });
-    }
-    return { storedHeight, certifiedHeight, tipHash, tail, base: this.#base };
-  }
-
-  async #tailHash(number: number): Promise<string> {
-    const known = this.#tailHashes.get(number);
-    if (known !== undefined) return known;
-    const { ledger, sha256 } = this.#dependencies;
-    const block = await ledger.storedBlock(number);
-    const hash = block === undefined ? undefined : tailHash(block, sha256);
-    if (hash === undefined) throw new Error(`block ${number} of the ledger has no readable value`);
-    this.#tailHashes.set(number, hash);
-    return hash;
+    const here = blockKey({ height: ledger.storedHeight(), tipHash: toHex(ledger.tip().hash) });
+    const ready = this.#ready?.key === here ? this.#ready.generation : undefined;
+    return this.#writer.write(this.#base, ready);
   }
 
   async #view(): Promise<StartView> {
+    const { promised, run } = this.#record;
     return {
       replicas: this.#options.consenters.length,
       self: await this.#ownReport(),
+      memory: { intact: this.#intact, promised, run },
       peers: this.#reports,
+      held: await this.#heldBases(),
       graceOver: this.#graceOver,
-      setAside: this.#setAside.current(performance.now()),
-      lastAsked: this.#lastAsked,
-      lastBase: this.#lastBase,
-      seenStarting: this.#seenStarting.size,
+      mayRaise: this.#mayRaise,
+      setAside: this.#fetch.setAside,
+      lastAsked: this.#fetch.lastAsked,
     };
   }
 
-  async #decide(): Promise<void> {
-    if (this.#base !== undefined || this.#fetching !== undefined) return;
-    const view = await this.#view();
-    await this.#carryOut(decideStart(view), view);
+  /** Blocks that peers run from and that are in the own ledger. */
+  async #heldBases(): Promise<Set<string>> {
+    const { ledger } = this.#dependencies;
+    const held = new Set<string>();
+    for (const report of this.#reports) {
+      const base = report?.base;
+      if (base === undefined || base.height > ledger.storedHeight()) continue;
+      const header = await ledger.header(base.height - 1);
+      if (header !== undefined && toHex(header.hash) === base.tipHash) held.add(blockKey(base));
+    }
+    return held;
   }
 
-  async #carryOut(decision: StartDecision, view: StartView): Promise<void> {
+  async #decide(): Promise<void> {
+    if (this.#fetch.busy) return;
+    const view = await this.#view();
+    if (this.#base === undefined) return this.#carryOut(decideStart(view));
+    const reason = reasonToLeave(view);
+    if (reason !== undefined) await this.#leave(reason);
+  }
+
+  async #carryOut(decision: StartDecision): Promise<void> {
     const { ledger, log } = this.#dependencies;
     switch (decision.kind) {
       case 'wait':
         this.#reason = `starting: ${decision.reason}`;
         return;
-      case 'follow':
-        if (!this.#following) log.warn({ reason: decision.reason }, 'following only');
-        this.#following = true;
-        this.#reason = decision.reason;
-        return this.#follow(view);
       case 'fetch':
-        this.#fetch(decision.peer, decision.fromNumber);
-        return;
+        return this.#ask(decision.peer, decision.fromNumber);
       case 'truncate':
         log.warn({ toHeight: decision.toHeight }, 'dropping blocks that were never certified');
         await ledger.truncateUncertified(decision.toHeight);
-        this.#tailHashes.clear();
-        return this.#announce();
-      case 'start':
-        return this.#start();
+        this.#writer.forget();
+        return this.#announceAndDecide();
+      case 'promise':
+        return this.#promise(decision.generation);
+      case 'enter':
+        return this.#enter(decision);
+      case 'conflict':
+        throw safetyViolation(decision.reason);
     }
   }
 
-  async #start(): Promise<void> {
-    const { ledger, onStart } = this.#dependencies;
-    const base = { height: ledger.storedHeight(), tipHash: toHex(ledger.tip().hash) };
-    // On disk before the first vote can be cast.
-    await writeRunRecord(this.#options.runRecordFile, baseKey(base.height, base.tipHash));
-    this.#base = base;
+  /** B5: on disk before anybody hears of it. */
+  async #promise(generation: number): Promise<void> {
+    const { ledger } = this.#dependencies;
+    const tipHash = toHex(ledger.tip().hash);
+    const promised = { height: ledger.storedHeight(), tipHash, generation };
+    await this.#remember({ ...this.#record, promised });
+    this.#ready = { generation, key: blockKey(promised) };
+    await this.#announceAndDecide();
+  }
+
+  async #enter({ run, entry }: EnteredRun): Promise<void> {
+    const { log, onEnter } = this.#dependencies;
+    if (entry !== 'restore') {
+      const aside = await setLogAside(this.#options.runLog.directory);
+      if (aside !== undefined) log.warn({ aside }, 'the log of an earlier run was moved aside');
+      // On disk before the first vote can be cast.
+      await this.#remember({ promised: run, run });
+    }
+    this.#base = { ...run, mute: entry === 'join' };
+    this.#ready = undefined;
     this.#reason = 'running';
-    clearInterval(this.#timer);
-    clearTimeout(this.#graceTimer);
-    this.#tailHashes.clear();
-    await this.#announce();
-    onStart();
+    this.#stopTimers();
+    this.#writer.forget();
+    // One that asks nobody before wants to hear of the others' run all the same (B10).
+    await this.#announce(entry === 'restore');
+    onEnter({ run, entry });
   }
 
-  #follow(view: StartView): void {
-    const decision = fetchCertified(view);
-    if (decision?.kind === 'fetch') this.#fetch(decision.peer, decision.fromNumber);
+  /** B10, B11: from now on it has no part in that run, and looks for the one that the others are in. */
+  async #leave(reason: string): Promise<void> {
+    const { log, onLeave } = this.#dependencies;
+    log.warn({ reason }, 'leaving the run');
+    this.#reason = `starting again: ${reason}`;
+    await onLeave(reason);
+    this.#base = undefined;
+    this.#writer.forget();
+    this.#startTimers();
+    await this.#announce(true);
+    await this.#decide();
   }
 
-  async #announce(): Promise<void> {
+  async #remember(record: RunRecord): Promise<void> {
+    await writeRunRecord(this.#options.runRecordFile, record);
+    this.#record = record;
+  }
+
+  async #announce(wantsReply = false): Promise<void> {
     for (const peer of this.#reports.keys()) {
-      if (this.#connected[peer]) await this.#sendReport(peer, false);
+      if (this.#connected[peer]) await this.#sendReport(peer, wantsReply);
     }
+  }
+
+  async #announceAndDecide(): Promise<void> {
+    await this.#announce();
     if (this.#base === undefined) await this.#decide();
   }
 
-  #fetch(peer: number, fromNumber: number): void {
-    const untilMs = performance.now() + FETCH_RETRIES_MAX * this.#options.retryMs;
-    this.#fetching = { peer, fromNumber, untilMs };
-    this.#lastAsked = peer;
-    if (!this.#following) {
-      this.#reason = `fetching blocks from ${fromNumber} on from replica index ${peer}`;
-    }
-    this.#dependencies.send(peer, encodeStartMessage({ kind: 'fetch', fromNumber }));
+  #ask(peer: number, fromNumber: number): void {
+    const { number } = this.#options.consenters[peer] ?? { number: peer };
+    this.#reason = `starting: fetching blocks from ${fromNumber} on from replica ${number}`;
+    this.#fetch.ask(peer, fromNumber);
   }
 
-  async #sendBlocks(peer: number, fromNumber: number): Promise<void> {
-    const { ledger } = this.#dependencies;
-    const blocks: Uint8Array[] = [];
-    let bytes = 0;
-    // Uncertified blocks are for starters only: a running replica gives out what a quorum has signed.
-    const end = this.#base === undefined ? ledger.storedHeight() : ledger.certifiedHeight();
-    for (let number = fromNumber; number < end && bytes < BLOCKS_BYTES_MAX; number++) {
-      if (blocks.length >= BLOCKS_PER_FRAME_MAX) break;
-      const block = await ledger.storedBlock(number);
-      if (block === undefined) break;
-      const encoded = encodeBlock(block);
-      blocks.push(encoded);
-      bytes += encoded.length;
+  async #serve(peer: number, fromNumber: number): Promise<void> {
+    const { ledger, send } = this.#dependencies;
+    const delayMs = this.#base === undefined ? 0 : this.#pace.delayMs(peer, performance.now());
+    if (delayMs > 0) {
+      setTimeout(() => this.#enqueue(() => this.#serve(peer, fromNumber)), delayMs);
+      return;
     }
-    this.#dependencies.send(peer, encodeStartMessage({ kind: 'blocks', fromNumber, blocks }));
+    const { blocks, bytes } = await readBlocks(ledger, fromNumber, ledger.storedHeight());
+    this.#pace.served(peer, bytes, performance.now());
+    send(peer, encodeStartMessage({ kind: 'blocks', fromNumber, blocks }));
   }
 
   async #onBlocks(peer: number, from: number, blocks: readonly Uint8Array[]): Promise<void> {
-    const { ledger, sha256, log, onGrown } = this.#dependencies;
-    if (!this.#awaits(peer, from)) return;
-    const before = ledger.storedHeight() + ledger.certifiedHeight();
-    let refused: string | undefined;
-    for (const [index, bytes] of blocks.entries()) {
-      if (this.#closed) return;
-      refused = await takeBlock(from + index, bytes, {
-        ledger,
-        sha256,
-        log,
-        consenters: this.#options.consenters,
-        isVouched: (number, hash) => this.#isVouched(number, hash),
-      });
-      if (refused === undefined) continue;
-      refused = `block ${from + index}: ${refused}`;
-      break;
-    }
-    this.#fetching = undefined;
-    this.#tailHashes.clear();
-    const grown = ledger.storedHeight() + ledger.certifiedHeight() > before;
-    // After what was good may come what is not vouched for yet: no fault.
-    if (grown) this.#setAside.forgive(peer);
-    else this.#disappoint(peer, refused ?? 'it sent nothing new');
-    if (grown) await onGrown();
-    await this.#announce();
+    if (!this.#fetch.awaits(peer, from)) return;
+    const grown = await this.#fetch.onBlocks(peer, from, blocks);
+    this.#writer.forget();
+    if (grown) await this.#dependencies.onGrown();
+    await this.#announceAndDecide();
   }
 
   #isVouched(number: number, hash: string): boolean {

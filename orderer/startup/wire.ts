@@ -5,6 +5,7 @@
  */
 import type { Decoded } from '../../ledger/format/index.ts';
 import type { LedgerReport, TailBlock } from './decide.ts';
+import { readRunKey } from './run-record.ts';
 
 /** Blocks of one answer: at least one, then as many as fit. */
 export const BLOCKS_BYTES_MAX = 1 << 20;
@@ -31,7 +32,8 @@ const BLOCKS_HEADER_BYTES = 9;
 export function encodeStartMessage(message: StartMessage): Uint8Array {
   if (message.kind === 'blocks') return encodeBlocks(message.fromNumber, message.blocks);
   if (message.kind === 'fetch') return new TextEncoder().encode(JSON.stringify(message));
-  const report = { ...message.report, base: message.report.base ?? null };
+  const { base, ready } = message.report;
+  const report = { ...message.report, base: base ?? null, ready: ready ?? null };
   return new TextEncoder().encode(JSON.stringify({ ...message, report }));
 }
 
@@ -66,20 +68,22 @@ function readMessage(value: unknown): StartMessage | undefined {
 }
 
 function readReport(value: unknown): LedgerReport | undefined {
-  if (!isRecord(value) || !hasKeys(value, 5)) return undefined;
+  if (!isRecord(value) || !hasKeys(value, 6)) return undefined;
   const { storedHeight, certifiedHeight, tipHash } = value;
   if (!isHeight(storedHeight) || !isHeight(certifiedHeight) || !isHash(tipHash)) return undefined;
   if (storedHeight < 1 || certifiedHeight > storedHeight) return undefined;
   const base = value.base === null ? undefined : readBase(value.base);
   if (base === undefined && value.base !== null) return undefined;
+  const ready = value.ready === null ? undefined : value.ready;
+  if (ready !== undefined && !isHeight(ready)) return undefined;
   const tail = readTail(value.tail);
-  return tail && { storedHeight, certifiedHeight, tipHash, tail, base };
+  return tail && { storedHeight, certifiedHeight, tipHash, tail, base, ready };
 }
 
 function readBase(value: unknown): LedgerReport['base'] {
-  if (!isRecord(value) || !hasKeys(value, 2)) return undefined;
-  const { height, tipHash } = value;
-  return isHeight(height) && isHash(tipHash) ? { height, tipHash } : undefined;
+  if (!isRecord(value) || !hasKeys(value, 4) || typeof value.mute !== 'boolean') return undefined;
+  const run = readRunKey(value);
+  return run && { ...run, mute: value.mute };
 }
 
 function readTail(value: unknown): TailBlock[] | undefined {

@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { faultsOf, quorumOf } from '../../ledger/format/index.ts';
 import {
   CONFIG_LIMITS,
+  DEFAULT_SLUICE_OPTIONS,
   formatDuration,
   parseDuration,
 } from '../../orderer/channel-config/index.ts';
@@ -27,6 +28,7 @@ interface InitOptions {
   readonly batchTimeout: number;
   readonly maxMessageCount: number;
   readonly waitMode: 'spin' | 'adaptive' | 'block';
+  readonly viewTimeout: number;
   readonly gateway: boolean;
 }
 
@@ -84,6 +86,11 @@ export function register(program: Command): void {
       batchSize.maxMessageCount,
     )
     .addOption(
+      new Option('--view-timeout <duration>', 'patience with a leader before it is replaced')
+        .argParser(duration)
+        .default(DEFAULT_SLUICE_OPTIONS.viewTimeoutMs, '300ms'),
+    )
+    .addOption(
       new Option('--wait-mode <mode>', 'how replicas wait: spin burns a core, block saves it')
         .choices(['spin', 'adaptive', 'block'])
         .default('adaptive'),
@@ -108,7 +115,7 @@ async function init(options: InitOptions): Promise<number> {
       linkPortBase: options.linkPort,
       batchTimeoutMs: options.batchTimeout,
       batchSize: { maxMessageCount: options.maxMessageCount },
-      sluice: { waitMode: options.waitMode },
+      sluice: { waitMode: options.waitMode, viewTimeoutMs: options.viewTimeout },
       gateway: options.gateway,
       onProgress: ({ done, total, step }) => {
         process.stderr.write(`[${done}/${total}] ${step}\n`);

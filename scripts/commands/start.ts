@@ -178,9 +178,9 @@ async function requireFree(
 
 async function run(network: FoundNetwork, data: string): Promise<number> {
   const { channel, places } = network;
-  let leader: number | undefined;
+  let isReady = false;
   const supervisor = new Supervisor(places, (end, running) =>
-    reportEnd(end, { running, total: places.length, leader }),
+    reportEnd(end, { running, total: places.length, isReady }),
   );
   supervisor.watchSignals();
   const startedMs = Date.now();
@@ -194,9 +194,8 @@ async function run(network: FoundNetwork, data: string): Promise<number> {
     return stopped ? EXIT.OK : EXIT.REFUSED;
   }
   const seconds = ((Date.now() - startedMs) / 1_000).toFixed(1);
-  const state = await channelState(urls[0] ?? '', channel);
-  leader = state?.leader;
-  printWelcome(network, data, `ready after ${seconds} s`, state?.height);
+  isReady = true;
+  printWelcome(network, data, `ready after ${seconds} s`, await channelHeight(urls[0], channel));
   await supervisor.over;
   say('stopping');
   await supervisor.stopAll();
@@ -229,19 +228,20 @@ async function waitWithProgress(urls: readonly string[], signal: AbortSignal): P
 
 function reportEnd(
   { place, how }: ReplicaEnd,
-  { running, total, leader }: { running: number; total: number; leader: number | undefined },
+  { running, total, isReady }: { running: number; total: number; isReady: boolean },
 ): void {
   say(`replica ${place.number} ended (${how}); its log: ${place.logPath}`);
   // Before all were ready: everything stops anyway.
-  if (leader === undefined) return;
+  if (!isReady) return;
   const quorum = quorumOf(total);
   if (running < quorum) {
-    say(`${running} of ${total} replicas run; ${quorum} are needed to order: Ctrl-C, start again`);
-  } else if (place.number === leader) {
-    say(`it was the leader: nothing is ordered until all are started again: Ctrl-C, start again`);
+    say(`${running} of ${total} replicas run, ${quorum} are needed to order; to start it again:`);
   } else {
-    say(`the other ${running} go on ordering (${faultsOf(total)} of ${total} may be missing)`);
+    say(
+      `the other ${running} go on ordering (${faultsOf(total)} of ${total} may be missing); to start it again:`,
+    );
   }
+  say(`  ./sluice replica --config ${place.configPath}`);
 }
 
 function explainFailure(supervisor: Supervisor): void {
@@ -253,16 +253,11 @@ function explainFailure(supervisor: Supervisor): void {
 }
 
 /** Undefined when the replica says nothing usable: the welcome is then shorter. */
-async function channelState(
-  url: string,
-  channel: string,
-): Promise<{ height: number; leader: number } | undefined> {
+async function channelHeight(url = '', channel: string): Promise<number | undefined> {
   try {
     const answer = await fetch(`${url}/v1/channels/${channel}`);
-    const { height, leader } = (await answer.json()) as Record<string, unknown>;
-    return typeof height === 'number' && typeof leader === 'number'
-      ? { height, leader }
-      : undefined;
+    const { height } = (await answer.json()) as Record<string, unknown>;
+    return typeof height === 'number' ? height : undefined;
   } catch {
     return undefined;
   }

@@ -30,6 +30,8 @@ export interface ReplicaProcessOptions {
   readonly configPath: string;
   /** Its output is appended here. */
   readonly logPath: string;
+  /** Besides this process's own. */
+  readonly environment?: Readonly<Record<string, string>>;
   readonly onExit?: (code: number | null, signal: NodeJS.Signals | null) => void;
 }
 
@@ -56,7 +58,10 @@ export class ReplicaProcess {
         options.configPath,
         '--supervised',
       ],
-      { stdio: ['ignore', log, log, 'ipc'], env: { ...process.env, ...REPLICA_ENVIRONMENT } },
+      {
+        stdio: ['ignore', log, log, 'ipc'],
+        env: { ...process.env, ...REPLICA_ENVIRONMENT, ...options.environment },
+      },
     );
     closeSync(log);
     this.#exited = new Promise((resolve) => {

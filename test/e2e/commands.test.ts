@@ -87,7 +87,16 @@ describe('the commands on a network of four replicas', function () {
 
   it('explain themselves, and end with 2 when they are not understood', async () => {
     expect((await run(0, '--help')).stdout).to.contain('sluice COMMAND --help');
-    for (const name of ['init', 'start', 'replica', 'submit', 'deliver', 'verify', 'keygen']) {
+    for (const name of [
+      'init',
+      'start',
+      'replica',
+      'status',
+      'submit',
+      'deliver',
+      'verify',
+      'keygen',
+    ]) {
       expect((await run(0, name, '--help')).stdout).to.match(/Examples?:/);
     }
     await run(2, 'frobnicate');
@@ -146,6 +155,18 @@ describe('the commands on a network of four replicas', function () {
     expect(new Set(counts).size).to.equal(counts.length);
     const { stderr } = await run(2, 'start');
     expect(stderr).to.contain('running already?');
+  });
+
+  it('status says what each replica is doing', async () => {
+    const { stdout } = await run(0, 'status');
+    expect(stdout).to.match(/^channel main: 4 replicas, 1 may fail or lie, 3 certify a block\n/);
+    expect(stdout).to.match(/\n3 +ordering +1 +0 +1 +fast +\d+ +\d+\.\.\d+ +0 +wal +ok +http/);
+    expect(stdout).to.match(/replica 2 sees +connected.* - .*connected/);
+    const answers = JSON.parse((await run(0, 'status', '--json')).stdout) as { url: string }[];
+    expect(answers.map(({ url }) => url)).to.deep.equal(urls);
+    const nobody = await run(2, 'status', '--url', 'http://127.0.0.1:1', '--channel', 'main');
+    expect(nobody.stdout).to.match(/^\?? *.*no answer/m);
+    expect((await run(2, 'status', '--data', 'nowhere')).stderr).to.contain('no network in');
   });
 
   it('the curl line that start prints commits a transaction', async () => {

@@ -16,7 +16,10 @@ const FAR_AHEAD: LedgerReport = {
   tipHash: 'ab'.repeat(32),
   tail: [{ number: 1, hash: 'cd'.repeat(32) }],
   base: undefined,
+  ready: 1e15,
 };
+
+const A_RUN = { height: 7, tipHash: 'ef'.repeat(32), generation: 1e15, mute: false };
 
 async function submit(url: string, text: string): Promise<number> {
   const answer = await fetch(`${url}/v1/channels/main/transactions?wait=commit&timeoutMs=15000`, {
@@ -53,7 +56,7 @@ describe('a hostile replica', function () {
     const liar = await playStart(network, 4, (message, send) => {
       if (message?.kind === 'report' && !message.wantsReply) return;
       // It flips between stories, answers one fetch with nothing, the next with garbage, then never.
-      base = base === undefined ? { height: 7, tipHash: 'ef'.repeat(32) } : undefined;
+      base = base === undefined ? A_RUN : undefined;
       if (message?.kind !== 'fetch') {
         send({ kind: 'report', report: { ...FAR_AHEAD, base }, wantsReply: false });
         return;
@@ -73,7 +76,7 @@ describe('a hostile replica', function () {
 
   it('leaves nothing to complain about when all stop with work under way', async () => {
     await network.start();
-    const load = { transactions: 2_000, payloadBytes: 256, clients: 4, inFlight: 16 };
+    const load = { transactions: 600, payloadBytes: 256, clients: 4, inFlight: 16 };
     const loading = runScenario(network, load).catch((error: unknown) => error);
     const endMs = Date.now() + 10_000;
     for (let height = 0; height < 5 && Date.now() < endMs; ) {

@@ -11,6 +11,8 @@ interface Info {
   readonly height: number;
   readonly tipHash: string;
   readonly path: string;
+  readonly view: number;
+  readonly leader: number;
 }
 
 interface ReceiptBody {
@@ -102,13 +104,33 @@ describe('a network of four replicas', function () {
     await expectSameChain(alive, height);
   });
 
-  it('lets the killed replica follow the chain after its restart', async () => {
+  it('lets the killed replica take part again after its restart', async () => {
     network.spawn(3);
     const { height } = await info(network.urls[0] ?? '');
-    await waitFor(async () => (await info(network.urls[2] ?? '')).height >= height);
-    const health = await fetch(`${network.urls[2]}/healthz`);
-    expect(health.status).to.equal(503);
+    await network.ready();
     await expectSameChain(network.urls, height);
+    await waitFor(async () => {
+      await submitText(network.urls[2] ?? '', 'back again');
+      return (await info(network.urls[2] ?? '')).path === 'fast';
+    });
+  });
+
+  it('holds submissions while the leader is replaced, and answers them with receipts', async () => {
+    const { leader } = await info(network.urls[1] ?? '');
+    const alive = network.urls.filter((_, index) => index !== leader - 1);
+    const submitting = alive.flatMap((url, i) => [
+      submitText(url, `before ${i}`),
+      submitText(url, `too ${i}`),
+    ]);
+    network.process(leader).kill('SIGKILL');
+    submitting.push(...alive.map((url, i) => submitText(url, `after ${i}`)));
+    const receipts = await Promise.all(submitting);
+    expect(new Set(receipts.map(({ txId }) => txId)).size).to.equal(9);
+    const now = await info(alive[0] ?? '');
+    expect(now.leader).to.not.equal(leader);
+    expect(now.view).to.be.above(0);
+    network.spawn(leader);
+    await network.ready();
   });
 
   it('can be stopped and started with nothing ordered in between, again and again', async () => {

@@ -9,19 +9,22 @@
  *   run                                     message delays until nothing is on its way
  *   tick MS                                 time passes; replicas wake when they asked to
  *   silence R... / wake R...                stopped processes: they read and do nothing
- *   lose FROM->TO WHAT / keep               drops writes (cell kind, batch, message, or *; R or *) / stops dropping
+ *   lose FROM->TO WHAT / keep               drops writes (a kind of cell or message, batch, or *; R or *) / stops dropping
  *   session A B open|close
+ *   kill R...                               the same, with their sessions closed; `wake` opens them
+ *   restart R / wipe R                      a new process with R's log and ledger / with nothing
  *   clock R MS                              sets R's clock apart
  *   uncertified R N                         R's orderer reports N uncertified blocks from now on
- *   forge batch R to R,R after NAME|start TEXT
- *   forge proposal R to R,R s1 at +0 [NAME ...] [cut]
- *   status R / logs
+ *   forge WHAT R to R,R ...                 a lie of R's, see forge.ts
+ *   status R / logs / log R                 figures / what each has delivered / records of R's log
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import type { BatchRef, CoreLimits } from '../../consensus/core/index.ts';
-import { START_MS } from '../consensus/support/replica.ts';
+import type { CoreLimits, CoreStatus } from '../../consensus/core/index.ts';
+import { recordsOf } from '../consensus/support/replica.ts';
+import { forge } from './forge.ts';
+import { describeRecord } from './names.ts';
 import { ScriptCluster } from './script-cluster.ts';
 
 const FOLDER = join(process.cwd(), 'test', 'interaction');
@@ -92,7 +95,7 @@ function runCommand(cluster: ScriptCluster, words: string[]): void {
       for (const index of rest) cluster.silent.add(Number(index));
       return;
     case 'wake':
-      for (const index of rest) cluster.silent.delete(Number(index));
+      for (const index of rest) cluster.wake(Number(index));
       return;
     case 'lose':
       return lose(cluster, rest);
@@ -108,7 +111,16 @@ function runCommand(cluster: ScriptCluster, words: string[]): void {
       cluster.replicas[Number(rest[0])]!.blocksUncertified = Number(rest[1]);
       return;
     case 'forge':
-      return rest[0] === 'batch' ? forgeBatch(cluster, rest) : forgeProposal(cluster, rest);
+      return forge(cluster, rest);
+    case 'kill':
+      for (const index of rest) cluster.kill(Number(index));
+      return;
+    case 'restart':
+    case 'wipe':
+      for (const index of rest) cluster.restart(Number(index), verb === 'wipe' ? 'lost' : 'kept');
+      return;
+    case 'log':
+      return tellLog(cluster, Number(rest[0]));
     case 'status':
       return tellStatus(cluster, Number(rest[0]));
     case 'logs':
@@ -125,47 +137,6 @@ function lose(cluster: ScriptCluster, [between, what]: string[]): void {
   cluster.lost.push({ from, to, what: what as string });
 }
 
-function indexes(list: string | undefined): number[] {
-  return (list ?? '').split(',').map(Number);
-}
-
-/** forge batch R to R,R after NAME|start TEXT */
-function forgeBatch(cluster: ScriptCluster, words: string[]): void {
-  const owner = Number(words[1]);
-  const after: BatchRef =
-    words[5] === 'start'
-      ? { seq: 0, digest: new Uint8Array(32) }
-      : cluster.names.find(words[5] as string).ref;
-  const payload = Buffer.from(words.slice(6).join(' '));
-  const batch = { lane: owner, seq: after.seq + 1, previous: after.digest, payload };
-  const name = cluster.forgeBatch(owner, indexes(words[3]), batch);
-  cluster.say(`    ${owner} -> ${words[3]?.replaceAll(',', ' ')} ${name} "${payload}" (forged)`);
-}
-
-/** forge proposal R to R,R s1 at +0 [NAME ...] [cut] */
-function forgeProposal(cluster: ScriptCluster, words: string[]): void {
-  const from = Number(words[1]);
-  const slot = Number((words[4] as string).slice(1));
-  const timeMs = START_MS + Number(words[6]);
-  const empty: BatchRef = { seq: 0, digest: new Uint8Array(32) };
-  const frontier = cluster.replicas.map(() => empty);
-  let cut = false;
-  for (const word of words.slice(7)) {
-    if (word === 'cut') cut = true;
-    else {
-      const { lane, ref } = cluster.names.find(word);
-      frontier[lane] = ref;
-    }
-  }
-  const proposal = { slot, timeMs, cut, frontier };
-  cluster.forgeCell(from, indexes(words[3]), { kind: 'proposal', view: 0, proposal });
-  const digest = cluster.replicas[0]!.state.digests.proposal(proposal);
-  const hex = Buffer.from(digest).toString('hex').slice(0, 4);
-  const to = words[3]?.replaceAll(',', ' ');
-  const tips = cluster.names.frontier(frontier);
-  cluster.say(`    ${from} -> ${to} proposal s${slot} ${hex} ${tips} (forged)`);
-}
-
 function tellStatus(cluster: ScriptCluster, index: number): void {
   const status = cluster.replicas[index]!.core.status();
   const lanes = status.lanes.map(
@@ -175,9 +146,34 @@ function tellStatus(cluster: ScriptCluster, index: number): void {
   cluster.say(
     `${index}: executed s${status.executedSlot}, ${status.path} path, ` +
       `${status.fastCommits} fast, ${status.slowCommits} slow, ${status.fetchedCommits} fetched` +
-      `${status.behind ? ', behind' : ''}`,
+      `${status.behind ? ', behind' : ''}${describeStanding(status)}`,
   );
   cluster.say(`   ${lanes.join(', ')}`);
+}
+
+/** Whatever is not as at a run's beginning. */
+function describeStanding(status: CoreStatus): string {
+  const { view, changing, stableSlot, mute, transferring } = status;
+  let text = '';
+  if (view > 0) text += changing ? `, changing to v${view}` : `, v${view}`;
+  if (stableSlot > 0) text += `, stable s${stableSlot}`;
+  if (mute) text += ', mute';
+  if (transferring) text += ', transferring';
+  return text;
+}
+
+function tellLog(cluster: ScriptCluster, index: number): void {
+  const { log } = cluster.replicas[index]!;
+  if (log === undefined) return cluster.say(`${index}: (no log)`);
+  const records = recordsOf(log, cluster.replicas.length).map((record) =>
+    describeRecord(
+      cluster.names,
+      record,
+      (proposal) => cluster.digestOf(proposal),
+      (batch) => cluster.refOf(batch),
+    ),
+  );
+  cluster.say(`${index}: ${records.join(', ')}`);
 }
 
 function tellLogs(cluster: ScriptCluster): void {

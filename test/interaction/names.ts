@@ -2,7 +2,20 @@
  * Short names for a script: `b1.3` is batch 3 of lane 1 (`b1.3'` another one for the
  * same place); digests are 4 hex.
  */
-import type { BatchRef, Effect, Evidence, Frontier, Message } from '../../consensus/core/index.ts';
+import type {
+  Batch,
+  BatchRef,
+  Cell,
+  Effect,
+  Evidence,
+  Frontier,
+  LogRecord,
+  Message,
+  NewView,
+  Proposal,
+  ViewChange,
+} from '../../consensus/core/index.ts';
+import { outcomesOf } from '../../consensus/core/view-change.ts';
 import { START_MS } from '../consensus/support/replica.ts';
 
 export class Names {
@@ -40,6 +53,27 @@ export function short(digest: Uint8Array): string {
   return hex(digest).slice(0, 4);
 }
 
+type Progress = Extract<Cell, { kind: 'progress' }>;
+
+/** Nothing is said of view 0, in which most scripts stay. */
+function inView(view: number): string {
+  return view === 0 ? '' : ` in v${view}`;
+}
+
+/** What a progress cell tells of views that the one before it did not. */
+export function describeProgress(before: Progress | undefined, now: Progress): string | undefined {
+  const was = before ?? { view: 0, wish: 0, changing: false, mute: false };
+  if (now.mute !== was.mute) return now.mute ? 'is mute' : 'is mute no more';
+  if (now.wish > now.view && now.wish !== was.wish) return `wishes for v${now.wish}`;
+  const isContent = was.wish > was.view && now.view === was.view && now.wish === now.view;
+  return isContent ? `is content with v${now.view} again` : undefined;
+}
+
+/** A life is a time. */
+function lifeOf(life: number): string {
+  return life === 0 ? '0' : `+${life - START_MS}`;
+}
+
 /** The effect as a sentence without its subject; undefined for what would only be noise. */
 export function describeEffect(
   names: Names,
@@ -53,14 +87,14 @@ export function describeEffect(
         case 'proposal': {
           const { slot, timeMs, cut, frontier } = cell.proposal;
           const what = `s${slot} ${short(digestOf(effect))} ${names.frontier(frontier)}`;
-          return `proposes ${what} at +${timeMs - START_MS}${cut ? ' cut' : ''}`;
+          return `proposes ${what} at +${timeMs - START_MS}${cut ? ' cut' : ''}${inView(cell.view)}`;
         }
         case 'vote':
-          return `votes s${cell.slot} ${short(cell.digest)}`;
+          return `votes s${cell.slot} ${short(cell.digest)}${inView(cell.view)}`;
         case 'commit':
-          return `COMMIT s${cell.slot} ${short(cell.digest)}`;
+          return `COMMIT s${cell.slot} ${short(cell.digest)}${inView(cell.view)}`;
         case 'progress':
-          return `reports applied s${cell.appliedSlot}, holds ${names.frontier(cell.held)}`;
+          return undefined;
       }
       return undefined;
     }
@@ -77,8 +111,14 @@ export function describeEffect(
       return undefined;
     case 'deliver': {
       const batches = effect.batches.map(({ lane, ref }) => names.batch(lane, ref)).join(' ');
-      return `delivers s${effect.slot} [${batches}]${effect.cut ? ' cut' : ''}, ${effect.path}`;
+      const cut = effect.checkpoint ? ' checkpoint' : effect.cut ? ' cut' : '';
+      return `delivers s${effect.slot} [${batches}]${cut}, ${effect.path}`;
     }
+    case 'persist':
+    case 'rotate-log':
+      return undefined;
+    case 'transfer':
+      return `takes over the state after s${effect.state.slot}`;
     case 'drop-batch':
       return `drops ${names.batch(effect.lane, effect.ref)}`;
     case 'evidence':
@@ -89,13 +129,14 @@ export function describeEffect(
 export function describeMessage(
   names: Names,
   message: Message,
-  proposalDigest: (message: Extract<Message, { kind: 'decided' }>) => Uint8Array,
+  proposalDigest: (message: Extract<Message, { kind: 'decided' | 'proposal' }>) => Uint8Array,
   batchRef: (message: Extract<Message, { kind: 'batch' }>) => BatchRef,
 ): string {
   switch (message.kind) {
     case 'prepare': {
-      const { slot, digest } = message.prepare;
-      return `PREPARE s${slot} ${short(digest)}${message.request ? ', asking' : ''}`;
+      const { slot, digest, view } = message.prepare;
+      const what = `PREPARE s${slot} ${short(digest)}${inView(view)}`;
+      return `${what}${message.request ? ', asking' : ''}`;
     }
     case 'fetch-batch':
       return `fetch ${names.batch(message.lane, message.ref)}`;
@@ -105,7 +146,53 @@ export function describeMessage(
       return `fetch decided s${message.fromSlot}..s${message.toSlot}`;
     case 'decided':
       return `decided s${message.proposal.slot} ${short(proposalDigest(message))}`;
+    case 'fetch-proposal':
+      return `fetch content s${message.slot} ${short(message.digest)}`;
+    case 'proposal':
+      return `content s${message.proposal.slot} ${short(proposalDigest(message))}`;
+    case 'view-change':
+      return `VIEW-CHANGE v${message.viewChange.view}${describeReports(message.viewChange)}`;
+    case 'new-view': {
+      return describeNewView(message.newView);
+    }
+    case 'checkpoint':
+      return `CHECKPOINT s${message.checkpoint.state.slot}`;
+    case 'fetch-checkpoint':
+      return `fetch checkpoint${message.ready ? ', and a new view' : ''}`;
+    case 'stable-checkpoint': {
+      const { certificate, namedSlot } = message;
+      return `stable s${certificate?.state.slot ?? 0}, named s${namedSlot}`;
+    }
   }
+}
+
+function describeNewView({ view, changes }: NewView): string {
+  const replicas =
+    changes[0]?.checkpoint?.state.frontier.length ?? REPLICAS_OF[changes.length] ?? 4;
+  const { base, outcomes } = outcomesOf(changes, replicas, 0);
+  const settled = outcomes.map(
+    ({ slot, digest }) => `s${slot} ${digest === undefined ? 'null' : short(digest)}`,
+  );
+  const from = base === 0 ? '' : ` from s${base}`;
+  const what = `NEW-VIEW v${view} of ${changes.map(({ signer }) => signer).join(' ')}${from}`;
+  return `${what}: ${settled.join(', ') || 'nothing open'}`;
+}
+
+/** Scripts with so many VIEW-CHANGEs in a NEW-VIEW have so many replicas. */
+const REPLICAS_OF: readonly (number | undefined)[] = [undefined, 1, 2, 4, 5, 7];
+
+function describeReports({ lives, checkpoint, reports }: ViewChange): string {
+  const known = lives.flatMap((life, replica) =>
+    life === 0 ? [] : [` knows ${replica} since ${lifeOf(life)}`],
+  );
+  const stable = checkpoint === undefined ? '' : ` stable s${checkpoint.state.slot}`;
+  const base = known.join('') + stable;
+  const told = reports.map(({ slot, vote, prepared }) => {
+    const voted = vote && ` voted ${short(vote.digest)} in v${vote.view}`;
+    const certified = prepared && ` prepared ${short(prepared.digest)} in v${prepared.view}`;
+    return `, s${slot}${voted ?? ''}${certified ?? ''}`;
+  });
+  return base + told.join('');
 }
 
 function describeEvidence(names: Names, evidence: Evidence): string {
@@ -135,5 +222,45 @@ function describeEvidence(names: Names, evidence: Evidence): string {
       return `${who} invalid signature on s${evidence.slot}`;
     case 'malformed':
       return `${who} ${evidence.reason}`;
+    case 'prepare-equivocation': {
+      const [a, b] = evidence.prepares;
+      return `${who} signed two PREPAREs for s${a.slot}, ${short(a.digest)} and ${short(b.digest)}`;
+    }
+    case 'invalid-view-change':
+      return `${who} invalid VIEW-CHANGE v${evidence.view}, ${evidence.reason}`;
+    case 'invalid-new-view':
+      return `${who} invalid NEW-VIEW v${evidence.view}, ${evidence.reason}`;
+    case 'invalid-checkpoint':
+      return `${who} invalid CHECKPOINT s${evidence.slot}, ${evidence.reason}`;
+  }
+}
+
+export function describeRecord(
+  names: Names,
+  record: LogRecord,
+  digestOf: (proposal: Proposal) => Uint8Array,
+  refOf: (batch: Batch) => BatchRef,
+): string {
+  switch (record.kind) {
+    case 'batch':
+      return `batch ${names.batch(record.batch.lane, refOf(record.batch))}`;
+    case 'vote': {
+      const { view, proposal } = record;
+      return `vote s${proposal.slot} ${short(digestOf(proposal))} in v${view}`;
+    }
+    case 'prepared': {
+      const { view, slot, digest } = record.certificate;
+      return `prepared s${slot} ${short(digest)} in v${view}`;
+    }
+    case 'view-change':
+      return `VIEW-CHANGE v${record.viewChange.view}`;
+    case 'new-view':
+      return `NEW-VIEW v${record.newView.view}`;
+    case 'checkpoint':
+      return `checkpoint s${record.certificate?.state.slot ?? 0}`;
+    case 'stable':
+      return `stable s${record.certificate.state.slot}`;
+    case 'lives':
+      return `lives ${record.lives.map(lifeOf).join(' ')}`;
   }
 }

@@ -3,11 +3,25 @@
  * before, then all act. So the first column of a script counts network delays since the
  * command, as the figures of papers do.
  */
-import type { Batch, BatchRef, CoreLimits, Effect, Input } from '../../consensus/core/index.ts';
-import { encodeCell, encodeLaneBatch } from '../../consensus/wire/index.ts';
+import type {
+  Batch,
+  BatchRef,
+  Cell,
+  CoreLimits,
+  Effect,
+  Input,
+  Proposal,
+  ViewChange,
+} from '../../consensus/core/index.ts';
+import {
+  decodeMessage,
+  encodeCell,
+  encodeLaneBatch,
+  encodeMessage,
+} from '../../consensus/wire/index.ts';
 import { MemoryNetwork, type Write } from '../consensus/support/memory-network.ts';
-import { START_MS, TestReplica } from '../consensus/support/replica.ts';
-import { describeEffect, describeMessage, Names } from './names.ts';
+import { type LeftBehind, START_MS, TestReplica } from '../consensus/support/replica.ts';
+import { describeEffect, describeMessage, describeProgress, Names, short } from './names.ts';
 
 const ROUNDS_MAX = 1_000;
 
@@ -24,8 +38,14 @@ export class ScriptCluster {
   readonly replicas: TestReplica[];
   readonly silent = new Set<number>();
   readonly lost: { from: number | undefined; to: number | undefined; what: string }[] = [];
-  showProgress = false;
+  /** Every content that was proposed, by the four hex digits that scripts call it. */
+  readonly contents = new Map<string, Proposal>();
+  /** The last VIEW-CHANGE of each replica, real or forged: what a lying leader may collect. */
+  readonly changes = new Map<number, ViewChange>();
   nowMs = START_MS;
+  readonly #progress = new Map<number, Extract<Cell, { kind: 'progress' }>>();
+  readonly #closed = new Set<string>();
+  readonly #killed = new Set<number>();
   #delay = 0;
   #lines: Line[] = [];
   /** Sentences before this line belong to another moment. */
@@ -34,20 +54,15 @@ export class ScriptCluster {
   constructor(replicas: number, limits: Partial<CoreLimits>, batchTimeoutMs: number) {
     const windowSlots = limits.windowSlots ?? 256;
     this.network = new MemoryNetwork(replicas, windowSlots);
-    this.network.filter = (from, to, write) => !this.#isLost(from, to, write);
+    this.network.filter = (from, to, write) =>
+      !this.#closed.has(pairOf(from, to)) && !this.#isLost(from, to, write);
+    const onEffect = (actor: number, effect: Effect): void => this.#note(actor, effect);
+    const blocksUpTo = (slot: number) =>
+      this.replicas.find(({ delivered }) => (delivered.at(-1)?.slot ?? 0) >= slot)?.delivered ?? [];
+    const common = { replicas, limits, batchTimeoutMs, onEffect, blocksUpTo };
     this.replicas = Array.from(
       { length: replicas },
-      (_, self) =>
-        new TestReplica(
-          {
-            self,
-            replicas,
-            limits,
-            batchTimeoutMs,
-            onEffect: (actor, effect) => this.#note(actor, effect),
-          },
-          this.network.port(self),
-        ),
+      (_, self) => new TestReplica({ ...common, self }, this.network.port(self)),
     );
     for (let a = 0; a < replicas; a++) {
       for (let b = 0; b < replicas; b++) if (a !== b) this.#session(a, b, true);
@@ -56,13 +71,12 @@ export class ScriptCluster {
   }
 
   #isLost(from: number, to: number, write: Write): boolean {
-    const what =
-      write.kind === 'cell' ? write.frame.kind : write.kind === 'lane' ? 'batch' : 'message';
+    const whats = kindsOf(write, this.replicas.length);
     return this.lost.some(
       (rule) =>
         (rule.from ?? from) === from &&
         (rule.to ?? to) === to &&
-        (rule.what === what || rule.what === '*'),
+        (whats.includes(rule.what) || rule.what === '*'),
     );
   }
 
@@ -84,13 +98,51 @@ export class ScriptCluster {
   }
 
   setSession(a: number, b: number, open: boolean): void {
-    if (!open) this.network.clearRings(a, b);
+    if (open) this.#closed.delete(pairOf(a, b));
+    else {
+      this.#closed.add(pairOf(a, b));
+      this.network.clearRings(a, b);
+    }
     for (const [at, peer] of [
       [a, b],
       [b, a],
     ] as const) {
       if (!this.silent.has(at)) this.#session(at, peer, open);
     }
+  }
+
+  kill(self: number): void {
+    this.silent.add(self);
+    for (const peer of this.#alivePeers(self)) this.setSession(self, peer, false);
+    this.#killed.add(self);
+  }
+
+  /** A stopped process goes on; one whose sessions were closed opens them again. */
+  wake(self: number): void {
+    this.silent.delete(self);
+    if (!this.#killed.delete(self)) return;
+    for (const peer of this.#alivePeers(self)) this.setSession(self, peer, true);
+  }
+
+  #alivePeers(self: number): number[] {
+    return this.replicas
+      .map((_, peer) => peer)
+      .filter((peer) => peer !== self && !this.#killed.has(peer));
+  }
+
+  /** A new process in the place of the old one, with what that has left on disk. */
+  restart(self: number, disk: 'kept' | 'lost'): void {
+    const old = this.replicas[self]!;
+    const left: LeftBehind =
+      disk === 'kept'
+        ? { log: old.log, delivered: old.delivered }
+        : { log: undefined, delivered: [] };
+    if (!this.#killed.has(self)) this.kill(self);
+    this.network.forget(self);
+    this.#progress.delete(self);
+    this.replicas[self] = new TestReplica({ ...old.options, left }, this.network.port(self));
+    this.step(self, { kind: 'tick' });
+    this.wake(self);
   }
 
   /** Message delays until nothing is on its way. */
@@ -154,38 +206,80 @@ export class ScriptCluster {
     return { seq, digest: this.replicas[0]!.state.digests.batch(lane, seq, previous, payload) };
   }
 
+  digestOf(proposal: Proposal): Uint8Array {
+    return this.replicas[0]!.state.digests.proposal(proposal);
+  }
+
+  /** Whatever the script loses, it is not the lies. */
+  #withoutLoss(write: () => void): void {
+    const { filter } = this.network;
+    this.network.filter = () => true;
+    write();
+    this.network.filter = filter;
+  }
+
   forgeBatch(owner: number, to: readonly number[], batch: Batch): string {
-    for (const peer of to) this.network.writeLaneTo(owner, peer, encodeLaneBatch(batch));
+    const bytes = encodeLaneBatch(batch);
+    this.#withoutLoss(() => {
+      for (const peer of to) this.network.writeLaneTo(owner, peer, bytes);
+    });
     return this.names.batch(owner, this.refOf(batch));
   }
 
-  forgeCell(from: number, to: readonly number[], cell: Parameters<typeof encodeCell>[0]): void {
-    for (const peer of to) this.network.writeCellTo(from, peer, encodeCell(cell));
+  forgeCell(from: number, to: readonly number[], cell: Cell): void {
+    if (cell.kind === 'proposal') this.#noteContent(cell.proposal);
+    const frame = encodeCell(cell);
+    this.#withoutLoss(() => {
+      for (const peer of to) this.network.writeCellTo(from, peer, frame);
+    });
+  }
+
+  forgeMessage(
+    from: number,
+    to: readonly number[],
+    message: Parameters<typeof encodeMessage>[0],
+  ): void {
+    for (const peer of to) this.network.regions[peer]![from]!.control.push(encodeMessage(message));
+  }
+
+  #noteContent(proposal: Proposal): void {
+    this.contents.set(short(this.digestOf(proposal)), proposal);
   }
 
   #note(actor: number, effect: Effect): void {
-    if (effect.kind === 'write-cell' && effect.cell.kind === 'progress' && !this.showProgress)
-      return;
-    const { digests } = this.replicas[0]!.state;
-    if (effect.kind === 'send') {
-      const text = describeMessage(
-        this.names,
-        effect.message,
-        ({ proposal }) => digests.proposal(proposal),
-        ({ batch }) => this.refOf(batch),
-      );
-      const last = this.#sameMoment().findLast((line) => line.text === text);
-      if (last?.actors[0] === actor && !last.to.includes(effect.to)) last.to.push(effect.to);
-      else this.#lines.push({ delay: this.#delay, actors: [actor], to: [effect.to], text });
-      return;
+    if (effect.kind === 'send') return this.#noteMessage(actor, effect);
+    if (effect.kind === 'write-cell' && effect.cell.kind === 'proposal') {
+      this.#noteContent(effect.cell.proposal);
     }
-    const text = describeEffect(this.names, effect, ({ cell }) =>
-      cell.kind === 'proposal' ? digests.proposal(cell.proposal) : new Uint8Array(0),
-    );
+    const text =
+      effect.kind === 'write-cell' && effect.cell.kind === 'progress'
+        ? this.#noteProgress(actor, effect.cell)
+        : describeEffect(this.names, effect, ({ cell }) =>
+            cell.kind === 'proposal' ? this.digestOf(cell.proposal) : new Uint8Array(0),
+          );
     if (text === undefined) return;
     const same = this.#sameMoment().find((line) => line.text === text);
     if (same !== undefined && !same.actors.includes(actor)) same.actors.push(actor);
     else this.#lines.push({ delay: this.#delay, actors: [actor], to: [], text });
+  }
+
+  #noteProgress(actor: number, cell: Extract<Cell, { kind: 'progress' }>): string | undefined {
+    const before = this.#progress.get(actor);
+    this.#progress.set(actor, cell);
+    return describeProgress(before, cell);
+  }
+
+  #noteMessage(actor: number, { to, message }: Extract<Effect, { kind: 'send' }>): void {
+    if (message.kind === 'view-change') this.changes.set(actor, message.viewChange);
+    const text = describeMessage(
+      this.names,
+      message,
+      ({ proposal }) => this.digestOf(proposal),
+      ({ batch }) => this.refOf(batch),
+    );
+    const last = this.#sameMoment().findLast((line) => line.text === text);
+    if (last?.actors[0] === actor && !last.to.includes(to)) last.to.push(to);
+    else this.#lines.push({ delay: this.#delay, actors: [actor], to: [to], text });
   }
 
   #sameMoment(): Line[] {
@@ -209,4 +303,18 @@ export class ScriptCluster {
     this.#delay = 0;
     return lines;
   }
+}
+
+function pairOf(a: number, b: number): string {
+  return `${Math.min(a, b)}-${Math.max(a, b)}`;
+}
+
+/** Names by which `lose` may call a write; a content that is sent is no `proposal`, which is a cell. */
+function kindsOf(write: Write, replicas: number): string[] {
+  if (write.kind === 'cell') return [write.frame.kind];
+  if (write.kind === 'lane') return ['batch'];
+  const message = decodeMessage(write.bytes, replicas);
+  if (message.kind === 'malformed') return ['message'];
+  const { kind } = message.value;
+  return ['message', kind === 'proposal' ? 'content' : kind === 'batch' ? 'sent-batch' : kind];
 }

@@ -4,18 +4,36 @@
  */
 import { Agent, request } from 'node:http';
 
-export interface LoadOptions {
+export interface SubmitOptions {
   /** API addresses of the replicas. */
   readonly urls: readonly string[];
   readonly channel: string;
-  readonly envelopes: readonly Uint8Array[];
+  /** For so long one transaction is tried, and one answer waited for. */
+  readonly patienceMs?: number;
+  readonly answerMs?: number;
+  /** Rest after the first attempt that failed; grows with each, to ten times as much. */
+  readonly retryMs?: number;
+  /** Nothing is tried again from then on. */
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadOptions extends SubmitOptions {
+  /** A generator that ends when it is told to makes a load without end. */
+  readonly envelopes: Iterable<Uint8Array>;
   readonly clients: number;
   /** Transactions that one client has under way at once. */
   readonly inFlight: number;
   /** Rest after each transaction. */
   readonly pauseMs: number;
   /** Called as transactions are certified; for progress and for faults in mid-load. */
-  readonly onCommitted?: (done: number) => void;
+  readonly onCommitted?: (done: number, receipt: Receipt) => void;
+}
+
+/** The part of the receipt that tests look at. */
+export interface Receipt {
+  readonly txId: string;
+  readonly blockNumber: number;
+  readonly index: number;
 }
 
 export interface LoadResult {
@@ -30,29 +48,28 @@ export interface LoadResult {
 
 /** Status codes that say "again": the rest of the errors would be a finding. */
 const RETRYABLE = new Set([202, 429, 502, 503, 504]);
-const ATTEMPTS_MAX = 60;
-const REQUEST_TIMEOUT_MS = 15_000;
+const PATIENCE_MS = 60_000;
+const ANSWER_MS = 10_000;
+/** A replica that waits for a commit says so in time; this one does not answer at all. */
+const SILENCE_MS = 5_000;
+const RETRY_MS = 20;
+const RETRY_GROWTH_MAX = 10;
 
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
-  const latencies = new Float64Array(options.envelopes.length);
-  const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
-  let next = 0;
-  let done = 0;
+  const latencies: number[] = [];
+  const agent = createAgent();
+  const envelopes = options.envelopes[Symbol.iterator]();
   let retries = 0;
   const txIds: string[] = [];
   const startedMs = performance.now();
   const lane = async (client: number): Promise<void> => {
-    while (next < options.envelopes.length) {
-      const index = next++;
-      const envelope = options.envelopes[index];
-      if (envelope === undefined) return;
+    for (let next = envelopes.next(); next.done !== true; next = envelopes.next()) {
       const sentMs = performance.now();
-      const receipt = await submitUntilCommitted(options, agent, client, envelope);
-      retries += receipt.attempts;
-      txIds.push(receipt.txId);
-      latencies[index] = performance.now() - sentMs;
-      options.onCommitted?.(++done);
-      if (options.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, options.pauseMs));
+      const { attempts, receipt } = await submitUntilCommitted(options, agent, client, next.value);
+      retries += attempts;
+      latencies.push(performance.now() - sentMs);
+      options.onCommitted?.(txIds.push(receipt.txId), receipt);
+      if (options.pauseMs > 0) await rest(options.pauseMs);
     }
   };
   try {
@@ -65,47 +82,54 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     agent.destroy();
   }
   const seconds = (performance.now() - startedMs) / 1_000;
-  return { seconds, latenciesMs: latencies.sort(), retries, txIds };
+  return { seconds, latenciesMs: Float64Array.from(latencies).sort(), retries, txIds };
 }
 
-async function submitUntilCommitted(
-  options: LoadOptions,
+export function createAgent(): Agent {
+  return new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+}
+
+/** The first attempt goes to replica `home`. Throws for an answer that a client cannot retry. */
+export async function submitUntilCommitted(
+  options: SubmitOptions,
   agent: Agent,
-  client: number,
+  home: number,
   envelope: Uint8Array,
-): Promise<{ attempts: number; txId: string }> {
+): Promise<{ attempts: number; receipt: Receipt }> {
+  const { urls, patienceMs = PATIENCE_MS, retryMs = RETRY_MS, signal } = options;
+  const endMs = performance.now() + patienceMs;
   let last = '';
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const url = options.urls[(client + attempt) % options.urls.length] ?? '';
-    const answer = await post(agent, url, options.channel, envelope);
+  for (let attempt = 0; attempt === 0 || performance.now() < endMs; attempt++) {
+    const url = urls[(home + attempt) % urls.length] ?? '';
+    const answer = await post(agent, url, options, envelope);
     if (answer.status === 200) {
-      const { txId } = JSON.parse(answer.body) as { txId: string };
-      return { attempts: attempt, txId };
+      return { attempts: attempt, receipt: JSON.parse(answer.body) as Receipt };
     }
     if (answer.status !== undefined && !RETRYABLE.has(answer.status)) {
       throw new Error(
         `${url} answered ${answer.status}, which a client cannot retry: ${answer.body}`,
       );
     }
+    if (signal?.aborted === true) throw new Error('given up');
     last = `${url}: ${answer.status ?? 'no answer'} ${answer.body}`;
-    await new Promise((resolve) => setTimeout(resolve, 20 * Math.min(attempt + 1, 10)));
+    await rest(retryMs * Math.min(attempt + 1, RETRY_GROWTH_MAX));
   }
-  throw new Error(`a transaction was not committed in ${ATTEMPTS_MAX} attempts; last: ${last}`);
+  throw new Error(`a transaction was not committed in ${patienceMs} ms; last: ${last}`);
 }
 
 function post(
   agent: Agent,
   url: string,
-  channel: string,
+  { channel, answerMs = ANSWER_MS }: SubmitOptions,
   envelope: Uint8Array,
 ): Promise<{ status: number | undefined; body: string }> {
   return new Promise((resolve) => {
     const outgoing = request(
-      `${url}/v1/channels/${channel}/transactions?wait=commit&timeoutMs=10000`,
+      `${url}/v1/channels/${channel}/transactions?wait=commit&timeoutMs=${answerMs}`,
       {
         method: 'POST',
         agent,
-        timeout: REQUEST_TIMEOUT_MS,
+        timeout: answerMs + SILENCE_MS,
         headers: {
           'content-type': 'application/octet-stream',
           'content-length': envelope.length,
@@ -125,6 +149,10 @@ function post(
     outgoing.on('error', (error) => resolve({ status: undefined, body: error.message }));
     outgoing.end(envelope);
   });
+}
+
+function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Value at quantile `q` (0..1) of sorted values. */

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createGateway } from '../../orderer/gateway.ts';
+import type { Gateway } from '../../orderer/service.ts';
 import type { TestNetwork } from '../support/network.ts';
 import { residentBytes } from '../support/process-stats.ts';
 import { type LoadResult, quantile, runLoad } from './driver.ts';
@@ -17,6 +18,8 @@ export interface ScenarioOptions {
   readonly pauseMs?: number;
   /** kill -9 this replica when half of the transactions are certified. */
   readonly kill?: number;
+  /** Called with how many are certified. */
+  readonly onCommitted?: (done: number) => void;
 }
 
 export interface ScenarioResult extends LoadResult {
@@ -38,6 +41,7 @@ export async function runScenario(
     inFlight: options.inFlight,
     pauseMs: options.pauseMs ?? 0,
     onCommitted: (done) => {
+      options.onCommitted?.(done);
       if (options.kill === undefined || killed || done < options.transactions / 2) return;
       killed = true;
       network.process(options.kill).kill('SIGKILL');
@@ -52,13 +56,7 @@ export async function runScenario(
 
 /** Signed with the network's user key on libsodium: signing is not what is measured. */
 function presign(network: TestNetwork, options: ScenarioOptions): { envelopes: Uint8Array[] } {
-  const { mspId, certificateFile, keyFile } = network.created.user;
-  const signer = createGateway({
-    channel: 'main',
-    mspId,
-    certificatePem: readFileSync(certificateFile, 'utf8'),
-    privateKeyPem: readFileSync(keyFile, 'utf8'),
-  });
+  const signer = signerOf(network);
   const envelopes = Array.from({ length: options.transactions }, (_, i) => {
     const data = new Uint8Array(options.payloadBytes).fill(i & 0xff);
     new DataView(data.buffer).setUint32(0, i);
@@ -67,22 +65,48 @@ function presign(network: TestNetwork, options: ScenarioOptions): { envelopes: U
   return { envelopes };
 }
 
+/** Signs with the network's user key. */
+export function signerOf(network: TestNetwork): Gateway {
+  const { mspId, certificateFile, keyFile } = network.created.user;
+  return createGateway({
+    channel: network.created.config.channel,
+    mspId,
+    certificatePem: readFileSync(certificateFile, 'utf8'),
+    privateKeyPem: readFileSync(keyFile, 'utf8'),
+  });
+}
+
 export interface AuditSource {
   readonly kind: 'url' | 'data';
   readonly at: string;
 }
 
-/** Runs `sluice verify` over the sources; throws with its output unless every chain is good and the same. */
-export async function audit(sources: readonly AuditSource[]): Promise<AuditResult> {
+export interface AuditOptions {
+  /** False: links and hashes only. */
+  readonly signatures?: boolean;
+  readonly from?: number;
+}
+
+/** Runs `sluice verify` over the sources; throws with its report unless every chain is good and the same. */
+export async function audit(
+  sources: readonly AuditSource[],
+  { signatures = true, from = 0 }: AuditOptions = {},
+): Promise<AuditResult> {
   const sluice = fileURLToPath(new URL('../../scripts/sluice.js', import.meta.url));
   const args = sources.flatMap(({ kind, at }) => [`--${kind}`, at]);
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    [sluice, 'verify', '--json', ...args],
-    { maxBuffer: 64 * 1024 * 1024 },
-  );
+  if (!signatures) args.push('--no-signatures');
+  args.push('--from', String(from));
+  const child = promisify(execFile)(process.execPath, [sluice, 'verify', '--json', ...args], {
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  const { stdout } = await child.catch((error: Error & { stdout?: string }) => {
+    throw new Error(`sluice verify: ${error.message}\n${error.stdout?.slice(0, REPORT_CHARS_MAX)}`);
+  });
   return JSON.parse(stdout) as AuditResult;
 }
+
+/** Of a bad report; the first findings are what one wants to see. */
+const REPORT_CHARS_MAX = 4_000;
 
 /** The part of the auditor's report that tests look at. */
 export interface AuditResult {

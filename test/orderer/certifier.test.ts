@@ -89,8 +89,7 @@ class Cluster {
 }
 
 function cutBlocks(count: number): CutBlock[] {
-  const genesis = { number: 0, previousHash: new Uint8Array(), dataHash: sha256(new Uint8Array()) };
-  const builder = new BlockBuilder({ header: genesis, hash: sha256(new Uint8Array([1])) }, sha256);
+  const builder = new BlockBuilder({ height: 1, tipHash: sha256(new Uint8Array([1])) }, sha256);
   return Array.from({ length: count }, (_, i) =>
     builder.build([new Uint8Array(randomBytes(40))], { slot: i + 1, timeMs: 1_000 + i }),
   );

@@ -53,14 +53,17 @@ describe('bytes that replicas exchange about blocks', () => {
       tipHash: hash,
       tail: [{ number: 2, hash }],
       base: undefined,
+      ready: undefined,
     };
+    const base = { height: 1, tipHash: hash, generation: 3, mute: true };
     for (const message of [
       { kind: 'report', report, wantsReply: true },
       {
         kind: 'report',
-        report: { ...report, base: { height: 1, tipHash: hash } },
+        report: { ...report, base },
         wantsReply: false,
       },
+      { kind: 'report', report: { ...report, ready: 4 }, wantsReply: false },
       { kind: 'fetch', fromNumber: 7 },
       { kind: 'blocks', fromNumber: 9, blocks: [new Uint8Array([1]), new Uint8Array([2, 3])] },
     ] as const) {
@@ -101,6 +104,7 @@ describe('bytes that replicas exchange about blocks', () => {
         tipHash: '00'.repeat(32),
         tail: [],
         base: undefined,
+        ready: undefined,
       },
     });
     expect(decodeStartMessage(lie).kind).to.equal('malformed');

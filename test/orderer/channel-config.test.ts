@@ -347,6 +347,7 @@ describe('orderer/channel-config: options of Sluice', () => {
       slowPathAfterMsMin: fc.integer({ min: 1, max: 500 }),
       slowPathAfterMsMax: fc.integer({ min: 500, max: 60_000 }),
       waitMode: fc.constantFrom('spin', 'adaptive', 'block'),
+      viewTimeoutMs: fc.integer({ min: 20, max: 60_000 }),
     });
     fc.assert(
       fc.property(options, (value) => {
@@ -379,10 +380,10 @@ describe('orderer/channel-config: options of Sluice', () => {
     expect(decodeSluiceOptions(smartBft)).to.deep.equal({ kind: 'foreign' });
     expect(decodeSluiceOptions(new Uint8Array())).to.deep.equal({ kind: 'foreign' });
     const next = encodeSluiceOptions(DEFAULT_SLUICE_OPTIONS);
-    next[2] = 2;
+    next[2] = 3;
     expect(decodeSluiceOptions(next))
       .to.have.property('reason')
-      .that.matches(/version 2/);
+      .that.matches(/version 3 .* this program reads 2: create the network with this version/);
   });
 
   it('are refused when they contradict each other', () => {
@@ -390,6 +391,7 @@ describe('orderer/channel-config: options of Sluice', () => {
       encodeSluiceOptions({ ...DEFAULT_SLUICE_OPTIONS, ...change });
     expect(encode({ windowSlots: 100 })).to.throw(RangeError, /power of two/);
     expect(encode({ windowSlots: 8192 })).to.throw(RangeError, /windowSlots must be/);
+    expect(encode({ viewTimeoutMs: 19 })).to.throw(RangeError, /viewTimeoutMs must be .* 20\.\./);
     expect(encode({ slowPathAfterMsMin: 300 })).to.throw(RangeError, /must not be above/);
     expect(encode({ clockSkewMsMax: 0.5 })).to.throw(RangeError, /clockSkewMsMax/);
   });

@@ -13,6 +13,8 @@ function txs(...ids: string[]): Tx[] {
   return ids.map((txId, at) => ({ txId, at }));
 }
 
+const noBlocks = async (txIds: readonly string[]) => txIds.map(() => undefined);
+
 /** A ledger of ids, whose look-ups take a turn. */
 function memoryLedger(stored: Iterable<string> = []) {
   const known = new Set(stored);
@@ -26,6 +28,7 @@ function memoryLedger(stored: Iterable<string> = []) {
       await Promise.resolve();
       return answers;
     },
+    blocksOf: noBlocks,
   };
 }
 
@@ -90,6 +93,27 @@ describe('Deduplicator', () => {
     expect([fresh, duplicates]).to.deep.equal([[a], [a]]);
   });
 
+  it('does not know of blocks that come later in a stream that is delivered again', async () => {
+    const blocks = new Map([
+      ['a', 3],
+      ['b', 4],
+    ]);
+    const dedupe = new Deduplicator(
+      {},
+      {
+        hasTransactions: async (txIds) => txIds.map((txId) => blocks.has(txId)),
+        blocksOf: async (txIds) => txIds.map((txId) => blocks.get(txId)),
+      },
+    );
+    const ids = (list: readonly Tx[]): string[] => list.map(({ txId }) => txId);
+    const again = await dedupe.filter(txs('a', 'b', 'c'), 4);
+    expect(ids(again.fresh)).to.deep.equal(['b', 'c']);
+    expect(ids(again.duplicates)).to.deep.equal(['a']);
+    dedupe.reset();
+    expect(dedupe.inFlight).to.equal(0);
+    expect(ids((await dedupe.filter(txs('a', 'b', 'c'))).fresh)).to.deep.equal(['c']);
+  });
+
   it('takes an empty slot without asking the ledger', async () => {
     const ledger = memoryLedger();
     const result = await new Deduplicator({}, ledger).filter([]);
@@ -129,6 +153,7 @@ describe('Deduplicator', () => {
           if (fail) throw new Error('disk');
           return txIds.map(() => false);
         },
+        blocksOf: noBlocks,
       },
     );
     expect(await code(dedupe.filter(txs('a')))).to.equal('Error: disk');
@@ -138,7 +163,7 @@ describe('Deduplicator', () => {
   });
 
   it('notices a ledger that answers too little', async () => {
-    const dedupe = new Deduplicator({}, { hasTransactions: async () => [] });
+    const dedupe = new Deduplicator({}, { hasTransactions: async () => [], blocksOf: noBlocks });
     expect(await code(dedupe.filter(txs('a')))).to.equal('misuse');
   });
 

@@ -18,14 +18,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tls from 'node:tls';
 import { expect } from 'chai';
-import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
 import {
   ConfigError,
   consenterKeys,
   encodeGenesisBlock,
   readChannelConfig,
 } from '../../orderer/channel-config/index.ts';
-import { coreLimitsOf } from '../../orderer/core-limits.ts';
 import { IdentityResolver } from '../../orderer/msp/index.ts';
 import {
   type CreatedNetwork,
@@ -74,6 +72,7 @@ describe('orderer/network: creation', () => {
         'keys/identity-key.pem',
         'keys/tls-cert.pem',
         'keys/tls-key.pem',
+        'ledger/main/last-run',
         'replica.yaml',
       ].map((name) => `replica-${number}/${name}`),
     );
@@ -253,22 +252,6 @@ describe('orderer/network: creation', () => {
     const free = await at('free', { apiPortBase: 0 });
     expect(free.config.ordererAddresses).to.deep.equal([]);
     expect(loadReplica(free.replicas[0]?.configFile ?? '').settings.api.port).to.equal(0);
-  });
-
-  it('asks for the limits that the consensus core has by itself', () => {
-    const { sluice, batchSize } = created.config;
-    if (sluice === undefined) throw new Error('a Sluice channel');
-    const limits = coreLimitsOf(sluice, batchSize);
-    for (const name of [
-      'windowSlots',
-      'laneAdvanceBatchesMax',
-      'laneAdvanceBytesMax',
-      'clockSkewMsMax',
-      'slowPathAfterMsMin',
-      'slowPathAfterMsMax',
-    ] as const) {
-      expect(limits[name], name).to.equal(DEFAULT_LIMITS[name]);
-    }
   });
 
   it('reports its steps', async () => {

@@ -86,6 +86,8 @@ describe('orderer/settings', () => {
       log: { level: SETTINGS_DEFAULTS.logLevel },
       verifyThreads: SETTINGS_DEFAULTS.verifyThreads,
       waitMode: undefined,
+      durability: 'wal',
+      diskReserveBytes: 64 * 1024 * 1024,
     });
   });
 
@@ -95,6 +97,8 @@ gateway: { mspId: Org1MSP, certificate: g-cert.pem, key: /keys/g-key.pem }
 log: { level: debug }
 verifyThreads: 2
 waitMode: spin
+durability: memory
+diskReserveBytes: 1048576
 `;
     const settings = readReplicaFile(write(more));
     expect(settings.api).to.deep.equal({ host: '::', port: 7051 });
@@ -108,6 +112,7 @@ waitMode: spin
       2,
       'spin',
     ]);
+    expect([settings.durability, settings.diskReserveBytes]).to.deep.equal(['memory', 1_048_576]);
   });
 
   it('reads a network, replicas sorted by number', () => {
@@ -134,7 +139,7 @@ waitMode: spin
     const text = REPLICA.replace('number: 3', 'number: three')
       .replace('port: 7051', "port: 'abc'\n  hots: x")
       .replace('key: keys/tls-key.pem', '')
-      .concat('verify_threads: 2\nlog: [debug]\nwaitMode: lazy\nzebra: 1\n');
+      .concat('verify_threads: 2\nlog: [debug]\nwaitMode: lazy\ndurability: disk\nzebra: 1\n');
     expect(problems(readReplicaFile, text)).to.deep.equal([
       "settings.yaml:2: number: must be 1..65535, found 'three'",
       'settings.yaml:8: keys.tls.key: is missing; must be a text',
@@ -143,7 +148,8 @@ waitMode: spin
       'settings.yaml:13: verify_threads: unknown key; did you mean verifyThreads?',
       'settings.yaml:14: log: must be a mapping of keys to values, found a list',
       "settings.yaml:15: waitMode: must be one of spin, adaptive, block, found 'lazy'",
-      'settings.yaml:16: zebra: unknown key; known here: api, dataDirectory, gateway, keys, log, network, number, verifyThreads, version, waitMode',
+      "settings.yaml:16: durability: must be one of wal, memory, found 'disk'",
+      'settings.yaml:17: zebra: unknown key; known here: api, dataDirectory, diskReserveBytes, durability, gateway, keys, log, network, number, verifyThreads, version, waitMode',
     ]);
   });
 

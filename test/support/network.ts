@@ -2,9 +2,10 @@
  * A real network for tests: replicas as processes, keys and genesis in a
  * temporary folder, ports reserved.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { SluiceOptions } from '../../orderer/channel-config/index.ts';
 import {
   type CreatedNetwork,
   createNetwork,
@@ -19,6 +20,16 @@ const READY_TIMEOUT_MS = 60_000;
 export interface TestNetworkOptions {
   readonly replicas?: number;
   readonly channel?: string;
+  readonly sluice?: Partial<SluiceOptions>;
+  /** replica.yaml `durability` of all replicas; `wal` when absent. */
+  readonly durability?: 'wal' | 'memory';
+  /** When it claims to have been created: its certificates are valid from then on. */
+  readonly createdAtMs?: number;
+}
+
+/** What a test may want otherwise in one replica's replica.yaml. */
+export interface TestReplicaSettings {
+  readonly diskReserveBytes?: number;
 }
 
 export class TestNetwork {
@@ -44,7 +55,14 @@ export class TestNetwork {
       apiPortBase: ports.first,
       linkPortBase: ports.first + replicas,
       gateway: true,
+      sluice: options.sluice ?? {},
+      ...(options.createdAtMs === undefined ? {} : { nowMs: options.createdAtMs }),
     });
+    for (const { configFile } of created.replicas) {
+      const text = readFileSync(configFile, 'utf8');
+      const durability = `durability: ${options.durability ?? 'wal'}`;
+      writeFileSync(configFile, text.replace('durability: wal', durability));
+    }
     return new TestNetwork(base, created, ports);
   }
 
@@ -56,6 +74,36 @@ export class TestNetwork {
     return replicaDirectory(this.created.directory, number);
   }
 
+  /** Ledger, log and run record of a replica: all that it loses with its disk, but not its keys. */
+  channelFolder(number: number): string {
+    return join(this.ledgerFolder(number), 'ledger', this.created.config.channel);
+  }
+
+  url(number: number): string {
+    return this.urls[number - 1] ?? '';
+  }
+
+  /** What a replica has logged, in all its lives. */
+  log(number: number): string {
+    return readFileSync(this.logPath(number), 'utf8');
+  }
+
+  /** For the next start of this replica. */
+  configure(number: number, settings: TestReplicaSettings): void {
+    const file = this.#replica(number).configFile;
+    let text = readFileSync(file, 'utf8');
+    for (const [key, value] of Object.entries(settings)) {
+      const line = new RegExp(`^${key}: .*$`, 'm');
+      if (!line.test(text)) throw new Error(`${file} has no ${key}`);
+      text = text.replace(line, `${key}: ${value}`);
+    }
+    writeFileSync(file, text);
+  }
+
+  wasStarted(number: number): boolean {
+    return this.#processes.has(number);
+  }
+
   process(number: number): ReplicaProcess {
     const found = this.#processes.get(number);
     if (found === undefined) throw new Error(`replica ${number} was never started`);
@@ -65,11 +113,30 @@ export class TestNetwork {
   /** Starts the named replicas (all when none is named), without waiting. */
   spawn(...numbers: number[]): void {
     const wanted = numbers.length > 0 ? numbers : this.created.replicas.map(({ number }) => number);
-    for (const { number, configFile } of this.created.replicas) {
-      if (!wanted.includes(number)) continue;
-      const logPath = join(this.directory, `replica-${number}.log`);
-      this.#processes.set(number, new ReplicaProcess({ number, configPath: configFile, logPath }));
-    }
+    for (const number of wanted) this.spawnWith(number, {});
+  }
+
+  /** Starts one replica with these variables in its environment, besides those of this process. */
+  spawnWith(number: number, environment: Readonly<Record<string, string>>): void {
+    const configPath = this.#replica(number).configFile;
+    const process = new ReplicaProcess({
+      number,
+      configPath,
+      logPath: this.logPath(number),
+      environment,
+    });
+    this.#processes.set(number, process);
+  }
+
+  logPath(number: number): string {
+    return join(this.directory, `replica-${number}.log`);
+  }
+
+  /** kill -9, as a power cut: no time to say or store anything. Resolves when they are gone. */
+  async kill(...numbers: number[]): Promise<void> {
+    const processes = numbers.map((number) => this.process(number));
+    for (const process of processes) process.kill('SIGKILL');
+    await Promise.all(processes.map(({ exited }) => exited));
   }
 
   /** Starts all replicas and waits until they can order. */
@@ -96,10 +163,20 @@ export class TestNetwork {
     await Promise.all([...this.#processes.values()].map((process) => process.stop()));
   }
 
-  /** Stops everything and removes the folder. */
+  /** Stops everything and removes the folder, unless SLUICE_TEST_KEEP is set. */
   async destroy(): Promise<void> {
     await this.stop();
     this.#ports.release();
+    if (process.env.SLUICE_TEST_KEEP !== undefined) {
+      console.log(`kept: ${this.directory}`);
+      return;
+    }
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #replica(number: number): CreatedNetwork['replicas'][number] {
+    const found = this.created.replicas.find((replica) => replica.number === number);
+    if (found === undefined) throw new Error(`there is no replica ${number}`);
+    return found;
   }
 }

@@ -10,3 +10,23 @@ export async function until(
     await new Promise((resolve) => setTimeout(resolve, 3));
   }
 }
+
+/** As `until`, for what is asked over the network: a question that fails counts as "not yet". */
+export async function eventually(
+  what: string,
+  condition: () => Promise<boolean>,
+  timeoutMs = 60_000,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  let last: unknown = 'the answer was no';
+  while (performance.now() < deadline) {
+    try {
+      if (await condition()) return;
+      last = 'the answer was no';
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`waited ${timeoutMs} ms for: ${what} (${last})`);
+}

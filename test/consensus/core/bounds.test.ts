@@ -32,6 +32,20 @@ describe('bounds', () => {
     expect(solo.core.status().ignored['another batch than asked for']).to.equal(1);
   });
 
+  it('take no batch that is too long, from anybody', () => {
+    const solo = createSolo(1, 4, { batchBytesMax: 4 });
+    solo.openAll();
+    solo.propose(solo.content(1, { 2: solo.refOf(2, EMPTY, 'too long') }));
+    solo.tick(5);
+    solo.batch(2, EMPTY, 'too long', 'none');
+    const payload = Buffer.from('too long');
+    const batch = { lane: 2, seq: 1, previous: EMPTY.digest, payload };
+    solo.message(0, { kind: 'batch', batch });
+    expect(solo.state.lanes[2]!.heldBatches).to.equal(0);
+    const reason = 'batch exceeds batchBytesMax';
+    expect(solo.accusations()).to.eql([`malformed 2: ${reason}`, `malformed 0: ${reason}`]);
+  });
+
   it('limit answers per peer', () => {
     const solo = createSolo(0, 4, { wantsMax: 2, fetchSlotsMax: 2 });
     solo.openAll();
@@ -55,52 +69,72 @@ describe('bounds', () => {
     expect(solo.core.status().peers.find(({ peer }) => peer === 2)?.faults).to.equal(5);
   });
 
-  it('keep the leader within the window of what q replicas have applied', () => {
+  it('keep the leader within a window above the stable checkpoint', () => {
     const solo = createSolo(0, 4, { windowSlots: 8, pipelineSlotsMax: 4, fetchSlotsMax: 8 });
     solo.openAll();
-    let proposed = 0;
-    for (let i = 0; i < 20; i++) {
-      const pending = solo.state.lanes[0]!.tip.seq - solo.state.executed.frontier[0]!.seq;
-      if (pending < 8) solo.step({ kind: 'submit', payload: Buffer.from(`${i}`) });
-      const { head } = solo.state.leader;
-      proposed = head.slot;
-      for (let slot = solo.state.executed.slot + 1; slot <= proposed; slot++) {
-        const digest = solo.state.slots.records[slot % 16]!.round.digest.slice();
-        for (const from of [1, 2, 3]) solo.cell(from, { kind: 'vote', view: 0, slot, digest });
+    const decideAll = () => {
+      for (let i = 0; i < 20; i++) {
+        const pending = solo.state.lanes[0]!.tip.seq - solo.state.executed.frontier[0]!.seq;
+        if (pending < 8) solo.step({ kind: 'submit', payload: Buffer.from(`${i}`) });
+        for (const { proposal } of solo.cells('proposal')) solo.voteAll(proposal);
+        solo.apply();
       }
-      solo.step({ kind: 'applied', slot: solo.state.executed.slot, blocksUncertified: 0 });
-    }
-    expect(proposed).to.equal(8);
+    };
+    decideAll();
+    expect(solo.state.leader.head.slot).to.equal(8);
+    const { state } = solo.state.checkpoints.open[0]!;
     for (const from of [1, 2]) {
-      solo.cell(from, { kind: 'progress', appliedSlot: 3, held: solo.state.executed.frontier });
+      const checkpoint = solo.signed.checkpoint(from, state!);
+      solo.message(from, { kind: 'checkpoint', checkpoint });
     }
-    expect(solo.state.leader.head.slot).to.be.within(9, 11);
+    expect(solo.core.status().stableSlot).to.equal(4);
+    decideAll();
+    expect(solo.state.leader.head.slot).to.equal(12);
+  });
+
+  it('stop a leader while too many bytes lie above the stable checkpoint', () => {
+    const solo = createSolo(0, 4, { checkpointBytes: 100 });
+    solo.openAll();
+    for (let i = 0; i < 20; i++) {
+      if (solo.state.lanes[0]!.tip.seq - solo.state.executed.frontier[0]!.seq < 8) {
+        solo.step({ kind: 'submit', payload: new Uint8Array(50) });
+      }
+      for (const { proposal } of solo.cells('proposal')) solo.voteAll(proposal);
+      solo.apply();
+    }
+    // Four checkpoints' worth, of two batches each.
+    expect(solo.state.retained.unstableBytes).to.equal(400);
+    expect(solo.state.executed.slot).to.equal(8);
   });
 
   it('do not bury an orderer that does not apply', () => {
     const solo = createSolo(1, 4, { windowSlots: 4, pipelineSlotsMax: 2, fetchSlotsMax: 4 });
     solo.openAll();
-    for (let slot = 1; slot <= 6; slot++) {
-      const content = solo.content(slot, {});
-      solo.propose(content);
-      for (const from of [0, 2, 3]) {
-        solo.cell(from, { kind: 'vote', view: 0, slot, digest: solo.digest(content) });
-      }
-    }
+    const decide = (slot: number) => {
+      solo.propose(solo.content(slot, {}));
+      solo.voteAll(solo.content(slot, {}));
+    };
+    for (let slot = 1; slot <= 4; slot++) decide(slot);
+    const certificate = solo.signed.certificate(solo.checkpointState(2));
+    solo.showStable(0, certificate, 4);
+    for (let slot = 5; slot <= 6; slot++) decide(slot);
     expect(solo.delivered()).to.eql([1, 2, 3, 4]);
     solo.step({ kind: 'applied', slot: 1, blocksUncertified: 0 });
     expect(solo.delivered()).to.eql([1, 2, 3, 4, 5]);
   });
 
-  it('keep executed batches for others up to retainedBytesMax', () => {
-    const solo = createSolo(0, 1, { retainedBytesMax: 4_000 });
+  it('keep executed batches up to the stable checkpoint, and of older ones retainedBytesMax', () => {
+    const solo = createSolo(0, 1, { retainedBytesMax: 4_000, windowSlots: 32, fetchSlotsMax: 8 });
     for (let i = 1; i <= 300; i++) {
       solo.step({ kind: 'submit', payload: new Uint8Array(30) });
-      solo.step({ kind: 'applied', slot: solo.state.executed.slot, blocksUncertified: 0 });
+      expect(solo.state.lanes[0]!.batches.size).to.be.at.most(16 + 3);
+      solo.apply();
     }
-    expect(solo.state.lanes[0]!.batches.size).to.equal(3);
+    expect(solo.core.status().stableSlot).to.equal(288);
+    expect(solo.state.lanes[0]!.batches.size).to.equal(12);
     expect(solo.state.lanes[0]!.heldBytes).to.equal(0);
-    expect(solo.state.retained.bytes).to.equal(3 * (1_024 + 30));
+    expect(solo.state.retained.bytes).to.equal(12 * (1_024 + 30));
+    expect(solo.state.retained.unstableBytes).to.equal(12 * 30);
   });
 
   it('ask for no more cells than matter', () => {
@@ -108,8 +142,7 @@ describe('bounds', () => {
     expect(solo.core.interest()).to.eql({ fromSlot: 1, toSlot: 4 });
     solo.openAll();
     for (const from of [0, 2]) {
-      const held = [EMPTY, EMPTY, EMPTY, EMPTY];
-      solo.cell(from, { kind: 'progress', appliedSlot: 1_000, held });
+      solo.progress(from, 1_000);
     }
     expect(solo.core.interest()).to.eql({ fromSlot: 1, toSlot: 256 });
   });

@@ -7,10 +7,9 @@ describe('catching up', () => {
   it('believes f + 1 peers that say the same, and no fewer', () => {
     const solo = createSolo(1);
     solo.openAll();
-    const held = [EMPTY, EMPTY, EMPTY, EMPTY];
     const content = solo.content(1, {});
     solo.message(0, { kind: 'decided', proposal: content });
-    for (const from of [0, 2]) solo.cell(from, { kind: 'progress', appliedSlot: 1, held });
+    for (const from of [0, 2]) solo.progress(from, 1);
     solo.tick(25);
     solo.message(0, { kind: 'decided', proposal: solo.content(1, {}, START_MS + 5) });
     solo.message(0, { kind: 'decided', proposal: content });
@@ -37,8 +36,7 @@ describe('catching up', () => {
   it('gives nothing to a lane whose decided tip does not continue the executed one', () => {
     const solo = createSolo(1);
     solo.openAll();
-    const held = [EMPTY, EMPTY, EMPTY, EMPTY];
-    for (const from of [0, 2]) solo.cell(from, { kind: 'progress', appliedSlot: 2, held });
+    for (const from of [0, 2]) solo.progress(from, 2);
     const here = solo.batch(2, EMPTY, 'here');
     const there = solo.batch(2, solo.batch(2, EMPTY, 'there'), 'and on');
     const lane3 = solo.batch(3, EMPTY, 'other lane');
@@ -64,8 +62,7 @@ describe('catching up', () => {
     const tip = solo.batch(2, EMPTY, 'a', 'none');
     const content = solo.content(1, { 2: tip });
     solo.propose(content);
-    const held = [EMPTY, EMPTY, EMPTY, EMPTY];
-    for (const from of [0, 2]) solo.cell(from, { kind: 'progress', appliedSlot: 1, held });
+    for (const from of [0, 2]) solo.progress(from, 1);
     solo.tick(25);
     const other = solo.content(1, {});
     solo.message(2, { kind: 'decided', proposal: other });

@@ -2,41 +2,98 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { CoreError, createCore, DEFAULT_LIMITS } from '../../../consensus/core/index.ts';
+import {
+  CoreError,
+  createCore,
+  DEFAULT_LIMITS,
+  type Effect,
+} from '../../../consensus/core/index.ts';
 import { encodeLaneBatch, encodeProposalBody } from '../../../consensus/wire/index.ts';
 import { testCrypto } from '../support/crypto.ts';
 import { RUN_ID } from '../support/replica.ts';
 import { createSolo, EMPTY } from '../support/solo.ts';
 
-const kinds = (effects: readonly { kind: string }[]) => effects.map(({ kind }) => kind);
+function summary(effects: readonly Effect[]): string[] {
+  return effects.flatMap((effect) => {
+    if (effect.kind === 'persist') return [`${effect.record.kind} stored`];
+    if (effect.kind !== 'write-cell') return [effect.kind];
+    return effect.cell.kind === 'progress' ? [] : [effect.cell.kind];
+  });
+}
 
 describe('the core', () => {
   it('of a lone replica decides within the step', () => {
     const solo = createSolo(0, 1);
+    solo.tick(0);
     const said = solo.step({ kind: 'submit', payload: Buffer.from('a') });
-    const what = said.map((effect) =>
-      effect.kind === 'write-cell' ? effect.cell.kind : effect.kind,
-    );
-    expect(what).to.eql(['write-batch', 'proposal', 'vote', 'deliver']);
+    expect(summary(said)).to.eql([
+      'batch stored',
+      'write-batch',
+      'vote stored',
+      'vote',
+      'proposal',
+      'deliver',
+    ]);
   });
 
-  it('says a proposal before the vote for it, and a vote before the PREPARE', () => {
+  it('begins with a log', () => {
+    const [first] = createSolo(1).tick(0);
+    const records = [{ kind: 'checkpoint', certificate: undefined }];
+    expect(first).to.eql({ kind: 'rotate-log', records });
+  });
+
+  it('stores before it says: batch, vote, then proposal; PREPAREs after the vote', () => {
     const solo = createSolo(0);
+    solo.tick(0);
     const said = solo.step({ kind: 'submit', payload: Buffer.from('a') });
-    expect(kinds(said).slice(0, 3)).to.eql(['write-batch', 'write-cell', 'write-cell']);
+    const order = ['batch stored', 'write-batch', 'vote stored', 'vote', 'proposal'];
+    expect(summary(said)).to.eql(order);
     solo.openAll();
     const sends = solo.effects.flatMap((effect) => (effect.kind === 'send' ? [effect] : []));
     expect(sends.map(({ to, message }) => [to, message.kind])).to.deep.include([1, 'prepare']);
   });
 
-  it('wants no tick while there is nothing to do', () => {
-    const solo = createSolo(0);
-    expect(solo.core.nextTickMs()).to.equal(Infinity);
+  it('stores what it votes for, batches first, and the certificate before the COMMIT', () => {
+    const solo = createSolo(1);
     solo.openAll();
-    expect(solo.core.nextTickMs()).to.equal(Infinity);
-    expect(solo.tick(1e9)).to.eql([]);
-    solo.step({ kind: 'submit', payload: Buffer.from('a') });
-    expect(solo.core.nextTickMs()).to.be.within(solo.nowMs, solo.nowMs + 50);
+    const content = solo.content(1, { 2: solo.batch(2, EMPTY, 'a') });
+    expect(summary(solo.propose(content)).slice(0, 3)).to.eql([
+      'batch stored',
+      'vote stored',
+      'vote',
+    ]);
+    for (const from of [0, 2]) {
+      solo.message(from, {
+        kind: 'prepare',
+        request: true,
+        prepare: solo.prepareOf(from, content),
+      });
+    }
+    const last = summary(solo.effects).slice(-2);
+    expect(last).to.eql(['prepared stored', 'commit']);
+  });
+
+  it('wants no tick alone, or while nobody is connected', () => {
+    const alone = createSolo(0, 1);
+    expect(alone.core.nextTickMs()).to.equal(Infinity);
+    expect(alone.tick(0)).to.have.length(1);
+    expect(alone.tick(1e9)).to.eql([]);
+    expect(alone.core.nextTickMs()).to.equal(Infinity);
+    const cutOff = createSolo(1);
+    cutOff.tick(0);
+    expect(cutOff.core.nextTickMs()).to.equal(Infinity);
+  });
+
+  it('wakes an idle leader for its heartbeats, and followers to listen for them', () => {
+    const leader = createSolo(0);
+    leader.openAll();
+    leader.live(500);
+    expect(leader.cells('progress')).to.have.length.within(10, 12);
+    expect(leader.effects.every(({ kind }) => kind !== 'send')).to.equal(true);
+    const follower = createSolo(1);
+    follower.openAll();
+    const wokenIn = follower.core.nextTickMs() - follower.nowMs;
+    expect(wokenIn).to.be.within(1, 100);
   });
 
   it('counts a clock that steps back as time that stands still', () => {
@@ -68,8 +125,11 @@ describe('the core', () => {
       runId: RUN_ID,
       firstSlot: 1,
       baseTimeMs: 0,
+      baseHeight: 1,
+      baseHash: new Uint8Array(32),
       batchTimeoutMs: 1,
       limits: DEFAULT_LIMITS,
+      entry: { kind: 'begin' } as const,
     };
     for (const wrong of [
       { self: 4 },
@@ -77,6 +137,8 @@ describe('the core', () => {
       { runId: new Uint8Array(31) },
       { firstSlot: 0 },
       { baseTimeMs: -1 },
+      { baseHeight: 0 },
+      { baseHash: new Uint8Array(31) },
       { batchTimeoutMs: 0 },
       { limits: { ...DEFAULT_LIMITS, windowSlots: 1 } },
     ]) {

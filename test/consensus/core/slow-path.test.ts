@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { START_MS } from '../support/replica.ts';
-import { createSolo, EMPTY } from '../support/solo.ts';
+import { createSolo } from '../support/solo.ts';
 
 describe('the slow path', () => {
   function voted() {
@@ -34,7 +34,8 @@ describe('the slow path', () => {
     const signature = good.signature.slice();
     signature[5]! ^= 1;
     solo.message(2, { ...relayed, prepare: { ...good, signature } });
-    const stale = solo.prepareOf(3, content, new Uint8Array(8).fill(99));
+    // Signed for another view than it says.
+    const stale = { ...solo.prepareOf(3, content, 1), view: 0 };
     solo.message(3, { ...relayed, prepare: stale });
     expect(commits(solo)).to.have.length(0);
     solo.message(0, { ...relayed, prepare: solo.prepareOf(0, content) });
@@ -45,6 +46,38 @@ describe('the slow path', () => {
       ['invalid-signature', 2],
       ['invalid-signature', 3],
     ]);
+  });
+
+  it('takes two PREPAREs of one signer for proof, when both are valid', () => {
+    const { solo, content } = voted();
+    const other = solo.content(1, {}, START_MS + 7);
+    const say = (from: number, prepare: ReturnType<typeof solo.prepareOf>) =>
+      solo.message(from, { kind: 'prepare', request: false, prepare });
+    const [first, second] = [solo.prepareOf(2, content), solo.prepareOf(2, other)];
+    say(2, first);
+    say(2, second);
+    say(2, second);
+    expect(solo.evidence()).to.eql([
+      { kind: 'prepare-equivocation', peer: 2, prepares: [first, second] },
+    ]);
+    // One that is not signed proves something else.
+    say(3, solo.prepareOf(3, content));
+    say(3, { ...solo.prepareOf(3, other), signature: first.signature });
+    expect(solo.accusations().at(-1)).to.equal('invalid-signature 3');
+  });
+
+  it('does not COMMIT in a view what was decided in a later one', () => {
+    const { solo, content } = voted();
+    for (const from of [2, 3]) solo.progress(from, 1);
+    solo.tick(25);
+    for (const from of [2, 3]) solo.message(from, { kind: 'decided', proposal: content });
+    expect(solo.delivered()).to.eql([1]);
+    solo.tick(60);
+    const ask = { kind: 'prepare', request: true, prepare: solo.prepareOf(0, content) } as const;
+    solo.message(0, ask);
+    // In which view it was decided, nobody has said.
+    expect(solo.sent('prepare').at(-1)?.request).to.equal(false);
+    expect(commits(solo)).to.eql([]);
   });
 
   it('commits without own certificate when q others say so', () => {
@@ -79,8 +112,7 @@ describe('the slow path', () => {
 
   it('writes no COMMIT for its own vote when something else was decided', () => {
     const { solo, content } = voted();
-    const held = [EMPTY, EMPTY, EMPTY, EMPTY];
-    for (const from of [2, 3]) solo.cell(from, { kind: 'progress', appliedSlot: 1, held });
+    for (const from of [2, 3]) solo.progress(from, 1);
     solo.tick(25);
     const other = solo.content(1, {}, START_MS + 1);
     for (const from of [2, 3]) solo.message(from, { kind: 'decided', proposal: other });

@@ -106,6 +106,15 @@ export class MemoryNetwork {
     }
   }
 
+  /** The process is gone, and with it what others could read of it, and it of others. */
+  forget(self: number): void {
+    for (let peer = 0; peer < this.replicas; peer++) {
+      this.clearRings(self, peer);
+      this.regions[self]![peer]!.places.clear();
+      this.regions[peer]![self]!.places.clear();
+    }
+  }
+
   /** Unread cells of a writer that the reader is interested in, in a fixed order. */
   unreadCells(reader: number, writer: number, from: number, to: number): CellFrame[] {
     const found: Place[] = [];

@@ -3,11 +3,11 @@
  * never; orderers answer late; replicas pause; sessions break. Then it heals. Not the simulator
  * (that has virtual disks and view changes to come), but the same idea in small.
  */
-import type { CoreLimits, Effect, Input } from '../../../consensus/core/index.ts';
-import { findSlot } from '../../../consensus/core/slots.ts';
+import type { CoreLimits, Effect, Input, Proposal } from '../../../consensus/core/index.ts';
 import type { CoreState } from '../../../consensus/core/state.ts';
 import { MemoryNetwork } from './memory-network.ts';
-import { type Delivered, START_MS, TestReplica } from './replica.ts';
+import { contentOf, type Delivered, START_MS, TestReplica } from './replica.ts';
+import { Voice } from './voice.ts';
 
 export interface RandomOptions {
   readonly seed: number;
@@ -20,6 +20,10 @@ export interface RandomOptions {
   readonly twins?: number;
   readonly byzantineFrom?: number;
   readonly lossPercent?: number;
+  /** Correct replicas are killed, and started again from their logs. */
+  readonly restarts?: boolean;
+  /** Up to f correct replicas lose their disks, one after the other, and join again. */
+  readonly wipes?: boolean;
   readonly plant?: (state: CoreState) => void;
 }
 
@@ -39,12 +43,17 @@ export class RandomCluster {
   readonly network: MemoryNetwork;
   /** One core per replica; two for a twin. */
   readonly nodes: TestReplica[][];
-  /** Rules that a correct replica has broken. */
-  readonly broken: string[] = [];
+  /** What each correct replica has said. */
+  readonly voices: Voice[] = [];
+  /** Slots that a restarted replica delivered otherwise than before. */
+  readonly contradicted: string[] = [];
+  onEffect: (self: number, effect: Effect) => void = () => {};
   readonly submitted: { readonly lane: number; readonly text: string }[] = [];
   readonly #random: () => number;
   readonly #paused = new Set<number>();
   readonly #closed = new Set<string>();
+  /** They have lost their disks, and what they alone had. */
+  readonly #wiped = new Set<number>();
   /** How slow delivery is against the timers; differs per seed. */
   readonly #paceMs: number;
   nowMs = START_MS;
@@ -79,9 +88,18 @@ export class RandomCluster {
 
   #createNode(self: number): TestReplica[] {
     const { replicas, limits, plant } = this.options;
-    const options = { self, replicas, ...(limits && { limits }), ...(plant && { plant }) };
+    const blocksUpTo = (slot: number): readonly Delivered[] =>
+      this.correct
+        .map(({ delivered }) => delivered)
+        .find((log) => (log.at(-1)?.slot ?? 0) >= slot) ?? [];
+    const base = { self, replicas, blocksUpTo };
+    const options = { ...base, ...(limits && { limits }), ...(plant && { plant }) };
     if (!this.isByzantine(self)) {
-      const onEffect = this.#watch(self);
+      this.voices[self] = new Voice(self, this.#digestOf);
+      const onEffect = (_: number, effect: Effect): void => {
+        this.voices[self]!.hear(effect);
+        this.onEffect(self, effect);
+      };
       return [new TestReplica({ ...options, onEffect }, this.network.port(self))];
     }
     // Each peer hears one twin, the other, or both in turn.
@@ -95,38 +113,8 @@ export class RandomCluster {
     );
   }
 
-  /** What a correct replica may never say, whatever it hears (V1, S1, S3). */
-  #watch(self: number): (replica: number, effect: Effect) => void {
-    const voted = new Map<number, string>();
-    const committed = new Map<number, string>();
-    const held = (said: Map<number, string>, slot: number, digest: Uint8Array, what: string) => {
-      const hex = Buffer.from(digest).toString('hex');
-      if ((said.get(slot) ?? hex) !== hex) this.broken.push(`${self}: ${what} of s${slot}`);
-      return hex;
-    };
-    return (_, effect) => {
-      if (effect.kind === 'send' && effect.message.kind === 'prepare') {
-        const { slot, digest } = effect.message.prepare;
-        held(voted, slot, digest, 'PREPARE against the own vote');
-        if (!voted.has(slot)) this.broken.push(`${self}: PREPARE without vote of s${slot}`);
-      }
-      if (effect.kind !== 'write-cell') return;
-      const { cell } = effect;
-      if (cell.kind === 'vote') {
-        if (voted.has(cell.slot)) this.broken.push(`${self}: second vote of s${cell.slot}`);
-        voted.set(cell.slot, held(voted, cell.slot, cell.digest, 'second vote'));
-      } else if (cell.kind === 'commit') {
-        held(voted, cell.slot, cell.digest, 'COMMIT against the own vote');
-        if (!voted.has(cell.slot)) this.broken.push(`${self}: COMMIT without vote`);
-        const record = findSlot(this.nodes[self]![0]!.state.slots, cell.slot);
-        if (record?.decided !== undefined) {
-          const decided = new Map([[cell.slot, Buffer.from(record.decidedDigest).toString('hex')]]);
-          held(decided, cell.slot, cell.digest, 'COMMIT against the decision');
-        }
-        committed.set(cell.slot, held(committed, cell.slot, cell.digest, 'second COMMIT'));
-      }
-    };
-  }
+  readonly #digestOf = (proposal: Proposal): Uint8Array =>
+    this.nodes[0]![0]!.state.digests.proposal(proposal);
 
   #below(limit: number): number {
     return Math.floor(this.#random() * limit);
@@ -144,6 +132,8 @@ export class RandomCluster {
     else if (roll < 0.03) this.#pass(this.#random() * this.#paceMs);
     else if (roll < 0.031) this.#togglePause(self);
     else if (roll < 0.0315) this.#toggleSession(self, this.#below(this.nodes.length));
+    else if (roll < 0.0325 && this.options.restarts === true) this.#restart(self);
+    else if (roll < 0.033 && this.options.wipes === true) this.#wipe(self);
     else this.#readOne(self);
   }
 
@@ -177,6 +167,44 @@ export class RandomCluster {
   #togglePause(self: number): void {
     if (this.#paused.has(self)) this.#paused.delete(self);
     else if (this.#paused.size < Math.floor((this.nodes.length - 1) / 3)) this.#paused.add(self);
+  }
+
+  #wipe(self: number): void {
+    const faults = Math.floor((this.nodes.length - 1) / 3) - (this.options.twins ?? 0);
+    if (this.#wiped.size >= faults || this.#wiped.has(self) || this.isByzantine(self)) return;
+    if (this.#paused.has(self)) return;
+    this.#wiped.add(self);
+    this.nodes[self]![0]!.log = undefined;
+    this.#restart(self);
+  }
+
+  /** Everything but its disk is gone: memory, regions, rings, sessions. Of a wiped one, the disk, too. */
+  #restart(self: number): void {
+    const [old] = this.nodes[self]!;
+    if (old === undefined || this.isByzantine(self) || this.#paused.has(self)) return;
+    if (old.log === undefined) {
+      // It does not know its promises any more.
+      this.contradicted.push(...this.voices[self]!.broken);
+      this.voices[self] = new Voice(self, this.#digestOf);
+    }
+    // A process takes longer than that to begin, and its clock says which life is later (J4).
+    this.nowMs += 1;
+    this.contradicted.push(...old.contradicted);
+    const peers = this.nodes.map((_, peer) => peer).filter((peer) => peer !== self);
+    const open = peers.filter((peer) => !this.#closed.has(pairOf(self, peer)));
+    this.network.forget(self);
+    for (const peer of open) this.#step(peer, { kind: 'session', peer: self, open: false });
+    const left = { log: old.log, delivered: old.log === undefined ? [] : old.delivered };
+    const port = this.network.port(self);
+    this.nodes[self] = [new TestReplica({ ...old.options, left }, port)];
+    // The orderer has read its batches again before anything is submitted.
+    this.#step(self, { kind: 'tick' });
+    const [node] = this.nodes[self]!;
+    while (node!.owed.length > 0) this.#step(self, node!.owed.shift()!);
+    for (const peer of open) {
+      this.#step(self, { kind: 'session', peer, open: true });
+      this.#step(peer, { kind: 'session', peer: self, open: true });
+    }
   }
 
   #toggleSession(a: number, b: number): void {
@@ -261,7 +289,11 @@ export class RandomCluster {
 
   /** The first thing that correct replicas disagree on, or undefined. */
   disagreement(): string | undefined {
-    if (this.broken.length > 0) return this.broken[0];
+    const [broken] = [
+      ...this.voices.flatMap((voice) => voice.broken),
+      ...[this, ...this.correct].flatMap(({ contradicted }) => contradicted),
+    ];
+    if (broken !== undefined) return broken;
     const logs = this.correct.map(({ delivered }) => delivered.map(contentOf));
     const longest = logs.reduce((a, b) => (b.length > a.length ? b : a));
     for (const [index, log] of logs.entries()) {
@@ -285,7 +317,9 @@ export class RandomCluster {
    * to correct ones, and the same?
    */
   isComplete(): boolean {
-    const texts = new Set(this.submitted.map(({ text }) => text));
+    const kept = this.submitted.filter(({ lane }) => !this.#wiped.has(lane));
+    const texts = new Set(kept.map(({ text }) => text));
+    if (this.correct.some(({ core }) => core.status().mute)) return false;
     const lengths = new Set(this.correct.map(({ delivered }) => delivered.length));
     if (lengths.size > 1) return false;
     return this.correct.every(({ delivered }) => {
@@ -297,8 +331,4 @@ export class RandomCluster {
 
 function pairOf(a: number, b: number): string {
   return `${Math.min(a, b)}-${Math.max(a, b)}`;
-}
-
-function contentOf({ slot, timeMs, cut, batches }: Delivered): string {
-  return `s${slot} ${timeMs} ${cut} ${batches.map(({ name }) => name).join(' ')}`;
 }

@@ -1,0 +1,191 @@
+/**
+ * W1: what a follower holds against the leader of its view, and when its patience ends. Time counts only
+ * while this replica itself was awake (`patienceMs`): whoever was stopped blames nobody for it.
+ */
+import { decidedTarget } from './catch-up.ts';
+import { isCovered } from './propose.ts';
+import { findSlot } from './slots.ts';
+import {
+  AWAKE_MS_MAX,
+  type CoreState,
+  currentLeader,
+  isLeader,
+  type PeerState,
+  type Suspicion,
+  type SuspicionReason,
+  windowEnd,
+} from './state.ts';
+import type { BatchRef, Proposal, ReplicaIndex, Slot } from './types.ts';
+
+/** A sign of life of the leader. */
+export function noteHeard(state: CoreState, from: ReplicaIndex): void {
+  if (from !== currentLeader(state)) return;
+  state.suspicion.heardMs = state.suspicion.patienceMs;
+  state.suspicion.heardAtMs = state.timerMs;
+}
+
+export function noteProposed(state: CoreState, proposal: Proposal): void {
+  const { proposedSeq } = state.suspicion;
+  for (const lane of state.lanes) {
+    const { seq } = proposal.frontier[lane.lane] as BatchRef;
+    if (seq > (proposedSeq[lane.lane] as number)) proposedSeq[lane.lane] = seq;
+  }
+}
+
+export function noteExecuted(state: CoreState, advanced: boolean, cut: boolean): void {
+  const { suspicion } = state;
+  if (cut) suspicion.uncutSinceMs = Infinity;
+  else if (advanced && suspicion.uncutSinceMs === Infinity) {
+    suspicion.uncutSinceMs = suspicion.patienceMs;
+  }
+}
+
+/** A view begins: its leader starts with a clean sheet. */
+export function resetSuspicion(state: CoreState): void {
+  const { suspicion } = state;
+  suspicion.heardMs = suspicion.patienceMs;
+  suspicion.heardAtMs = state.timerMs;
+  suspicion.goneSinceMs = Infinity;
+  suspicion.undecidedSinceMs = Infinity;
+  if (suspicion.uncutSinceMs !== Infinity) suspicion.uncutSinceMs = suspicion.patienceMs;
+  for (const lane of state.lanes) {
+    suspicion.proposedSeq[lane.lane] = lane.executed.seq;
+    const uncovered = suspicion.uncovered[lane.lane] as Suspicion['uncovered'][0];
+    uncovered.sinceMs = Infinity;
+  }
+}
+
+/** So many view timeouts without a change make a time of peace. */
+const PEACE_TIMEOUTS = 10;
+
+/** Has the view lasted so long that its leader is no reason to be more patient with the next one? */
+export function isInPeace(state: CoreState): boolean {
+  const { changing, peaceSinceMs } = state.views;
+  return !changing && state.timerMs - peaceSinceMs >= PEACE_TIMEOUTS * viewTimeoutMs(state);
+}
+
+/** Patience that was learned in a slow time is unlearned step by step. */
+export function notePeace(state: CoreState): void {
+  if (state.views.failed === 0 || !isInPeace(state)) return;
+  state.views.failed--;
+  state.views.peaceSinceMs = state.timerMs;
+}
+
+/** Doubles with every view that is left before it has brought peace. */
+export function viewTimeoutMs(state: CoreState): number {
+  const { viewTimeoutMs: first, viewTimeoutMsMax } = state.limits;
+  return Math.min(first * 2 ** Math.min(state.views.failed, 20), viewTimeoutMsMax);
+}
+
+/** Is it this replica's business to watch the leader now? */
+function watches(state: CoreState): boolean {
+  if (isLeader(state) || state.views.changing || state.mute !== undefined) return false;
+  // Cut off from a quorum it can tell nothing, and change nothing.
+  let open = 1;
+  for (let peer = 0; peer < state.replicas; peer++) {
+    if (peer !== state.self && (state.peers[peer] as PeerState).open) open++;
+  }
+  return open >= state.quorum;
+}
+
+/** Updates what is held against the leader; true when patience has ended. */
+export function suspectsLeader(state: CoreState): boolean {
+  if (!watches(state)) {
+    resetSuspicion(state);
+    return false;
+  }
+  noteState(state);
+  const { endMs, reason } = patienceEnd(state);
+  if (state.suspicion.patienceMs < endMs) return false;
+  state.suspicion.reason = reason;
+  return true;
+}
+
+/** When patience ends, in `patienceMs`, and with what. */
+function patienceEnd(state: CoreState): { endMs: number; reason: SuspicionReason } {
+  const { suspicion, limits, options } = state;
+  const timeoutMs = viewTimeoutMs(state);
+  const end = { endMs: suspicion.heardMs + timeoutMs, reason: 'silent' as SuspicionReason };
+  const note = (endMs: number, reason: SuspicionReason): void => {
+    if (endMs >= end.endMs) return;
+    end.endMs = endMs;
+    end.reason = reason;
+  };
+  note(suspicion.goneSinceMs + limits.leaderGoneMs, 'disconnected');
+  note(suspicion.undecidedSinceMs + timeoutMs, 'undecided');
+  note(suspicion.uncutSinceMs + options.batchTimeoutMs + timeoutMs, 'uncut');
+  for (const { sinceMs } of suspicion.uncovered) note(sinceMs + timeoutMs, 'uncovered');
+  return end;
+}
+
+/** When a tick must look again, in `timerMs`: often, lest a single long sleep count as little patience. */
+export function nextSuspicionMs(state: CoreState): number {
+  if (!watches(state)) return Infinity;
+  const { suspicion } = state;
+  const { endMs, reason } = patienceEnd(state);
+  const beatMs = suspicion.heardAtMs + BEATS_BEFORE_WORRY * state.limits.heartbeatMs;
+  // Nothing but silence, and that not for long: the next heartbeat will wake this replica.
+  const isCalm = reason === 'silent' && beatMs > state.timerMs;
+  if (isCalm) return beatMs;
+  return state.timerMs + Math.min(Math.max(endMs - suspicion.patienceMs, 1), AWAKE_MS_MAX);
+}
+
+const BEATS_BEFORE_WORRY = 1.5;
+
+function noteState(state: CoreState): void {
+  const { suspicion } = state;
+  const { patienceMs } = suspicion;
+  const leaderOpen = (state.peers[currentLeader(state)] as PeerState).open;
+  if (leaderOpen) suspicion.goneSinceMs = Infinity;
+  else if (suspicion.goneSinceMs === Infinity) suspicion.goneSinceMs = patienceMs;
+  noteUndecided(state);
+  for (const lane of state.lanes) noteUncovered(state, lane.lane);
+}
+
+/** The first known slot that is not decided, while this replica is not merely behind the others. */
+function noteUndecided(state: CoreState): void {
+  const { suspicion } = state;
+  let slot = state.executed.slot + 1;
+  const known = Math.max(state.highestKnown, state.views.top);
+  while (slot <= known && findSlot(state.slots, slot)?.decided !== undefined) slot++;
+  const isBehind = state.transfer !== undefined || decidedTarget(state) >= slot;
+  if (slot > known || isBehind || isBacklog(state, slot)) {
+    suspicion.undecidedSinceMs = Infinity;
+  } else if (suspicion.undecidedSinceMs === Infinity || suspicion.undecidedAt !== slot) {
+    suspicion.undecidedAt = slot;
+    suspicion.undecidedSinceMs = suspicion.patienceMs;
+  }
+}
+
+/** Does this replica's own orderer still check what the slot names? The leader cannot help that. */
+function isBacklog(state: CoreState, slot: Slot): boolean {
+  const round = findSlot(state.slots, slot)?.round;
+  const proposal = round?.proposal;
+  if (round === undefined || proposal === undefined || round.voted) return false;
+  return state.lanes.some((lane) => {
+    const tip = proposal.frontier[lane.lane] as BatchRef;
+    for (const [seq, held] of lane.batches) {
+      if (held.check === 'pending' && seq > lane.executed.seq && seq <= tip.seq) return true;
+    }
+    return false;
+  });
+}
+
+/** A lane's tip that no proposal names, although there is room for one. */
+function noteUncovered(state: CoreState, index: ReplicaIndex): void {
+  const { suspicion } = state;
+  const uncovered = suspicion.uncovered[index] as Suspicion['uncovered'][0];
+  const lane = state.lanes[index];
+  if (lane === undefined) return;
+  const proposedSeq = Math.max(suspicion.proposedSeq[index] as number, lane.executed.seq);
+  const hasRoom =
+    state.highestKnown < windowEnd(state) &&
+    state.highestKnown - state.executed.slot < state.limits.pipelineSlotsMax;
+  const waits = lane.tip.seq > proposedSeq && hasRoom && isCovered(state, lane);
+  if (!waits) {
+    uncovered.sinceMs = Infinity;
+  } else if (uncovered.sinceMs === Infinity || uncovered.proposedSeq !== proposedSeq) {
+    uncovered.sinceMs = suspicion.patienceMs;
+    uncovered.proposedSeq = proposedSeq;
+  }
+}
