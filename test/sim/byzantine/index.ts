@@ -1,0 +1,57 @@
+/** Everything that liars do, by name. */
+import {
+  badFrontiers,
+  censor,
+  eagerCommits,
+  splitVotes,
+  timeGames,
+  twoFaces,
+} from './agreement.ts';
+import { lyingAnswers, lyingCheckpoints, lyingProgress } from './answers.ts';
+import { flood, forkedLane, withheldBatches, worthlessBatches } from './lanes.ts';
+import { damage, favourites, oldCells, spoofedCells, worstSilence } from './noise.ts';
+import type { StrategyFactory } from './strategy.ts';
+import {
+  absurdWishes,
+  lyingChanges,
+  reportsOtherFace,
+  splitNewViews,
+  staleViews,
+} from './views.ts';
+
+export const STRATEGIES = {
+  'two-faces': twoFaces,
+  'split-votes': splitVotes,
+  'eager-commits': eagerCommits,
+  'time-games': timeGames,
+  censor,
+  'bad-frontiers': badFrontiers,
+  'lying-changes': lyingChanges,
+  'reports-other-face': reportsOtherFace,
+  'split-new-views': splitNewViews,
+  'absurd-wishes': absurdWishes,
+  'stale-views': staleViews,
+  'forked-lane': forkedLane,
+  'withheld-batches': withheldBatches,
+  'worthless-batches': worthlessBatches,
+  flood,
+  'lying-progress': lyingProgress,
+  'lying-answers': lyingAnswers,
+  'lying-checkpoints': lyingCheckpoints,
+  'worst-silence': worstSilence,
+  favourites,
+  'old-cells': oldCells,
+  damage,
+  'spoofed-cells': spoofedCells,
+} satisfies Record<string, StrategyFactory>;
+
+export type StrategyName = keyof typeof STRATEGIES;
+
+/** Two cores under one identity. Not a strategy of words: each of the two is honest. */
+export const TWINS = 'twins';
+export type LieName = StrategyName | typeof TWINS;
+
+export const LIE_NAMES: readonly LieName[] = [
+  TWINS,
+  ...(Object.keys(STRATEGIES) as StrategyName[]),
+];

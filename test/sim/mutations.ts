@@ -1,0 +1,76 @@
+/**
+ * Bugs of the protocol, planted one at a time into a copy of the compiled code, each to be caught by the simulator: one
+ * that cannot fail is no evidence. A mutant is `dist/consensus` in a temporary folder with one piece of text replaced; if
+ * that text is not there exactly once, the code has changed and the list has to follow, loudly.
+ */
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { loadProtocol, type Protocol, REAL_CONSENSUS, type Weakness } from './protocol.ts';
+
+export interface Mutation {
+  readonly name: string;
+  /** What is wrong, and the rule of docs/protocol.md that it breaks. */
+  readonly bug: string;
+  /** Below dist/consensus. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  /** To be caught within so many seeds, from the first on. */
+  readonly withinSeeds: number;
+}
+
+/** A mutant of the transport, which is simulated: what its MACs do not cover. */
+export interface TransportMutation {
+  readonly name: string;
+  readonly bug: string;
+  readonly weakness: Weakness;
+  readonly withinSeeds: number;
+}
+
+export type AnyMutation = Mutation | TransportMutation;
+
+/** What the core and its formats are made of. */
+const PARTS = ['core', 'wire'];
+
+/** A fresh copy of the code with the bug in it. The caller disposes of it. */
+export async function plant(
+  mutation: AnyMutation,
+): Promise<{ protocol: Protocol; dispose: () => void }> {
+  if ('weakness' in mutation) {
+    const protocol = { ...(await loadProtocol()), weakness: mutation.weakness };
+    return { protocol, dispose: () => {} };
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-mutant-'));
+  const dispose = (): void => rmSync(folder, { recursive: true, force: true });
+  try {
+    const consensus = join(folder, 'consensus');
+    for (const part of PARTS) {
+      const filter = (path: string): boolean => !/\.(?:map|d\.ts)$/.test(path);
+      const from = fileURLToPath(new URL(part, REAL_CONSENSUS));
+      cpSync(from, join(consensus, part), { recursive: true, filter });
+    }
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
+    writeFileSync(join(consensus, mutation.file), mutatedText(mutation));
+    return { protocol: await loadProtocol(pathToFileURL(`${consensus}/`)), dispose };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
+
+/** The mutant's file. */
+export function mutatedText(mutation: Mutation): string {
+  const path = fileURLToPath(new URL(mutation.file, REAL_CONSENSUS));
+  return replaceOnce(readFileSync(path, 'utf8'), mutation);
+}
+
+/** Throws when the text to replace is not there exactly once. */
+export function replaceOnce(text: string, { name, file, find, replace }: Mutation): string {
+  const times = text.split(find).length - 1;
+  if (times !== 1) {
+    throw new Error(`mutation ${name}: its text is in ${file} ${times} times, not once:\n${find}`);
+  }
+  return text.replace(find, () => replace);
+}
