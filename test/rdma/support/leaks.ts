@@ -9,15 +9,16 @@ export function mappings(): string[] {
     .filter((line) => line.includes('/dev/shm/sluice-'));
 }
 
-/** Targets of this process's open file descriptors. */
+/** Targets of this process's open file descriptors, as far as they are shared memory: other suites have files of their own. */
 export function openFiles(): string[] {
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
+  const targets = readdirSync('/proc/self/fd').flatMap((fd) => {
     try {
       return [readlinkSync(`/proc/self/fd/${fd}`)];
     } catch {
       return []; // the descriptor of this very listing
     }
   });
+  return targets.filter((target) => target.startsWith('/dev/shm/'));
 }
 
 /** Whether a region's name is still there. */
