@@ -13,7 +13,7 @@ import {
 import { nextSlowPathMs, onCommit, onPrepare, startDueSlowPaths } from './commit.ts';
 import { reportMalformed } from './evidence.ts';
 import { interestTo, tryExecute } from './execute.ts';
-import { nextFetchMs, onFetchBatch, runFetches } from './fetch.ts';
+import { isAwaited, nextFetchMs, onFetchBatch, runFetches } from './fetch.ts';
 import {
   nextMuteMs,
   nextPushMs,
@@ -140,7 +140,8 @@ function onMessage(state: CoreState, from: ReplicaIndex, message: Message): void
     case 'fetch-batch':
       return onFetchBatch(state, from, message.lane, message.ref, message.after);
     case 'batch':
-      return message.batch.lane === from
+      // What was asked for is an answer, also from the owner: it hands out what others made in its lane, too (L7).
+      return message.batch.lane === from && !isAwaited(state, message.batch)
         ? onOwnerBatch(state, from, message.batch, undefined)
         : onFetchedBatch(state, from, message.batch);
     case 'fetch-decided':

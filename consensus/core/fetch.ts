@@ -10,7 +10,7 @@ import {
   type PeerState,
   type Want,
 } from './state.ts';
-import type { BatchRef, BatchSeq, ReplicaIndex, Slot } from './types.ts';
+import type { Batch, BatchRef, BatchSeq, ReplicaIndex, Slot } from './types.ts';
 
 /**
  * Notes that the proposal of `slot` needs this batch, and those before
@@ -46,6 +46,14 @@ function canStillArrive(state: CoreState, lane: LaneState, ref: BatchRef): boole
 
 export function isWanted(state: CoreState, lane: ReplicaIndex, ref: BatchRef): boolean {
   return findWant(state, lane, ref) !== undefined;
+}
+
+/** Is this very batch being fetched? */
+export function isAwaited(state: CoreState, batch: Batch): boolean {
+  const { lane, seq, previous, payload } = batch;
+  if (!state.wants.some((want) => want.lane === lane && want.ref.seq === seq)) return false;
+  const digest = state.digests.batch(lane, seq, previous, payload);
+  return isWanted(state, lane, { seq, digest });
 }
 
 function findWant(state: CoreState, lane: ReplicaIndex, ref: BatchRef): Want | undefined {

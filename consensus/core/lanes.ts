@@ -172,7 +172,9 @@ function reportFork(
   }
   putOnProbation(lane, state.limits.laneProbationBatches);
   // A correct owner goes on behind what was executed instead of its own batches (L7), or has lost its memory.
-  if (isOwners || lane.epoch > 1) return ignore(state, 'lane that begins anew');
+  // One that hands out another's invention was passed over by it.
+  const isOwnersAnswer = !fromOwner && source === peer;
+  if (isOwners || isOwnersAnswer || lane.epoch > 1) return ignore(state, 'lane that begins anew');
   const liar = source === peer ? currentLeader(state) : source;
   reportEvidence(state, { kind: 'lane-conflict', peer, source: liar, seq: ref.seq, digests });
 }

@@ -148,13 +148,22 @@ function noteUndecided(state: CoreState): void {
   let slot = state.executed.slot + 1;
   const known = Math.max(state.highestKnown, state.views.top);
   while (slot <= known && findSlot(state.slots, slot)?.decided !== undefined) slot++;
-  const isBehind = state.transfer !== undefined || decidedTarget(state) >= slot;
-  if (slot > known || isBehind || isBacklog(state, slot)) {
+  if (slot > known || isBehind(state, slot) || isBacklog(state, slot)) {
     suspicion.undecidedSinceMs = Infinity;
   } else if (suspicion.undecidedSinceMs === Infinity || suspicion.undecidedAt !== slot) {
     suspicion.undecidedAt = slot;
     suspicion.undecidedSinceMs = suspicion.patienceMs;
   }
+}
+
+/**
+ * Others have decided the slot, and this replica is just about to learn it. Liars among them may claim so, and those
+ * who have it may be too few to be believed (C3): an excuse that brings nothing within a view timeout is none.
+ */
+function isBehind(state: CoreState, slot: Slot): boolean {
+  if (state.transfer !== undefined) return true;
+  const sinceMs = state.timerMs - state.catchUp.stalledSinceMs;
+  return decidedTarget(state) >= slot && sinceMs < viewTimeoutMs(state);
 }
 
 /** Does this replica's own orderer still check what the slot names? The leader cannot help that. */
