@@ -31,9 +31,10 @@ export interface LaneState {
   /** End of the chain of valid batches from `executed` (L4). */
   tip: BatchRef;
   readonly batches: Map<BatchSeq, HeldBatch>;
-  /** Held and not executed. */
+  /** Held, not executed, and not dead: those that count against the bounds of the lane (L6). */
   heldBatches: number;
   heldBytes: number;
+  deadBatches: number;
   /** Highest seq that came from the owner: its ring has passed everything below. */
   ownerSeq: BatchSeq;
   /** Counts the owner's sessions: one that lost its memory between two of them is no liar (L5). */
@@ -59,6 +60,7 @@ export function createLane(lane: ReplicaIndex, replicas: number): LaneState {
     batches: new Map(),
     heldBatches: 0,
     heldBytes: 0,
+    deadBatches: 0,
     ownerSeq: 0,
     epoch: 0,
     faulty: false,
@@ -107,7 +109,15 @@ export function removeBatch(lane: LaneState, removed: HeldBatch): void {
     while (before !== undefined && before.sibling !== removed) before = before.sibling;
     if (before !== undefined) before.sibling = removed.sibling;
   }
-  if (!removed.executed) uncount(lane, removed);
+  if (removed.dead) lane.deadBatches--;
+  else if (!removed.executed) uncount(lane, removed);
+}
+
+/** It will never be executed, so it must not keep the lane's room from those that may be. */
+export function markDead(lane: LaneState, held: HeldBatch): void {
+  held.dead = true;
+  lane.deadBatches++;
+  uncount(lane, held);
 }
 
 export function markExecuted(lane: LaneState, held: HeldBatch): void {

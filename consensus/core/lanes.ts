@@ -8,6 +8,7 @@ import {
   type HeldBatch,
   insertBatch,
   type LaneState,
+  markDead,
   nextValid,
   putOnProbation,
   removeBatch,
@@ -247,6 +248,7 @@ export function pruneLane(state: CoreState, lane: LaneState, executed: readonly 
     for (const held of orphans) giveUp(state, lane, held);
     orphans = childrenOf(lane, ++seq, orphans);
   }
+  evictDead(state, lane);
   lane.fetchers.fill(0);
   const tip = findBatch(lane, lane.tip);
   if (tip === undefined || tip.executed || tip.dead) lane.tip = lane.executed;
@@ -273,9 +275,21 @@ function childrenOf(lane: LaneState, seq: number, parents: readonly HeldBatch[])
   );
 }
 
+/** What a decided frontier names after all is fetched again; the oldest are the least likely. */
+function evictDead(state: CoreState, lane: LaneState): void {
+  const { laneBatchesHeldMax } = state.limits;
+  if (lane.deadBatches <= laneBatchesHeldMax) return;
+  for (const seq of [...lane.batches.keys()].sort((a, b) => a - b)) {
+    for (const held of siblingsWhere(lane, seq, (one) => one.dead)) {
+      removeBatch(lane, held);
+      if (lane.deadBatches <= laneBatchesHeldMax) return;
+    }
+  }
+}
+
 function giveUp(state: CoreState, lane: LaneState, held: HeldBatch): void {
   if (held.dead) return;
-  held.dead = true;
+  markDead(lane, held);
   state.effects.push({ kind: 'drop-batch', lane: lane.lane, ref: held.ref });
 }
 
