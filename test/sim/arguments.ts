@@ -1,9 +1,10 @@
 /** The command line of `npm run sim`. */
+import { FOCUSES, type Overrides } from './scenario.ts';
 
 export interface Arguments {
   readonly seeds: number;
   readonly start: number;
-  readonly replicas: number | undefined;
+  readonly overrides: Overrides;
   readonly jobs: number;
   readonly replay: boolean;
   readonly everything: boolean;
@@ -19,12 +20,13 @@ export const HELP = `npm run sim -- [options]
   --seeds N         how many clusters to run, each from its own seed (100)
   --start S         first seed (1)
   --replicas N      clusters of N replicas; otherwise 4 to 10, as the seed says
+  --focus NAME      what goes wrong most: calm, mixed, views, restarts, joins; otherwise as the seed says
   --jobs N          worker processes (1)
   --verbose         parameters and figures of every seed
   --keep-going      do not stop at the tenth violation
   --replay          one seed, with everything that is said; --everything adds heartbeats and ticks
   --mutation NAME   run a mutant of the protocol instead of the protocol
-  --mutations       every mutant until it is caught; prints a table
+  --mutations       every mutant, or the one named, until it is caught; prints a table
 
 The last line is \`N seeds, M violations\`; the exit code is 1 when there was any.
 `;
@@ -37,7 +39,7 @@ export function parseArguments(args: readonly string[]): Arguments {
   const flags = new Set<string>();
   const values = new Map<string, string>();
   const known = ['--replay', '--everything', '--verbose', '--keep-going', '--mutations', '--help'];
-  const valued = ['--seeds', '--start', '--replicas', '--jobs', '--mutation'];
+  const valued = ['--seeds', '--start', '--replicas', '--focus', '--jobs', '--mutation'];
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (known.includes(arg)) {
       flags.add(arg);
@@ -53,9 +55,7 @@ export function parseArguments(args: readonly string[]): Arguments {
   return {
     seeds: replay ? 1 : integer(values, '--seeds', 100, 1, Number.MAX_SAFE_INTEGER),
     start: integer(values, '--start', 1, 0, Number.MAX_SAFE_INTEGER),
-    replicas: values.has('--replicas')
-      ? integer(values, '--replicas', 4, 1, MAX_REPLICAS)
-      : undefined,
+    overrides: overridesOf(values),
     jobs: integer(values, '--jobs', 1, 1, 64),
     replay,
     everything: flags.has('--everything'),
@@ -64,6 +64,20 @@ export function parseArguments(args: readonly string[]): Arguments {
     mutations: flags.has('--mutations'),
     mutation: values.get('--mutation'),
     help: flags.has('--help'),
+  };
+}
+
+function overridesOf(values: ReadonlyMap<string, string>): Overrides {
+  const name = values.get('--focus');
+  const focus = FOCUSES.find((one) => one === name);
+  if (name !== undefined && focus === undefined) {
+    throw new RangeError(`--focus is one of ${FOCUSES.join(', ')}`);
+  }
+  return {
+    ...(values.has('--replicas') && {
+      replicas: integer(values, '--replicas', 4, 1, MAX_REPLICAS),
+    }),
+    ...(focus && { focus }),
   };
 }
 

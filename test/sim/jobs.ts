@@ -3,13 +3,14 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Catch } from './mutation-run.ts';
 import type { RunResult } from './run.ts';
+import type { Overrides } from './scenario.ts';
 
 export type Task =
   | {
       readonly kind: 'seeds';
       readonly from: number;
       readonly count: number;
-      readonly replicas: number | undefined;
+      readonly overrides: Overrides;
       readonly mutation: string | undefined;
     }
   | { readonly kind: 'hunt'; readonly mutation: string; readonly start: number };

@@ -138,15 +138,19 @@ export class Life {
   #accept(effect: Effect): void {
     const { log } = this.#dependencies;
     if (log !== undefined && effect.kind === 'persist') {
-      this.#held.push({ kind: 'barrier', write: log.append(this.#encode(effect.record)) });
+      this.#waitFor(log.append(this.#encode(effect.record)));
     } else if (log !== undefined && effect.kind === 'rotate-log') {
-      const records = effect.records.map((record) => this.#encode(record));
-      this.#held.push({ kind: 'barrier', write: log.rotate(records) });
+      this.#waitFor(log.rotate(effect.records.map((record) => this.#encode(record))));
     } else if (this.#held.length > 0) {
       this.#held.push(effect);
     } else {
       this.#execute(effect);
     }
+  }
+
+  #waitFor(write: number): void {
+    if (this.#dependencies.protocol.weakness === 'sends-before-sync') return;
+    this.#held.push({ kind: 'barrier', write });
   }
 
   #encode(record: LogRecord): Uint8Array {

@@ -41,13 +41,9 @@ async function main(): Promise<number> {
   }
 }
 
-function overridesOf({ replicas }: Arguments): { replicas?: number } {
-  return replicas === undefined ? {} : { replicas };
-}
-
 function replay(protocol: Protocol, args: Arguments): number {
   const trace = new Trace({ write, everything: args.everything });
-  const result = runSeed(protocol, args.start, overridesOf(args), trace);
+  const result = runSeed(protocol, args.start, args.overrides, trace);
   write(describeScenario(result.scenario));
   for (const line of describeViolations(result)) write(line);
   write(describeFigures(result));
@@ -59,7 +55,7 @@ function replay(protocol: Protocol, args: Arguments): number {
 function runMany(protocol: Protocol, args: Arguments): number {
   const tally = new Tally({ verbose: args.verbose, write });
   for (let seed = args.start; seed < args.start + args.seeds; seed++) {
-    tally.add(runSeed(protocol, seed, overridesOf(args)));
+    tally.add(runSeed(protocol, seed, args.overrides));
     if (hasEnough(tally, args)) break;
   }
   return finish(tally, args);
@@ -74,10 +70,10 @@ async function runJobs(args: Arguments): Promise<number> {
   return finish(tally, args);
 }
 
-function* tasksOf({ start, seeds, replicas, mutation }: Arguments): Generator<Task, undefined> {
+function* tasksOf({ start, seeds, overrides, mutation }: Arguments): Generator<Task, undefined> {
   for (let from = start; from < start + seeds; from += SEEDS_PER_TASK) {
     const count = Math.min(SEEDS_PER_TASK, start + seeds - from);
-    yield { kind: 'seeds', from, count, replicas, mutation };
+    yield { kind: 'seeds', from, count, overrides, mutation };
   }
   return undefined;
 }

@@ -1,312 +1,319 @@
-/** The mutations, by what they break. */
-import type { AnyMutation } from './mutations.ts';
+/** The mutations, by what they break. Texts are of the compiled files: four spaces, no types. */
+import type { CodeMutation, Mutation, WorldMutation } from './mutations.ts';
+import type { Weakness } from './protocol.ts';
+import type { Focus } from './scenario.ts';
 
-const VIEW_CHANGE: readonly AnyMutation[] = [
-  {
-    name: 'threshold-one-more',
-    bug: 'an outcome needs m - f + 1 votes instead of m - f (W5)',
-    file: 'core/view-change.js',
-    find: 'const threshold = changes.length - faultsTolerated(replicas);',
-    replace: 'const threshold = changes.length - faultsTolerated(replicas) + 1;',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'threshold-f',
-    bug: 'f votes are enough for an outcome (W5)',
-    file: 'core/view-change.js',
-    find: 'const threshold = changes.length - faultsTolerated(replicas);',
-    replace: 'const threshold = Math.max(1, faultsTolerated(replicas));',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'votes-ignored',
-    bug: 'only certificates count in a view change (W5)',
-    file: 'core/view-change.js',
-    find: 'votedDigest(reported, certificateView, threshold) ?? certificate?.digest',
-    replace: 'certificate?.digest',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'certificates-ignored',
-    bug: 'only votes count in a view change: null is chosen although there is a certificate (W5)',
-    file: 'core/view-change.js',
-    find: 'votedDigest(reported, certificateView, threshold) ?? certificate?.digest',
-    replace: 'votedDigest(reported, certificateView, threshold)',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'votes-override-certificate',
-    bug: 'votes of the view of the certificate win over it (W5)',
-    file: 'core/view-change.js',
-    find: 'vote.view <= certificateView',
-    replace: 'vote.view < certificateView',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'first-certificate',
-    bug: 'any certificate is taken instead of the one of the highest view (W5)',
-    file: 'core/view-change.js',
-    find: 'prepared.view > highest.view',
-    replace: 'prepared.view < highest.view',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'new-view-unchecked',
-    bug: 'a NEW-VIEW is believed without recomputation (W3)',
-    file: 'core/view-checks.js',
-    find: 'if (changes.length !== state.quorum)',
-    replace:
-      'if (changes.length > 0)\n        return undefined;\n    if (changes.length !== state.quorum)',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'changes-unsigned',
-    bug: 'signatures of VIEW-CHANGEs are not checked (W3)',
-    file: 'core/view-checks.js',
-    find: 'if (!state.signatures.verify(signer, state.digests.viewChange(change), signature)) {',
-    replace: 'if (false && signature) {',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'certificates-unsigned',
-    bug: 'signatures of prepared certificates are not checked (W3)',
-    file: 'core/view-checks.js',
-    find: 'return signatures.every(({ signer, signature }) => state.signatures.verify(signer, state.digests.prepare(signer, view, slot, digest), signature));',
-    replace: 'return view >= 0 && slot >= 0 && digest.length > 0;',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'view-left-unsaid',
-    bug: 'a replica goes on voting in the view that it has asked to leave (W2)',
-    file: 'core/views.js',
-    find: '    state.view = view;\n    views.changing = true;\n    views.wish = Math.max(views.wish, view);',
-    replace:
-      '    views.wish = Math.max(views.wish, view);\n    if (views.left >= view)\n        return;\n    views.left = view;\n    views.own = signChange(state, view);\n    return sendChange(state, views.own);',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'prepare-without-view',
-    bug: 'the text that a PREPARE signs does not name its view (S3)',
-    file: 'core/digests.js',
-    find: 'writeU32(head, INDEX_BYTES, view);',
-    replace: '',
-    withinSeeds: 1_000,
-  },
+interface Where {
+  readonly focus?: Focus;
+  readonly within?: number;
+}
+
+const WITHIN = 300;
+
+function code(
+  [name, bug]: readonly [string, string],
+  [file, find, replace]: readonly [string, string, string],
+  { focus, within = WITHIN }: Where = {},
+): CodeMutation {
+  return { name, bug, file: `core/${file}`, find, replace, focus, withinSeeds: within };
+}
+
+function world(
+  [name, bug]: readonly [string, string],
+  weakness: Weakness,
+  { focus, within = WITHIN }: Where = {},
+): WorldMutation {
+  return { name, bug, weakness, focus, withinSeeds: within };
+}
+
+const VIEWS = { focus: 'views' } as const;
+const RESTARTS = { focus: 'restarts' } as const;
+const JOINS = { focus: 'joins' } as const;
+
+const THRESHOLD = 'const threshold = changes.length - faultsTolerated(replicas);';
+const OUTCOME = 'votedDigest(reported, certificateView, threshold) ?? certificate?.digest';
+
+const VIEW_CHANGES: readonly Mutation[] = [
+  code(
+    ['threshold-one-more', 'W5: an outcome needs m - f + 1 votes: one liar hides a fast decision'],
+    ['view-change.js', THRESHOLD, THRESHOLD.replace(';', ' + 1;')],
+    VIEWS,
+  ),
+  code(
+    ['threshold-f', 'W5: f votes are enough: liars choose the outcome'],
+    ['view-change.js', THRESHOLD, 'const threshold = faultsTolerated(replicas);'],
+    VIEWS,
+  ),
+  code(
+    ['votes-ignored', 'W5: only certificates count: a fast decision is lost'],
+    ['view-change.js', OUTCOME, 'certificate?.digest'],
+    VIEWS,
+  ),
+  code(
+    ['certificates-ignored', 'W5: null is chosen although there is a certificate'],
+    ['view-change.js', OUTCOME, 'votedDigest(reported, certificateView, threshold)'],
+    VIEWS,
+  ),
+  code(
+    ['votes-override-certificate', "W5: votes of the certificate's own view win over it"],
+    ['view-change.js', 'vote.view <= certificateView', 'vote.view < certificateView'],
+    VIEWS,
+  ),
+  code(
+    ['lowest-certificate', 'W5: an old certificate overrides a newer one'],
+    ['view-change.js', 'prepared.view > highest.view', 'prepared.view < highest.view'],
+    VIEWS,
+  ),
+  code(
+    ['reported-slots-free', 'W4: slots that have votes and no certificate count as free'],
+    [
+      'view-change.js',
+      'top = Math.max(top, report.slot);',
+      'if (report.prepared !== undefined)\n                top = Math.max(top, report.slot);',
+    ],
+    VIEWS,
+  ),
+  code(
+    ['new-view-unchecked', 'W3: a NEW-VIEW is believed without recomputation'],
+    [
+      'view-checks.js',
+      'const { changes } = newView;\n',
+      'const { changes } = newView;\n    if (changes.length > 0)\n        return undefined;\n',
+    ],
+    VIEWS,
+  ),
+  code(
+    ['changes-unsigned', 'W3: signatures of VIEW-CHANGEs are not checked'],
+    [
+      'view-checks.js',
+      'if (!state.signatures.verify(signer, state.digests.viewChange(change), signature)) {',
+      'if (signature.length === 0) {',
+    ],
+    VIEWS,
+  ),
+  code(
+    ['certificates-unsigned', 'W3: signatures of prepared certificates are not checked'],
+    [
+      'view-checks.js',
+      'return signatures.every(({ signer, signature }) => state.signatures.verify(signer, state.digests.prepare(signer, view, slot, digest), signature));',
+      'return view >= 0 && slot >= 0 && digest.length > 0;',
+    ],
+    VIEWS,
+  ),
+  code(
+    ['promise-broken', 'W2: promises to leave a view, and goes on helping to decide in it'],
+    [
+      'views.js',
+      'if (views.wish !== before)\n        state.progress.urgent = true;',
+      'if (views.wish !== before)\n        state.progress.urgent = true;\n    if (views.wish > before && views.wish > state.view)\n        sendChange(state, signChange(state, views.wish));',
+    ],
+    VIEWS,
+  ),
+  code(
+    ['rounds-kept', 'W2: what was said in one view counts in the next'],
+    [
+      'slots.js',
+      'if (record !== undefined && record.round.view !== view)\n            resetRound(record.round, view);',
+      'if (record !== undefined)\n            record.round.view = view;',
+    ],
+    VIEWS,
+  ),
+  code(
+    ['prepare-without-view', 'S3: the text that a PREPARE signs does not name its view'],
+    ['digests.js', 'writeU32(head, INDEX_BYTES, view);', ''],
+    VIEWS,
+  ),
 ];
 
-const QUORUMS: readonly AnyMutation[] = [
-  {
-    name: 'quorum-f-plus-one',
-    bug: 'f + 1 replicas are a quorum (Q1)',
-    file: 'core/quorum.js',
-    find: 'return Math.ceil((replicas + faultsTolerated(replicas) + 1) / 2);',
-    replace: 'return faultsTolerated(replicas) + 1;',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'quorum-one-less',
-    bug: 'q - 1 replicas are a quorum (Q1)',
-    file: 'core/quorum.js',
-    find: 'return Math.ceil((replicas + faultsTolerated(replicas) + 1) / 2);',
-    replace: 'return Math.ceil((replicas + faultsTolerated(replicas) + 1) / 2) - 1;',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'fast-quorum-one-less',
-    bug: 'n - 1 votes decide on the fast path (F1)',
-    file: 'core/quorum.js',
-    find: 'export function fastQuorum(replicas) {\n    return replicas;',
-    replace: 'export function fastQuorum(replicas) {\n    return replicas - 1;',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'one-teller',
-    bug: 'what one peer tells of a decided slot is believed (C3)',
-    file: 'core/catch-up.js',
-    find: 'if (countDigest(answers.table, digest) > state.faults) {',
-    replace: 'if (countDigest(answers.table, digest) > 0) {',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'checkpoint-of-few',
-    bug: 'f + 1 CHECKPOINTs make one stable (K3)',
-    file: 'core/checkpoint.js',
-    find: 'if (agreeing.length < state.quorum)\n        return;',
-    replace:
-      'if (agreeing.length <= state.faults)\n        return;\n    if (adoptStable(state, { state: wanted, signatures: agreeing.map(({ signer, signature }) => ({ signer, signature })) }) === undefined)\n        return;',
-    withinSeeds: 1_000,
-  },
+const QUORUM = 'return Math.ceil((replicas + faultsTolerated(replicas) + 1) / 2);';
+
+const QUORUMS: readonly Mutation[] = [
+  code(
+    ['quorum-f-plus-one', 'Q1: f + 1 replicas are a quorum'],
+    ['quorum.js', QUORUM, 'return faultsTolerated(replicas) + 1;'],
+  ),
+  code(
+    ['quorum-one-less', 'Q1: q - 1 replicas are a quorum'],
+    ['quorum.js', QUORUM, QUORUM.replace('/ 2)', '/ 2) - 1')],
+  ),
+  code(
+    ['fast-quorum-one-less', 'F1: n - 1 votes decide on the fast path'],
+    ['quorum.js', 'return replicas;', 'return Math.max(1, replicas - 1);'],
+    VIEWS,
+  ),
+  code(
+    ['one-teller', 'C3: what one peer tells of a decided slot is believed'],
+    [
+      'catch-up.js',
+      'countDigest(answers.table, digest) > state.faults',
+      'countDigest(answers.table, digest) > 0',
+    ],
+  ),
+  code(
+    ['checkpoint-of-few', 'K3: f + 1 CHECKPOINTs make one stable'],
+    [
+      'checkpoint.js',
+      'if (agreeing.length < state.quorum)\n        return;\n',
+      'if (agreeing.length <= state.faults)\n        return;\n    return adoptStable(state, { state: wanted, signatures: agreeing.map(({ signer, signature }) => ({ signer, signature })) });\n',
+    ],
+  ),
+  code(
+    ['certificate-unchecked', 'K3: the certificate of a checkpoint is not checked'],
+    [
+      'checkpoint.js',
+      'return signatures.every(({ signer, signature }) => isSignedBy(state, signer, digest, signature));',
+      'return digest.length > 0;',
+    ],
+  ),
 ];
 
-const MEMORY: readonly AnyMutation[] = [
-  {
-    name: 'votes-forgotten',
-    bug: 'a restart forgets its votes (D4)',
-    file: 'core/restore.js',
-    find: 'return restoreVote(state, record.view, record.proposal);',
-    replace: 'return;',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'certificates-forgotten',
-    bug: 'a restart forgets its certificates (D4)',
-    file: 'core/restore.js',
-    find: 'return restorePrepared(state, record.certificate);',
-    replace: 'return;',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'vote-not-logged',
-    bug: 'a vote is sent before it is on disk (D2)',
-    file: 'core/vote.js',
-    find: "state.effects.push({ kind: 'persist', record: { kind: 'vote', view, proposal } });",
-    replace: '',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'vote-logged-late',
-    bug: 'a vote is logged behind its cell instead of before it (D2)',
-    file: 'core/vote.js',
-    find: "    state.effects.push({ kind: 'persist', record: { kind: 'vote', view, proposal } });\n    state.effects.push({ kind: 'write-cell', cell: { kind: 'vote', view, slot, digest } });",
-    replace:
-      "    state.effects.push({ kind: 'write-cell', cell: { kind: 'vote', view, slot, digest } });\n    state.effects.push({ kind: 'persist', record: { kind: 'vote', view, proposal } });",
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'batch-not-logged',
-    bug: 'an own batch is spread before it is on disk (D2)',
-    file: 'core/lanes.js',
-    find: "state.effects.push({ kind: 'persist', record: { kind: 'batch', batch } });",
-    replace: '',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'view-change-not-logged',
-    bug: 'a VIEW-CHANGE is sent before it is on disk (D2)',
-    file: 'core/views.js',
-    find: "    logView(state, { kind: 'view-change', viewChange: views.own });",
-    replace: '',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'rotation-drops-votes',
-    bug: 'the log that takes the place of the old one lacks the votes above the checkpoint (D3)',
-    file: 'core/log.js',
-    find: 'if (vote !== undefined) {',
-    replace: 'if (false) {',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'joiner-not-mute',
-    bug: 'a replica without memory votes at once (J2)',
-    file: 'core/state.js',
-    find: "mute: options.entry.kind === 'join' ? createMute(replicas) : undefined,",
-    replace: 'mute: undefined,',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'joiner-impatient',
-    bug: 'a joiner waits for no checkpoint (J2)',
-    file: 'core/join.js',
-    find: 'mute.untilSlot = Math.min(Math.max(...given.map((answer) => answer.namedSlot)), cap);',
-    replace: 'mute.untilSlot = Math.min(0, cap);',
-    withinSeeds: 1_000,
-  },
+const VOTE_RECORD =
+  "    state.effects.push({ kind: 'persist', record: { kind: 'vote', view, proposal } });\n";
+const VOTE_CELL =
+  "    state.effects.push({ kind: 'write-cell', cell: { kind: 'vote', view, slot, digest } });\n";
+
+const MEMORY: readonly Mutation[] = [
+  code(
+    ['votes-forgotten', 'D4: a restart forgets its votes'],
+    ['restore.js', 'return restoreVote(state, record.view, record.proposal);', 'return;'],
+    RESTARTS,
+  ),
+  code(
+    ['certificates-forgotten', 'D4: a restart forgets its certificates'],
+    ['restore.js', 'return restorePrepared(state, record.certificate);', 'return;'],
+    RESTARTS,
+  ),
+  code(
+    ['view-change-forgotten', 'D4, W2: a restart votes in a view that it has promised to leave'],
+    ['restore.js', "case 'view-change':\n", "case 'view-change':\n            return;\n"],
+    RESTARTS,
+  ),
+  code(['vote-not-logged', 'D2: a vote is never logged'], ['vote.js', VOTE_RECORD, ''], RESTARTS),
+  code(
+    ['vote-logged-late', 'D2: a vote is logged behind its cell instead of before it'],
+    ['vote.js', VOTE_RECORD + VOTE_CELL, VOTE_CELL + VOTE_RECORD],
+    RESTARTS,
+  ),
+  code(
+    ['certificate-not-logged', 'D2: a COMMIT rests on a certificate that is not on disk'],
+    [
+      'commit.js',
+      "state.effects.push({ kind: 'persist', record: { kind: 'prepared', certificate } });",
+      '',
+    ],
+    RESTARTS,
+  ),
+  code(
+    ['batch-not-logged', 'D2: an own batch is spread before it is on disk'],
+    ['lanes.js', "state.effects.push({ kind: 'persist', record: { kind: 'batch', batch } });", ''],
+    RESTARTS,
+  ),
+  code(
+    ['view-change-not-logged', 'D2: a VIEW-CHANGE is sent before it is on disk'],
+    ['views.js', "logView(state, { kind: 'view-change', viewChange: views.own });", ''],
+    RESTARTS,
+  ),
+  code(
+    ['rotation-drops-votes', 'D3: the new log lacks the votes above the checkpoint'],
+    ['log.js', 'if (vote !== undefined) {', 'if (slotRecord.slot < 0) {'],
+    RESTARTS,
+  ),
+  world(
+    ['sends-before-sync', 'D2: a process says things before what they depend on is on disk'],
+    'sends-before-sync',
+    RESTARTS,
+  ),
+  code(
+    ['joiner-not-mute', 'J2: a replica without memory votes at once'],
+    ['state.js', "options.entry.kind === 'join' ? createMute(replicas) : undefined", 'undefined'],
+    JOINS,
+  ),
+  code(
+    ['joiner-impatient', 'J2, J4: a joiner speaks as soon as q have answered'],
+    [
+      'join.js',
+      'if (isReady(state) && state.views.knowsLife && !state.views.changing)',
+      'if (mute.untilSlot !== Infinity && !state.views.changing)',
+    ],
+    JOINS,
+  ),
 ];
 
-const CONTENT: readonly AnyMutation[] = [
-  {
-    name: 'window-from-executed',
-    bug: 'the window moves with what is executed instead of with the stable checkpoint (V2, K4)',
-    file: 'core/state.js',
-    find: 'return Math.min(state.checkpoints.stable.slot + windowSlots, state.executed.slot + 2 * windowSlots);',
-    replace: 'return state.executed.slot + windowSlots;',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'tip-not-signed',
-    bug: 'the state that CHECKPOINTs sign leaves the tip of the ledger out (K1)',
-    file: 'core/digests.js',
-    find: 'encodeCheckpointState(state)',
-    replace: 'encodeCheckpointState({ ...state, tipHash: state.tipHash.map(() => 0) })',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'certificate-unchecked',
-    bug: 'the certificate of a checkpoint is not checked (K3)',
-    file: 'core/checkpoint.js',
-    find: 'return signatures.every(({ signer, signature }) => isSignedBy(state, signer, digest, signature));',
-    replace: 'return digest.length > 0;',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'wall-clock',
-    bug: 'the time of a block is the own clock instead of the ordered time (E6)',
-    file: 'core/execute.js',
-    find: 'const timeMs = Math.max(proposal.timeMs, state.executed.timeMs);',
-    replace: 'const timeMs = Math.max(Math.floor(state.wallMs), state.executed.timeMs);',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'future-allowed',
-    bug: 'a leader may set ordered time as far ahead as it likes (V4)',
-    file: 'core/vote.js',
-    find: 'if (earlyByMs > 0 && proposal.timeMs > before.timeMs) {',
-    replace: 'if (false && earlyByMs > 0) {',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'invalid-voted',
-    bug: 'a batch that the orderer called invalid is voted for (V7)',
-    file: 'core/vote.js',
-    find: "if (held.check === 'invalid')\n            return 'invalid batch';",
-    replace: '',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'second-vote-counts',
-    bug: 'a replica votes for what the leader shows it last, again and again (V1)',
-    file: 'core/vote.js',
-    find: 'if (round.equivocated)',
-    replace:
-      'round.proposal = proposal;\n    round.digest.set(digest);\n    if (round.voted) {\n        round.voted = false;\n        state.lastVoted = Math.min(state.lastVoted, proposal.slot - 1);\n    }\n    if (round.equivocated)',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'fetched-committed',
-    bug: 'COMMIT for a decision that was only told of by others (S2)',
-    file: 'core/commit.js',
-    find: 'if (mayCommitDecided(record, digest))',
-    replace: 'if (record.decided !== undefined)',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'leader-for-ever',
-    bug: 'nobody ever suspects a leader (W1)',
-    file: 'core/suspicion.js',
-    find: 'if (state.suspicion.patienceMs < endMs)',
-    replace: 'if (endMs < Infinity)',
-    withinSeeds: 1_000,
-  },
+const CONTENT: readonly Mutation[] = [
+  code(
+    ['window-too-long', 'V2, P4: slots take the places of those that are not stable'],
+    [
+      'state.js',
+      'state.checkpoints.stable.slot + windowSlots, state',
+      'state.checkpoints.stable.slot + 4 * windowSlots, state',
+    ],
+  ),
+  code(
+    ['tip-not-signed', 'K1: the state that CHECKPOINTs sign leaves the tip of the ledger out'],
+    [
+      'digests.js',
+      'encodeCheckpointState(state))',
+      'encodeCheckpointState({ ...state, tipHash: new Uint8Array(32) }))',
+    ],
+  ),
+  code(
+    ['checkpoint-without-cut', 'K1: something is pending in the cutter after a checkpoint'],
+    ['execute.js', 'const cut = proposal.cut || checkpoint;', 'const cut = proposal.cut;'],
+  ),
+  code(
+    ['wall-clock', 'E6: the time of a slot is the own clock instead of the ordered time'],
+    [
+      'execute.js',
+      'Math.max(proposal.timeMs, state.executed.timeMs)',
+      'Math.max(Math.floor(state.wallMs), state.executed.timeMs)',
+    ],
+  ),
+  code(
+    ['future-allowed', 'V4: a leader may set ordered time as far ahead as it likes'],
+    [
+      'vote.js',
+      'if (earlyByMs > 0 && proposal.timeMs > before.timeMs) {',
+      'if (earlyByMs === Infinity) {',
+    ],
+  ),
+  code(
+    ['invalid-voted', 'V7: a batch that the orderer called invalid is voted for'],
+    ['vote.js', "return 'invalid batch';", 'continue;'],
+  ),
+  code(
+    ['unknown-voted', 'V7: what is decided need not be held by anybody'],
+    [
+      'vote.js',
+      "wantBatch(state, lane, walk.ref, base.seq, slot);\n            return 'wait';",
+      "wantBatch(state, lane, walk.ref, base.seq, slot);\n            return 'vote';",
+    ],
+  ),
+  code(
+    ['last-proposal-counts', 'V1: a leader that contradicts itself is followed'],
+    ['vote.js', 'if (round.proposal === undefined) {', 'if (round.votedAtMs >= 0) {'],
+  ),
+  code(
+    ['fetched-committed', 'S2: COMMIT for a decision that was only told of by others'],
+    ['commit.js', 'if (mayCommitDecided(record, digest))', 'if (record.decided !== undefined)'],
+    VIEWS,
+  ),
+  code(
+    ['leader-for-ever', 'W1: nobody ever suspects a leader'],
+    ['suspicion.js', 'if (state.suspicion.patienceMs < endMs)', 'if (reason.length > 0)'],
+  ),
 ];
 
-const TRANSPORT: readonly AnyMutation[] = [
-  {
-    name: 'mac-without-view',
-    bug: 'the MAC of a cell does not cover its view',
-    weakness: 'view',
-    withinSeeds: 1_000,
-  },
-  {
-    name: 'mac-without-writer',
-    bug: 'the MAC of a cell covers neither its writer nor its region',
-    weakness: 'writer',
-    withinSeeds: 1_000,
-  },
+const TRANSPORT: readonly Mutation[] = [
+  world(['mac-without-view', 'the MAC of a cell does not cover its view'], 'mac-view', VIEWS),
+  world(
+    ['mac-without-writer', 'the MAC of a cell covers neither its writer nor its region'],
+    'mac-writer',
+    VIEWS,
+  ),
 ];
 
-export const MUTATIONS: readonly AnyMutation[] = [
-  ...VIEW_CHANGE,
+export const MUTATIONS: readonly Mutation[] = [
+  ...VIEW_CHANGES,
   ...QUORUMS,
   ...MEMORY,
   ...CONTENT,

@@ -2,18 +2,19 @@
 import type { Arguments } from './arguments.ts';
 import { runTasks } from './jobs.ts';
 import { MUTATIONS } from './mutation-list.ts';
-import { type AnyMutation, plant } from './mutations.ts';
+import { type Mutation, plant } from './mutations.ts';
+import { loadProtocol } from './protocol.ts';
 import { runSeed } from './run.ts';
 
 export interface Catch {
-  readonly mutation: AnyMutation;
+  readonly mutation: Mutation;
   /** Seeds run, the catching one included; undefined: it was not caught. */
   readonly seeds: number | undefined;
   readonly rule: string;
 }
 
 /** Throws RangeError for a name that is not in the list. */
-export function findMutation(name: string): AnyMutation {
+export function findMutation(name: string): Mutation {
   const found = MUTATIONS.find((mutation) => mutation.name === name);
   if (found === undefined) {
     throw new RangeError(
@@ -23,13 +24,21 @@ export function findMutation(name: string): AnyMutation {
   return found;
 }
 
-export async function hunt(mutation: AnyMutation, firstSeed: number): Promise<Catch> {
+/** Throws when the seed that catches the mutant catches the real protocol too: that is a bug, and no evidence. */
+export async function hunt(mutation: Mutation, firstSeed: number): Promise<Catch> {
+  const { focus, name, withinSeeds } = mutation;
+  const overrides = focus === undefined ? {} : { focus };
   const { protocol, dispose } = await plant(mutation);
   try {
-    for (let count = 1; count <= mutation.withinSeeds; count++) {
-      const { violations } = runSeed(protocol, firstSeed + count - 1);
-      const [first] = violations;
-      if (first !== undefined) return { mutation, seeds: count, rule: first.rule };
+    for (let count = 1; count <= withinSeeds; count++) {
+      const seed = firstSeed + count - 1;
+      const [first] = runSeed(protocol, seed, overrides).violations;
+      if (first === undefined) continue;
+      const [real] = runSeed(await loadProtocol(), seed, overrides).violations;
+      if (real === undefined) return { mutation, seeds: count, rule: first.rule };
+      throw new Error(
+        `${name}: seed ${seed} (${focus ?? 'any'}) breaks the protocol: ${real.rule}`,
+      );
     }
     return { mutation, seeds: undefined, rule: '' };
   } finally {
@@ -42,24 +51,28 @@ export async function runMutations(
   args: Arguments,
   write: (line: string) => void,
 ): Promise<number> {
-  write('| mutation | what is wrong | within | caught at seed | by |');
-  write('| --- | --- | --- | --- | --- |');
+  write('| mutation | what is wrong | focus | caught at seed | of at most | by |');
+  write('| --- | --- | --- | --- | --- | --- |');
   let missed = 0;
-  const note = (caught: Omit<Catch, 'mutation'>, { name, bug, withinSeeds }: AnyMutation): void => {
+  const note = (caught: Omit<Catch, 'mutation'>, one: Mutation): void => {
     if (caught.seeds === undefined) missed++;
+    const { name, bug, focus = 'any', withinSeeds } = one;
     const by = caught.rule
       .replace(/ \(at .*/, '')
       .replaceAll('|', '/')
       .slice(0, 100);
-    write(`| ${name} | ${bug} | ${withinSeeds} | ${caught.seeds ?? 'not caught'} | ${by} |`);
+    const at = caught.seeds ?? 'not caught';
+    write(`| ${name} | ${bug} | ${focus} | ${at} | ${withinSeeds} | ${by} |`);
   };
-  const tasks = MUTATIONS.map(
+  const { mutation: only } = args;
+  const hunted = only === undefined ? MUTATIONS : [findMutation(only)];
+  const tasks = hunted.map(
     ({ name }) => ({ kind: 'hunt', mutation: name, start: args.start }) as const,
   );
   await runTasks(args.jobs, tasks.values(), (answer) => {
     if (answer.kind === 'hunt') note(answer.caught, findMutation(answer.caught.name));
     return true;
   });
-  write(`${MUTATIONS.length} mutations, ${missed} not caught`);
+  write(`${hunted.length} mutations, ${missed} not caught`);
   return missed > 0 ? 1 : 0;
 }

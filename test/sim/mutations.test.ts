@@ -5,7 +5,14 @@ import { findMutation, hunt } from './mutation-run.ts';
 import { mutatedText, replaceOnce } from './mutations.ts';
 
 const QUICKLY = ['wall-clock', 'quorum-f-plus-one'];
-const CODE = { name: 'some', bug: '', file: 'core/some.js', replace: 'b', withinSeeds: 1 };
+const CODE = {
+  name: 'some',
+  bug: '',
+  focus: undefined,
+  file: 'core/some.js',
+  replace: 'b',
+  withinSeeds: 1,
+};
 
 describe('mutations of the protocol', function () {
   this.timeout(60_000);

@@ -8,35 +8,39 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { loadProtocol, type Protocol, REAL_CONSENSUS, type Weakness } from './protocol.ts';
+import type { Focus } from './scenario.ts';
 
-export interface Mutation {
+/** What every mutation says of itself. */
+interface Description {
   readonly name: string;
   /** What is wrong, and the rule of docs/protocol.md that it breaks. */
   readonly bug: string;
-  /** Below dist/consensus. */
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
+  /** Runs of this kind show it soonest; undefined: any. */
+  readonly focus: Focus | undefined;
   /** To be caught within so many seeds, from the first on. */
   readonly withinSeeds: number;
 }
 
-/** A mutant of the transport, which is simulated: what its MACs do not cover. */
-export interface TransportMutation {
-  readonly name: string;
-  readonly bug: string;
-  readonly weakness: Weakness;
-  readonly withinSeeds: number;
+export interface CodeMutation extends Description {
+  /** Below dist/consensus. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
 }
 
-export type AnyMutation = Mutation | TransportMutation;
+/** A mutant of what the simulation stands for: the transport, or the process around a core. */
+export interface WorldMutation extends Description {
+  readonly weakness: Weakness;
+}
+
+export type Mutation = CodeMutation | WorldMutation;
 
 /** What the core and its formats are made of. */
 const PARTS = ['core', 'wire'];
 
 /** A fresh copy of the code with the bug in it. The caller disposes of it. */
 export async function plant(
-  mutation: AnyMutation,
+  mutation: Mutation,
 ): Promise<{ protocol: Protocol; dispose: () => void }> {
   if ('weakness' in mutation) {
     const protocol = { ...(await loadProtocol()), weakness: mutation.weakness };
@@ -61,13 +65,13 @@ export async function plant(
 }
 
 /** The mutant's file. */
-export function mutatedText(mutation: Mutation): string {
+export function mutatedText(mutation: CodeMutation): string {
   const path = fileURLToPath(new URL(mutation.file, REAL_CONSENSUS));
   return replaceOnce(readFileSync(path, 'utf8'), mutation);
 }
 
 /** Throws when the text to replace is not there exactly once. */
-export function replaceOnce(text: string, { name, file, find, replace }: Mutation): string {
+export function replaceOnce(text: string, { name, file, find, replace }: CodeMutation): string {
   const times = text.split(find).length - 1;
   if (times !== 1) {
     throw new Error(`mutation ${name}: its text is in ${file} ${times} times, not once:\n${find}`);

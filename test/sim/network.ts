@@ -233,8 +233,8 @@ export class Network implements Actor {
     const isOtherwiseSame =
       reader === to && frame.slot === slot && frame.kind === kind && frame.flags === flags;
     const passes =
-      this.#weakness === 'writer' ||
-      (this.#weakness === 'view' && isOtherwiseSame && frame.body === body);
+      this.#weakness === 'mac-writer' ||
+      (this.#weakness === 'mac-view' && isOtherwiseSame && frame.body === body);
     if (passes) this.postCell(writer, to, frame);
   }
 

@@ -8,8 +8,11 @@ import type { createState } from '../../consensus/core/state.ts';
 
 type Wire = typeof import('../../consensus/wire/index.ts');
 
-/** What the MACs of cells fail to cover, in a mutant of the transport. */
-export type Weakness = 'view' | 'writer';
+/**
+ * In a mutant of the world: what the MACs of cells fail to cover, or a process that says things before the records that
+ * they depend on are on disk.
+ */
+export type Weakness = 'mac-view' | 'mac-writer' | 'sends-before-sync';
 
 export interface Protocol {
   readonly createState: typeof createState;

@@ -20,6 +20,7 @@ export interface ReplicaDependencies {
 }
 
 const TURN = 0;
+const TIMER = 1;
 /** Floating-point time: a tick that is due by less than this is due. */
 const TURN_AGAIN_MS = 0.001;
 
@@ -37,8 +38,11 @@ export class Replica implements Actor, Endpoint, Inbox {
   readonly #dependencies: ReplicaDependencies;
   readonly #wire: Protocol['wire'];
   readonly #replicas: number;
-  /** When the next turn is scheduled; a turn event for another time is void. */
-  #turnAtMs = Infinity;
+  /** Its life so far: events of an earlier one are void. */
+  #life = 0;
+  #turnIsComing = false;
+  /** When the timer goes off; it may be too early, and is set again then. */
+  #timerAtMs = Infinity;
 
   constructor(
     options: { self: number; channel: number; isByzantine: boolean },
@@ -62,6 +66,9 @@ export class Replica implements Actor, Endpoint, Inbox {
   begin(lives: Life[]): void {
     this.lives = lives;
     this.livesBegun++;
+    this.#life++;
+    this.#turnIsComing = false;
+    this.#timerAtMs = Infinity;
     this.#dependencies.network.attach(this.self, this);
     this.onArrival();
   }
@@ -69,32 +76,22 @@ export class Replica implements Actor, Endpoint, Inbox {
   crash(noticeMsMax: number): void {
     for (const life of this.lives) life.end();
     this.lives = [];
-    this.#turnAtMs = Infinity;
+    this.#life++;
     this.#dependencies.network.detach(this.self, noticeMsMax);
     this.log.crash();
     this.ledger.crash();
   }
 
   onArrival(): void {
+    if (this.#turnIsComing) return;
+    this.#turnIsComing = true;
     const { queue, machine } = this.#dependencies;
-    this.#turnBy(queue.nowMs + machine.turnGapMs());
+    queue.schedule(queue.nowMs + machine.turnGapMs(), this, TURN, this.#life);
   }
 
   resume(): void {
     for (const life of this.lives) life.resume();
-    this.wake();
-  }
-
-  /** Something else than the network may have changed what is due: the clock, a pause. */
-  wake(): void {
-    this.#turnAtMs = Infinity;
     this.onArrival();
-  }
-
-  #turnBy(atMs: number): void {
-    if (atMs >= this.#turnAtMs) return;
-    this.#turnAtMs = atMs;
-    this.#dependencies.queue.schedule(atMs, this, TURN);
   }
 
   onSession(peer: number, open: boolean): void {
@@ -102,9 +99,11 @@ export class Replica implements Actor, Endpoint, Inbox {
     this.onArrival();
   }
 
-  onEvent(): void {
-    if (this.#dependencies.queue.nowMs !== this.#turnAtMs) return;
-    this.#turnAtMs = Infinity;
+  onEvent(kind: number, life: number): void {
+    if (life !== this.#life) return;
+    if (kind === TURN) this.#turnIsComing = false;
+    else if (this.#dependencies.queue.nowMs === this.#timerAtMs) this.#timerAtMs = Infinity;
+    else return;
     if (this.isUp && !this.#dependencies.machine.isPaused) this.#turn();
   }
 
@@ -113,9 +112,10 @@ export class Replica implements Actor, Endpoint, Inbox {
     network.poll(this.self, this.#interest(), this);
     let nextMs = Infinity;
     for (const life of this.lives) nextMs = Math.min(nextMs, life.tick());
-    if (nextMs === Infinity) return;
-    const dueMs = nextMs - machine.clockOffsetMs;
-    this.#turnBy(Math.max(dueMs, queue.nowMs + TURN_AGAIN_MS));
+    const dueMs = Math.max(nextMs - machine.clockOffsetMs, queue.nowMs + TURN_AGAIN_MS);
+    if (dueMs >= this.#timerAtMs) return;
+    this.#timerAtMs = dueMs;
+    queue.schedule(dueMs, this, TIMER, this.#life);
   }
 
   #interest(): { fromSlot: number; toSlot: number } {

@@ -22,7 +22,8 @@ export interface LoadProfile {
 }
 
 /** What most of a run's trouble is about. */
-export type Focus = 'calm' | 'mixed' | 'views' | 'restarts' | 'joins';
+export const FOCUSES = ['calm', 'mixed', 'views', 'restarts', 'joins'] as const;
+export type Focus = (typeof FOCUSES)[number];
 
 export interface Scenario {
   readonly seed: number;
@@ -50,6 +51,7 @@ export interface Scenario {
 /** What the command line may fix. */
 export interface Overrides {
   readonly replicas?: number;
+  readonly focus?: Focus;
 }
 
 const SCENARIO_STREAM = 1;
@@ -60,7 +62,8 @@ export function scenarioOf(protocol: Protocol, seed: number, overrides: Override
   const random = new Random(seed, SCENARIO_STREAM);
   const drawn = random.pick(SIZES);
   const replicas = overrides.replicas ?? drawn;
-  const focus = focusOf(random);
+  const drawnFocus = focusOf(random);
+  const focus = overrides.focus ?? drawnFocus;
   const calm = focus === 'calm';
   const byzantine = byzantineOf(random, replicas, focus);
   const network = networkOf(random, calm);
@@ -119,6 +122,9 @@ const VIEW_LIES: readonly LieName[] = [
   'eager-commits',
   'favourites',
   'spoofed-cells',
+  'other-contents',
+  'forged-new-views',
+  'lifted-certificates',
 ];
 
 /** A few at a time, so that none drowns the others. */

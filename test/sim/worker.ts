@@ -30,9 +30,8 @@ async function answer(task: Task): Promise<Answer> {
     return { kind: 'hunt', caught: { name: task.mutation, seeds, rule } };
   }
   const protocol = await protocolOf(task.mutation);
-  const overrides = task.replicas === undefined ? {} : { replicas: task.replicas };
   const results = Array.from({ length: task.count }, (_, index) =>
-    runSeed(protocol, task.from + index, overrides),
+    runSeed(protocol, task.from + index, task.overrides),
   );
   return { kind: 'seeds', results };
 }

@@ -131,7 +131,7 @@ export class World implements Links {
   }
 
   wake(machine: Machine): void {
-    for (const group of this.groups) group.replicas[machine.index]?.wake();
+    for (const group of this.groups) group.replicas[machine.index]?.onArrival();
   }
 
   breakSessions(a: number, b: number): void {

@@ -8,6 +8,7 @@ import {
   twoFaces,
 } from './agreement.ts';
 import { lyingAnswers, lyingCheckpoints, lyingProgress } from './answers.ts';
+import { forgedNewViews, liftedCertificates, otherContents, secondThoughts } from './inventions.ts';
 import { flood, forkedLane, withheldBatches, worthlessBatches } from './lanes.ts';
 import { damage, favourites, oldCells, spoofedCells, worstSilence } from './noise.ts';
 import type { StrategyFactory } from './strategy.ts';
@@ -42,6 +43,10 @@ export const STRATEGIES = {
   favourites,
   'old-cells': oldCells,
   damage,
+  'other-contents': otherContents,
+  'second-thoughts': secondThoughts,
+  'forged-new-views': forgedNewViews,
+  'lifted-certificates': liftedCertificates,
   'spoofed-cells': spoofedCells,
 } satisfies Record<string, StrategyFactory>;
 
