@@ -11,6 +11,8 @@ export interface Catch {
   /** Seeds run, the catching one included; undefined: it was not caught. */
   readonly seeds: number | undefined;
   readonly rule: string;
+  /** Seeds that break the real protocol as well: bugs, and nothing that a mutant can be caught by. */
+  readonly real: readonly string[];
 }
 
 /** Throws RangeError for a name that is not in the list. */
@@ -24,9 +26,9 @@ export function findMutation(name: string): Mutation {
   return found;
 }
 
-/** Throws when the seed that catches the mutant catches the real protocol too: that is a bug, and no evidence. */
 export async function hunt(mutation: Mutation, firstSeed: number): Promise<Catch> {
-  const { focus, name, withinSeeds } = mutation;
+  const { focus, withinSeeds } = mutation;
+  const found: string[] = [];
   const overrides = focus === undefined ? {} : { focus };
   const { protocol, dispose } = await plant(mutation);
   try {
@@ -54,8 +56,10 @@ export async function runMutations(
   write('| mutation | what is wrong | focus | caught at seed | of at most | by |');
   write('| --- | --- | --- | --- | --- | --- |');
   let missed = 0;
+  const real = new Set<string>();
   const note = (caught: Omit<Catch, 'mutation'>, one: Mutation): void => {
     if (caught.seeds === undefined) missed++;
+    for (const seed of caught.real) real.add(seed);
     const { name, bug, focus = 'any', withinSeeds } = one;
     const by = caught.rule
       .replace(/ \(at .*/, '')
@@ -73,6 +77,7 @@ export async function runMutations(
     if (answer.kind === 'hunt') note(answer.caught, findMutation(answer.caught.name));
     return true;
   });
+  for (const seed of real) write(seed);
   write(`${hunted.length} mutations, ${missed} not caught`);
-  return missed > 0 ? 1 : 0;
+  return missed + real.size > 0 ? 1 : 0;
 }

@@ -26,8 +26,8 @@ async function plantMutant(name: string): Promise<Protocol> {
 
 async function answer(task: Task): Promise<Answer> {
   if (task.kind === 'hunt') {
-    const { seeds, rule } = await hunt(findMutation(task.mutation), task.start);
-    return { kind: 'hunt', caught: { name: task.mutation, seeds, rule } };
+    const { seeds, rule, real } = await hunt(findMutation(task.mutation), task.start);
+    return { kind: 'hunt', caught: { name: task.mutation, seeds, rule, real } };
   }
   const protocol = await protocolOf(task.mutation);
   const results = Array.from({ length: task.count }, (_, index) =>
