@@ -238,7 +238,7 @@ function mayCommitDecided(record: SlotState, digest: Digest24): boolean {
 /** S3: checks signatures once enough PREPAREs are there. */
 function tryCertify(state: CoreState, record: SlotState): void {
   const { round } = record;
-  if (record.decided !== undefined || !round.voted || hasCommitted(state, round)) return;
+  if (!round.voted || hasCommitted(state, round) || !needsCommit(state, record)) return;
   const signers: ReplicaIndex[] = [];
   for (let signer = 0; signer < state.replicas; signer++) {
     const prepare = round.prepares[signer];
@@ -254,6 +254,16 @@ function tryCertify(state: CoreState, record: SlotState): void {
   keepCertificate(state, record, signers);
   writeCommit(state, record);
   tryDecideSlow(state, record);
+}
+
+/**
+ * Who has learned the decision from others (C3) may not COMMIT for having decided (S2), so it needs the certificate, and
+ * q - 1 others may be waiting for its COMMIT. Whoever decided by votes or COMMITs answers for that.
+ */
+function needsCommit(state: CoreState, { decided, decidedDigest, decidedView, round, slot }: SlotState): boolean {
+  if (decided === undefined) return true;
+  if (decidedView !== undefined || slot + state.limits.windowSlots <= state.lastVoted) return false;
+  return equalBytes(decidedDigest, round.digest);
 }
 
 /** S3, D2: what the COMMIT rests on is on disk before it. */

@@ -177,9 +177,21 @@ function mayVote(state: CoreState, record: SlotState): boolean {
       return false;
     default:
       round.refused = true;
-      reportBad(state, round.view, slot, verdict);
+      if (isLeadersOwn(state, slot - 1)) reportBad(state, round.view, slot, verdict);
+      else ignore(state, 'proposal that does not build on what was decided since');
       return false;
   }
+}
+
+/**
+ * Has the leader of this view said itself what `slot` holds? A slot that was decided in a later view, and learned from
+ * others, proves nothing against a leader that was cut off and built on another content in good faith.
+ */
+function isLeadersOwn(state: CoreState, slot: Slot): boolean {
+  if (slot <= state.views.top) return true;
+  const record = findSlot(state.slots, slot);
+  if (record === undefined || record.round.proposal === undefined) return false;
+  return record.decided === undefined || equalBytes(record.decidedDigest, record.round.digest);
 }
 
 function reportBad(state: CoreState, view: View, slot: Slot, reason: string): void {

@@ -28,21 +28,19 @@ export function findMutation(name: string): Mutation {
 
 export async function hunt(mutation: Mutation, firstSeed: number): Promise<Catch> {
   const { focus, withinSeeds } = mutation;
-  const found: string[] = [];
   const overrides = focus === undefined ? {} : { focus };
+  const found: string[] = [];
   const { protocol, dispose } = await plant(mutation);
   try {
     for (let count = 1; count <= withinSeeds; count++) {
       const seed = firstSeed + count - 1;
       const [first] = runSeed(protocol, seed, overrides).violations;
       if (first === undefined) continue;
-      const [real] = runSeed(await loadProtocol(), seed, overrides).violations;
-      if (real === undefined) return { mutation, seeds: count, rule: first.rule };
-      throw new Error(
-        `${name}: seed ${seed} (${focus ?? 'any'}) breaks the protocol: ${real.rule}`,
-      );
+      const [own] = runSeed(await loadProtocol(), seed, overrides).violations;
+      if (own === undefined) return { mutation, seeds: count, rule: first.rule, real: found };
+      found.push(`seed ${seed} (${focus ?? 'any focus'}) breaks the protocol itself: ${own.rule}`);
     }
-    return { mutation, seeds: undefined, rule: '' };
+    return { mutation, seeds: undefined, rule: '', real: found };
   } finally {
     dispose();
   }

@@ -80,6 +80,25 @@ describe('the slow path', () => {
     expect(commits(solo)).to.eql([]);
   });
 
+  it('COMMITs what others told it, once it has the certificate of this view', () => {
+    const { solo, content } = voted();
+    for (const from of [2, 3]) solo.progress(from, 1);
+    solo.tick(25);
+    for (const from of [2, 3]) solo.message(from, { kind: 'decided', proposal: content });
+    solo.tick(60);
+    const ask = (from: number) =>
+      solo.message(from, { kind: 'prepare', request: true, prepare: solo.prepareOf(from, content) });
+    ask(0);
+    expect(commits(solo)).to.have.length(0);
+    ask(2);
+    expect(commits(solo)).to.have.length(1);
+    const kinds = solo.effects.map((effect) =>
+      effect.kind === 'persist' ? effect.record.kind : effect.kind,
+    );
+    expect(kinds.lastIndexOf('prepared')).to.be.greaterThan(kinds.lastIndexOf('send'));
+    expect(kinds.lastIndexOf('prepared')).to.be.lessThan(kinds.lastIndexOf('write-cell'));
+  });
+
   it('commits without own certificate when q others say so', () => {
     const { solo, content } = voted();
     for (const from of [0, 2, 3]) {

@@ -47,6 +47,20 @@ describe('the vote rule', () => {
       (solo) => solo.content(1, { 1: { seq: 1, digest: new Uint8Array(32).fill(1) } }),
     ],
   ];
+  it('does not accuse a leader whose slot was decided otherwise in a later view', () => {
+    const solo = createSolo(1);
+    solo.openAll();
+    const later = solo.content(1, {}, START_MS + 9);
+    for (const from of [2, 3]) solo.progress(from, 1);
+    solo.tick(25);
+    for (const from of [2, 3]) solo.message(from, { kind: 'decided', proposal: later });
+    expect(solo.delivered()).to.eql([1]);
+    // What it goes on from itself, cut off: times below that of `later`.
+    solo.propose(solo.content(2, {}, START_MS + 1));
+    expect(solo.evidence()).to.eql([]);
+    expect(solo.votes()).to.eql([]);
+  });
+
   for (const [reason, lie] of refusals) {
     it(`accuses the leader: ${reason}`, () => {
       const limits = { laneAdvanceBatchesMax: 3, laneAdvanceBytesMax: 12, batchBytesMax: 12 };
