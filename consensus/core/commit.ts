@@ -260,7 +260,10 @@ function tryCertify(state: CoreState, record: SlotState): void {
  * Who has learned the decision from others (C3) may not COMMIT for having decided (S2), so it needs the certificate, and
  * q - 1 others may be waiting for its COMMIT. Whoever decided by votes or COMMITs answers for that.
  */
-function needsCommit(state: CoreState, { decided, decidedDigest, decidedView, round, slot }: SlotState): boolean {
+function needsCommit(
+  state: CoreState,
+  { decided, decidedDigest, decidedView, round, slot }: SlotState,
+): boolean {
   if (decided === undefined) return true;
   if (decidedView !== undefined || slot + state.limits.windowSlots <= state.lastVoted) return false;
   return equalBytes(decidedDigest, round.digest);

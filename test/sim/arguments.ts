@@ -6,6 +6,8 @@ export interface Arguments {
   readonly start: number;
   readonly overrides: Overrides;
   readonly jobs: number;
+  /** Of one cluster that lives on; undefined: many short ones. */
+  readonly hours: number | undefined;
   readonly replay: boolean;
   readonly everything: boolean;
   readonly verbose: boolean;
@@ -21,6 +23,7 @@ export const HELP = `npm run sim -- [options]
   --start S         first seed (1)
   --replicas N      clusters of N replicas; otherwise 4 to 10, as the seed says
   --focus NAME      what goes wrong most: calm, mixed, views, restarts, joins; otherwise as the seed says
+  --hours H         one cluster that lives for H hours of virtual time, with a line for each, instead of many short ones
   --jobs N          worker processes (1)
   --verbose         parameters and figures of every seed
   --keep-going      do not stop at the tenth violation
@@ -39,7 +42,7 @@ export function parseArguments(args: readonly string[]): Arguments {
   const flags = new Set<string>();
   const values = new Map<string, string>();
   const known = ['--replay', '--everything', '--verbose', '--keep-going', '--mutations', '--help'];
-  const valued = ['--seeds', '--start', '--replicas', '--focus', '--jobs', '--mutation'];
+  const valued = ['--seeds', '--start', '--replicas', '--focus', '--hours', '--jobs', '--mutation'];
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (known.includes(arg)) {
       flags.add(arg);
@@ -57,6 +60,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     start: integer(values, '--start', 1, 0, Number.MAX_SAFE_INTEGER),
     overrides: overridesOf(values),
     jobs: integer(values, '--jobs', 1, 1, 64),
+    hours: values.has('--hours') ? integer(values, '--hours', 24, 1, 1_000) : undefined,
     replay,
     everything: flags.has('--everything'),
     verbose: flags.has('--verbose'),

@@ -35,6 +35,21 @@ function sizeMax({ scenario }: World): number {
 }
 
 function firstOversized(life: Life, max: number): string | undefined {
+  for (const { path, size } of containersOf(life)) {
+    if (size > max) return `${path} has ${size} entries`;
+  }
+  const book = life.orderer.book.size;
+  return book > max * 4 ? `the orderer keeps ${book} batches` : undefined;
+}
+
+/** How much a core remembers, in entries of its containers. */
+export function entriesOf(life: Life): number {
+  let entries = 0;
+  for (const { size } of containersOf(life)) entries += size;
+  return entries;
+}
+
+function* containersOf(life: Life): Generator<{ path: string; size: number }, undefined> {
   const seen = new Set<object>();
   const open: { path: string; value: object }[] = [{ path: 'state', value: life.state }];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -42,14 +57,13 @@ function firstOversized(life: Life, max: number): string | undefined {
     if (seen.has(value) || ArrayBuffer.isView(value)) continue;
     seen.add(value);
     const size = sizeOf(value);
-    if (size > max) return `${path} has ${size} entries`;
+    if (size > 0) yield { path, size };
     for (const [name, child] of childrenOf(value)) {
       if (typeof child !== 'object' || child === null || EXEMPT.has(name)) continue;
       open.push({ path: `${path}.${name}`, value: child });
     }
   }
-  const book = life.orderer.book.size;
-  return book > max * 4 ? `the orderer keeps ${book} batches` : undefined;
+  return undefined;
 }
 
 function sizeOf(value: object): number {

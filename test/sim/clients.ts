@@ -15,20 +15,31 @@ const AGAIN_MS_MAX = 3_000;
 
 export class ClientLoad implements Actor {
   readonly #world: World;
-  #perSecond: number;
+  #perSecond = 0;
   #untilMs = Infinity;
   #isBusy = true;
+  /** Goes up with `begin`: what was scheduled before is void. */
+  #round = 0;
 
   constructor(world: World) {
     this.#world = world;
-    this.#perSecond = world.scenario.load.perSecond;
-    for (let channel = 0; channel < world.groups.length; channel++) {
+    this.begin();
+  }
+
+  begin(): void {
+    const { load } = this.#world.scenario;
+    this.#round++;
+    this.#perSecond = load.perSecond;
+    this.#untilMs = Infinity;
+    this.#isBusy = true;
+    for (let channel = 0; channel < this.#world.groups.length; channel++) {
       this.#scheduleNext(channel);
       this.#scheduleBurst(channel);
     }
-    this.#scheduleAfter(world.scenario.load.busyMs, PAUSE, 0);
+    this.#scheduleAfter(load.busyMs, PAUSE, 0);
   }
 
+  /** A little more, slowly, and then nothing. */
   calm(): void {
     this.#untilMs = this.#world.queue.nowMs + CALM_MS;
     this.#perSecond = Math.min(this.#perSecond, CALM_PER_SECOND_MAX);
@@ -47,12 +58,12 @@ export class ClientLoad implements Actor {
   #scheduleAfter(meanMs: number, kind: number, channel: number): void {
     const { queue, random } = this.#world;
     const waitMs = -Math.log(1 - random.next()) * meanMs;
-    queue.schedule(queue.nowMs + waitMs, this, kind, channel);
+    queue.schedule(queue.nowMs + waitMs, this, kind, channel, this.#round);
   }
 
-  onEvent(kind: number, channel: number, txId: number): void {
+  onEvent(kind: number, channel: number, round: number, payload: unknown): void {
     const { queue, random, scenario } = this.#world;
-    if (queue.nowMs > this.#untilMs) return;
+    if (queue.nowMs > this.#untilMs || round !== this.#round) return;
     switch (kind) {
       case NEXT:
         if (this.#isBusy) this.#submitNew(channel);
@@ -68,7 +79,7 @@ export class ClientLoad implements Actor {
         if (this.#untilMs === Infinity) this.#scheduleBurst(channel);
         return;
       case AGAIN:
-        return this.#submit(channel, txId);
+        return this.#submit(channel, payload as number);
       case PAUSE:
         return this.#turnOver();
       default:
@@ -90,7 +101,8 @@ export class ClientLoad implements Actor {
     const copies = random.chance(manyChance) ? random.integer(2, 4) : 1;
     for (let copy = 0; copy < copies; copy++) this.#submit(channel, txId);
     if (random.chance(againChance)) {
-      queue.schedule(queue.nowMs + random.next() * AGAIN_MS_MAX, this, AGAIN, channel, txId);
+      const atMs = queue.nowMs + random.next() * AGAIN_MS_MAX;
+      queue.schedule(atMs, this, AGAIN, channel, this.#round, txId);
     }
   }
 

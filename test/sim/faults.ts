@@ -47,10 +47,15 @@ const MEND = 1;
 
 export class FaultInjector implements Actor {
   readonly #world: World;
-  #healed = false;
+  /** Goes up whenever everything heals: what was due before is void. */
+  #round = 0;
 
   constructor(world: World) {
     this.#world = world;
+    this.begin();
+  }
+
+  begin(): void {
     for (const kind of KINDS) this.#scheduleNext(kind);
   }
 
@@ -59,25 +64,25 @@ export class FaultInjector implements Actor {
     const everyMs = scenario.faults[`${kind}EveryMs`];
     if (everyMs === Infinity) return;
     const waitMs = -Math.log(1 - random.next()) * everyMs;
-    queue.schedule(queue.nowMs + waitMs, this, STRIKE, KINDS.indexOf(kind));
+    queue.schedule(queue.nowMs + waitMs, this, STRIKE, KINDS.indexOf(kind), this.#round);
   }
 
-  onEvent(event: number, kind: number, _b: number, payload: unknown): void {
-    if (this.#healed) return;
+  onEvent(event: number, kind: number, round: number, payload: unknown): void {
+    if (round !== this.#round) return;
     if (event === MEND) return (payload as () => void)();
     const name = KINDS[kind] as Kind;
     this.#strike(name);
     this.#scheduleNext(name);
   }
 
-  /** Nothing happens any more, and what has happened is mended. */
-  heal(): void {
-    this.#healed = true;
+  /** Nothing happens any more. The world mends what has happened. */
+  end(): void {
+    this.#round++;
   }
 
   #mendLater(fromMs: number, toMs: number, mend: () => void): void {
     const { queue, random } = this.#world;
-    queue.schedule(queue.nowMs + random.magnitude(fromMs, toMs), this, MEND, 0, 0, mend);
+    queue.schedule(queue.nowMs + random.magnitude(fromMs, toMs), this, MEND, 0, this.#round, mend);
   }
 
   #strike(kind: Kind): void {

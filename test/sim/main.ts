@@ -6,6 +6,7 @@ import { plant } from './mutations.ts';
 import { loadProtocol, type Protocol } from './protocol.ts';
 import { describeFigures, describeScenario, describeViolations, Tally } from './report.ts';
 import { runSeed } from './run.ts';
+import { runSoak, soakScenario } from './soak.ts';
 import { Trace } from './trace.ts';
 
 const VIOLATIONS_MAX = 10;
@@ -29,12 +30,13 @@ async function main(): Promise<number> {
     return 0;
   }
   if (args.mutations) return runMutations(args, write);
-  if (args.jobs > 1 && !args.replay) return runJobs(args);
+  if (args.hours === undefined && args.jobs > 1 && !args.replay) return runJobs(args);
   const { protocol, dispose } =
     args.mutation === undefined
       ? { protocol: await loadProtocol(), dispose: () => {} }
       : await plant(findMutation(args.mutation));
   try {
+    if (args.hours !== undefined) return soak(protocol, args, args.hours);
     return args.replay ? replay(protocol, args) : runMany(protocol, args);
   } finally {
     dispose();
@@ -50,6 +52,16 @@ function replay(protocol: Protocol, args: Arguments): number {
   const failed = result.violations.length > 0;
   write(`1 seeds, ${failed ? 1 : 0} violations`);
   return failed ? 1 : 0;
+}
+
+function soak(protocol: Protocol, args: Arguments, hours: number): number {
+  const scenario = soakScenario(protocol, args.start, args.overrides);
+  write(describeScenario(scenario));
+  const tally = new Tally({ verbose: args.verbose, write });
+  const result = runSoak(protocol, scenario, hours, write);
+  tally.add(result);
+  write(describeFigures(result));
+  return finish(tally, args);
 }
 
 function runMany(protocol: Protocol, args: Arguments): number {

@@ -48,10 +48,14 @@ export function runScenario(protocol: Protocol, scenario: Scenario, trace?: Trac
   } catch (error) {
     world.violation(0, `the simulation threw: ${describeError(error)}`, undefined);
   }
+  return resultOf(world, healMs);
+}
+
+export function resultOf(world: World, healMs: number): RunResult {
   const sum = (of: (group: World['groups'][number]) => number): number =>
     world.groups.reduce((total, group) => total + of(group), 0);
   return {
-    scenario,
+    scenario: world.scenario,
     violations: world.violations,
     simulatedMs: world.elapsedMs,
     events: world.queue.handled,
@@ -63,7 +67,7 @@ export function runScenario(protocol: Protocol, scenario: Scenario, trace?: Trac
   };
 }
 
-function settle(world: World, healMs: number): void {
+export function settle(world: World, healMs: number): void {
   let untilMs = healMs + CALM_LOAD_MS;
   for (;;) {
     world.runUntil(untilMs);

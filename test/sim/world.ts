@@ -174,7 +174,7 @@ export class World implements Links {
   /** No more faults but those of liars; everybody runs, in reach, with a clock that is about right. */
   heal(): void {
     this.trace?.note('everything heals');
-    this.#faults.heal();
+    this.#faults.end();
     this.#clients.calm();
     this.cuts.clear();
     for (const { network } of this.groups) {
@@ -189,5 +189,13 @@ export class World implements Links {
       this.resume(machine);
       this.wake(machine);
     }
+  }
+
+  /** After `heal`: faults and load as at the beginning. */
+  disturb(): void {
+    this.trace?.note('faults begin again');
+    for (const { network } of this.groups) network.profile = this.scenario.network;
+    this.#faults.begin();
+    this.#clients.begin();
   }
 }

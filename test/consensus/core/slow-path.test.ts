@@ -87,7 +87,11 @@ describe('the slow path', () => {
     for (const from of [2, 3]) solo.message(from, { kind: 'decided', proposal: content });
     solo.tick(60);
     const ask = (from: number) =>
-      solo.message(from, { kind: 'prepare', request: true, prepare: solo.prepareOf(from, content) });
+      solo.message(from, {
+        kind: 'prepare',
+        request: true,
+        prepare: solo.prepareOf(from, content),
+      });
     ask(0);
     expect(commits(solo)).to.have.length(0);
     ask(2);
