@@ -18,16 +18,6 @@ export type Evidence =
       readonly seq: BatchSeq;
       readonly digests: readonly [Digest32, Digest32];
     }
-  /**
-   * Two batches for one seq, one from the owner, one fetched from `source`: one of the two lied.
-   */
-  | {
-      readonly kind: 'lane-conflict';
-      readonly peer: ReplicaIndex;
-      readonly source: ReplicaIndex;
-      readonly seq: BatchSeq;
-      readonly digests: readonly [Digest32, Digest32];
-    }
   /** The leader proposed a batch in this replica's own lane that this replica never made. */
   | { readonly kind: 'lane-forgery'; readonly peer: ReplicaIndex; readonly ref: BatchRef }
   /** A proposal that no correct leader makes. */
@@ -53,9 +43,7 @@ export type Evidence =
       readonly slot: Slot;
       readonly digests: readonly [Digest24, Digest24];
     }
-  /**
-   * `peer` is the lane's owner when the batch came from it, otherwise the leader that proposed it.
-   */
+  /** `peer` has spread it in its own lane. */
   | {
       readonly kind: 'invalid-batch';
       readonly peer: ReplicaIndex;

@@ -13,7 +13,7 @@ import {
   putOnProbation,
   removeBatch,
 } from './lane-store.ts';
-import { type CoreState, currentLeader, ignore } from './state.ts';
+import { type CoreState, ignore } from './state.ts';
 import type { Batch, BatchRef, ReplicaIndex } from './types.ts';
 
 /** L1: the payload becomes the next batch of the own lane. */
@@ -102,7 +102,7 @@ export function onOwnerBatch(
     return ignore(state, 'batch beyond what is held of a lane');
   }
   lane.ownerSeq = Math.max(lane.ownerSeq, seq);
-  holdBatch(state, lane, { batch, ref, fromOwner: true, source: from });
+  holdBatch(state, lane, { batch, ref, fromOwner: true });
 }
 
 /** L2: a batch from another than its owner; only what was asked for. */
@@ -118,7 +118,7 @@ export function onFetchedBatch(state: CoreState, from: ReplicaIndex, batch: Batc
   // No evidence: it may be the late answer to an earlier request.
   if (!isWanted(state, batch.lane, ref)) return ignore(state, 'another batch than asked for');
   lane.fetchedAtMs = state.timerMs;
-  holdBatch(state, lane, { batch, ref, fromOwner: false, source: from });
+  holdBatch(state, lane, { batch, ref, fromOwner: false });
 }
 
 function hasRoom(state: CoreState, lane: LaneState, batch: Batch): boolean {
@@ -133,11 +133,11 @@ function hasRoom(state: CoreState, lane: LaneState, batch: Batch): boolean {
 function holdBatch(
   state: CoreState,
   lane: LaneState,
-  added: { batch: Batch; ref: BatchRef; fromOwner: boolean; source: ReplicaIndex },
+  added: { batch: Batch; ref: BatchRef; fromOwner: boolean },
 ): void {
   const { batch, ref, fromOwner } = added;
   const other = lane.batches.get(ref.seq);
-  if (other !== undefined) reportFork(state, lane, other, added);
+  if (other !== undefined) noteFork(state, lane, other, added);
   insertBatch(lane, {
     batch,
     ref,
@@ -154,30 +154,26 @@ function holdBatch(
 }
 
 /** L5: the lane has two batches for one seq. */
-function reportFork(
+function noteFork(
   state: CoreState,
   lane: LaneState,
   other: HeldBatch,
-  added: { batch: Batch; ref: BatchRef; fromOwner: boolean; source: ReplicaIndex },
+  added: { batch: Batch; ref: BatchRef; fromOwner: boolean },
 ): void {
   // In the own lane nothing needs to be found out: this replica knows what it made (L7).
   if (lane.lane === state.self) return;
-  const { batch, ref, fromOwner, source } = added;
-  const digests = [other.ref.digest, ref.digest] as const;
-  const peer = lane.lane;
-  const isOwners = other.fromOwner && fromOwner;
+  const { batch, ref, fromOwner } = added;
   const isSameParent = equalBytes(other.batch.previous, batch.previous);
-  if (isOwners && isSameParent && other.epoch === lane.epoch) {
+  if (other.fromOwner && fromOwner && isSameParent && other.epoch === lane.epoch) {
     lane.faulty = true;
-    return reportEvidence(state, { kind: 'lane-equivocation', peer, seq: ref.seq, digests });
+    const digests = [other.ref.digest, ref.digest] as const;
+    const { seq } = ref;
+    return reportEvidence(state, { kind: 'lane-equivocation', peer: lane.lane, seq, digests });
   }
+  // Somebody has invented a batch, or the owner goes on behind what was executed instead of its own (L7), or it has
+  // lost its memory. Batches are not signed and pass through many hands, so nobody can be blamed.
   putOnProbation(lane, state.limits.laneProbationBatches);
-  // A correct owner goes on behind what was executed instead of its own batches (L7), or has lost its memory.
-  // One that hands out another's invention was passed over by it.
-  const isOwnersAnswer = !fromOwner && source === peer;
-  if (isOwners || isOwnersAnswer || lane.epoch > 1) return ignore(state, 'lane that begins anew');
-  const liar = source === peer ? currentLeader(state) : source;
-  reportEvidence(state, { kind: 'lane-conflict', peer, source: liar, seq: ref.seq, digests });
+  ignore(state, 'lane that forks');
 }
 
 /** L3: the orderer's verdict. */
@@ -194,10 +190,10 @@ export function onBatchChecked(
   if (held.check !== 'pending') return ignore(state, 'second verdict on a batch');
   held.check = valid ? 'valid' : 'invalid';
   if (valid) return retip(state, lane);
-  const peer = held.fromOwner ? laneIndex : currentLeader(state);
-  if (held.fromOwner) lane.faulty = true;
-  if (peer === state.self) return;
-  reportEvidence(state, { kind: 'invalid-batch', peer, lane: laneIndex, ref });
+  // A leader that proposes it is blamed for the proposal (V9); whoever has handed it out may have believed in it.
+  if (!held.fromOwner || laneIndex === state.self) return ignore(state, 'invalid batch by fetch');
+  lane.faulty = true;
+  reportEvidence(state, { kind: 'invalid-batch', peer: laneIndex, lane: laneIndex, ref });
 }
 
 /** L4, when the chain may go another way than before. */

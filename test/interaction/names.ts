@@ -198,13 +198,11 @@ function describeReports({ lives, checkpoint, reports }: ViewChange): string {
 function describeEvidence(names: Names, evidence: Evidence): string {
   const who = `ACCUSES ${evidence.peer}:`;
   switch (evidence.kind) {
-    case 'lane-equivocation':
-    case 'lane-conflict': {
+    case 'lane-equivocation': {
       const [a, b] = evidence.digests.map((digest) =>
         names.batch(evidence.peer, { seq: evidence.seq, digest }),
       );
-      if (evidence.kind === 'lane-equivocation') return `${who} two batches, ${a} and ${b}`;
-      return `${who} or ${evidence.source}, of ${a} and ${b} one is invented`;
+      return `${who} two batches, ${a} and ${b}`;
     }
     case 'lane-forgery':
       return `${who} invented a batch in this replica's lane`;

@@ -161,13 +161,12 @@ export class Oracle {
     this.#matchesVote(life, keyOf(view, slot), digest, `PREPARE in v${view} s${slot}`);
   }
 
-  /** Nobody accuses a correct replica. A conflict in a lane accuses its owner or the source of one batch. */
+  /** Nobody accuses a correct replica. */
   #onEvidence(life: Life, evidence: Evidence): void {
     const { isByzantine } = this.#options;
     if (isByzantine(evidence.peer)) return;
-    if (evidence.kind === 'lane-conflict' && isByzantine(evidence.source)) return;
     // One that has forgotten its lane makes other batches of the same numbers.
-    const isLane = evidence.kind === 'lane-conflict' || evidence.kind === 'lane-equivocation';
+    const isLane = evidence.kind === 'lane-equivocation';
     if (isLane && this.#said[evidence.peer]?.hasForgotten === true) return;
     const { kind, peer } = evidence;
     const detail = 'reason' in evidence ? `: ${evidence.reason}` : '';
