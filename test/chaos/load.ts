@@ -36,10 +36,14 @@ export class ChaosLoad {
       },
     });
     this.#result = load.catch((error: unknown) => {
-      this.#failure = error;
+      this.#failure ??= error;
       this.#stopping = true;
       return undefined;
     });
+  }
+
+  get failed(): boolean {
+    return this.#failure !== undefined;
   }
 
   /** Transactions that have a receipt. Throws when a client met what it cannot retry. */
@@ -59,6 +63,7 @@ export class ChaosLoad {
   /** After a failed test: nothing is waited for. */
   abandon(): void {
     this.#stopping = true;
+    this.#failure ??= new Error('the load was abandoned');
     this.#abandoned.abort();
   }
 
