@@ -27,7 +27,7 @@ import { ConfigError } from './errors.ts';
 import { CONFIG_LIMITS } from './limits.ts';
 import { decodeMsp } from './msp-codec.ts';
 import { entriesOf, type ProtoMap, parseProto, utf8 } from './proto.ts';
-import { decodeSluiceOptions } from './sluice-options.ts';
+import { decodeSluiceOptions, sluiceOptionsProblem } from './sluice-options.ts';
 import type { BatchSize, ChannelConfig, Consenter, MspConfig, SluiceOptions } from './types.ts';
 import { WIRE_SHAPES } from './wire-guard.ts';
 
@@ -73,7 +73,7 @@ export function readChannelConfig(genesisBlock: Uint8Array): ChannelConfig {
     consenters,
     msps,
     policies: policyTree('Channel', root, 0),
-    sluice: sluiceOptionsOf(consensus.getMetadata_asU8()),
+    sluice: sluiceOptionsOf(consensus.getMetadata_asU8(), consenters.length),
     ordererAddresses: addresses(root, ordererGroup),
   };
 }
@@ -268,12 +268,15 @@ function consenterList(group: ConfigGroup): Consenter[] {
     .sort((left, right) => left.number - right.number);
 }
 
-function sluiceOptionsOf(metadata: Uint8Array): SluiceOptions | undefined {
+function sluiceOptionsOf(metadata: Uint8Array, replicas: number): SluiceOptions | undefined {
   const options = decodeSluiceOptions(metadata);
-  if (options.kind === 'malformed') {
-    throw new ConfigError('Channel/Orderer/ConsensusType/metadata', options.reason);
+  if (options.kind === 'foreign') return undefined;
+  const problem =
+    options.kind === 'malformed' ? options.reason : sluiceOptionsProblem(options.value, replicas);
+  if (options.kind === 'malformed' || problem !== undefined) {
+    throw new ConfigError('Channel/Orderer/ConsensusType/metadata', problem ?? '');
   }
-  return options.kind === 'ok' ? options.value : undefined;
+  return options.value;
 }
 
 function addresses(root: ConfigGroup, ordererGroup: ConfigGroup): string[] {

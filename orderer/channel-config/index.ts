@@ -16,6 +16,7 @@ export { CONFIG_LIMITS } from './limits.ts';
 export {
   DEFAULT_SLUICE_OPTIONS,
   decodeSluiceOptions,
+  defaultSluiceOptions,
   encodeSluiceOptions,
   sluiceOptionsProblem,
 } from './sluice-options.ts';

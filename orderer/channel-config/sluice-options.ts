@@ -13,6 +13,7 @@
  * Every field is a varint, all are present, in this order: one meaning has one encoding.
  */
 
+import { newViewBytesMax } from '../../consensus/wire/view-change.ts';
 import type { Decoded } from '../../ledger/format/index.ts';
 import type { SluiceOptions } from './types.ts';
 
@@ -28,9 +29,11 @@ interface NumericRule {
   readonly max: number;
 }
 
+const WINDOW_SLOTS_MIN = 8;
+
 /** In the order of their field numbers, with the range that a channel may choose from. */
 const BEFORE_WAIT_MODE: readonly NumericRule[] = [
-  { name: 'windowSlots', min: 8, max: 4096 },
+  { name: 'windowSlots', min: WINDOW_SLOTS_MIN, max: 4096 },
   { name: 'laneAdvanceBatchesMax', min: 1, max: 65_536 },
   { name: 'laneAdvanceBytesMax', min: 1024, max: 2 ** 30 },
   { name: 'batchBytesMax', min: 1024, max: 2 ** 30 },
@@ -55,10 +58,38 @@ export const DEFAULT_SLUICE_OPTIONS: SluiceOptions = {
   viewTimeoutMs: 300,
 };
 
+/** Leaves room in a record of the write-ahead log, which holds at most 64 MiB. */
+const NEW_VIEW_BYTES_MAX = 48 * 1024 * 1024;
+
 /**
- * Undefined when the options are good; otherwise the sentence that says which one is not and why.
+ * Undefined when the options are good for so many replicas; otherwise the sentence that says which one is not and why.
  */
-export function sluiceOptionsProblem(options: SluiceOptions): string | undefined {
+export function sluiceOptionsProblem(options: SluiceOptions, replicas: number): string | undefined {
+  return rangeProblem(options) ?? windowProblem(options.windowSlots, replicas);
+}
+
+/** The defaults, with as large a window as so many replicas can have. */
+export function defaultSluiceOptions(replicas: number): SluiceOptions {
+  const windowSlots = fittingWindow(DEFAULT_SLUICE_OPTIONS.windowSlots, replicas);
+  return { ...DEFAULT_SLUICE_OPTIONS, windowSlots };
+}
+
+function windowProblem(windowSlots: number, replicas: number): string | undefined {
+  const fitting = fittingWindow(windowSlots, replicas);
+  if (fitting === windowSlots) return undefined;
+  return `windowSlots must be ${fitting} or less for ${replicas} replicas, found ${windowSlots}: a change of view would take too many bytes`;
+}
+
+/** A change of view names every slot of the window once for each replica, with signatures of all. */
+function fittingWindow(windowSlots: number, replicas: number): number {
+  let fitting = windowSlots;
+  while (fitting > WINDOW_SLOTS_MIN && newViewBytesMax(replicas, fitting) > NEW_VIEW_BYTES_MAX) {
+    fitting /= 2;
+  }
+  return fitting;
+}
+
+function rangeProblem(options: SluiceOptions): string | undefined {
   for (const { name, min, max } of NUMERIC_OPTIONS) {
     const value = options[name];
     if (!Number.isSafeInteger(value) || value < min || value > max) {
@@ -78,11 +109,11 @@ export function sluiceOptionsProblem(options: SluiceOptions): string | undefined
 }
 
 /**
- * Throws RangeError for options that `sluiceOptionsProblem` names: checking
+ * Throws RangeError for options out of their range, which `sluiceOptionsProblem` names: checking
  * them first is the caller's work.
  */
 export function encodeSluiceOptions(options: SluiceOptions): Uint8Array {
-  const problem = sluiceOptionsProblem(options);
+  const problem = rangeProblem(options);
   if (problem !== undefined) throw new RangeError(problem);
   const values = [
     VERSION,
@@ -124,7 +155,7 @@ export function decodeSluiceOptions(
   if (after !== undefined) return malformed(after);
   if (!reader.done()) return malformed('bytes after the last option');
   const options = { ...(values as Record<NumericOption, number>), waitMode };
-  const problem = sluiceOptionsProblem(options);
+  const problem = rangeProblem(options);
   return problem === undefined ? { kind: 'ok', value: options } : malformed(problem);
 }
 

@@ -11,7 +11,7 @@ import {
   type ChannelConfig,
   CONFIG_LIMITS,
   type Consenter,
-  DEFAULT_SLUICE_OPTIONS,
+  defaultSluiceOptions,
   encodeGenesisBlock,
   isChannelName,
   type MspConfig,
@@ -112,7 +112,10 @@ function planOf(options: CreateNetworkOptions): Plan {
     nowMs: Date.now(),
     ...given,
     batchSize: { ...NETWORK_DEFAULTS.batchSize, ...options.batchSize },
-    sluice: { ...DEFAULT_SLUICE_OPTIONS, ...options.sluice },
+    sluice: {
+      ...defaultSluiceOptions(options.replicas ?? NETWORK_DEFAULTS.replicas),
+      ...options.sluice,
+    },
   };
   const { consentersMax, batchTimeoutMsMax } = CONFIG_LIMITS;
   requireRange('replicas', plan.replicas, REPLICAS_MIN, consentersMax);
@@ -132,7 +135,8 @@ function planOf(options: CreateNetworkOptions): Plan {
       `${name}: ${JSON.stringify(plan[name])} is no host name or IP address`,
     );
   }
-  const problem = batchSizeProblem(plan.batchSize) ?? sluiceOptionsProblem(plan.sluice);
+  const problem =
+    batchSizeProblem(plan.batchSize) ?? sluiceOptionsProblem(plan.sluice, plan.replicas);
   if (problem !== undefined) throw new NetworkError('bad_option', problem);
   checkPorts(plan);
   return plan;

@@ -19,10 +19,12 @@ import {
 } from '../../ledger/format/index.ts';
 import {
   type ChannelConfig,
+  CONFIG_LIMITS,
   ConfigError,
   consenterKeys,
   DEFAULT_SLUICE_OPTIONS,
   decodeSluiceOptions,
+  defaultSluiceOptions,
   encodeGenesisBlock,
   encodeSluiceOptions,
   formatDuration,
@@ -30,6 +32,7 @@ import {
   readChannelConfig,
   requireSluiceOptions,
   type SluiceOptions,
+  sluiceOptionsProblem,
 } from '../../orderer/channel-config/index.ts';
 import { findPolicy, standardPolicies } from '../../orderer/policy/index.ts';
 import { issue, mspConfig, NOW_MS, roleUnits } from './msp-fixtures.ts';
@@ -394,6 +397,16 @@ describe('orderer/channel-config: options of Sluice', () => {
     expect(encode({ viewTimeoutMs: 19 })).to.throw(RangeError, /viewTimeoutMs must be .* 20\.\./);
     expect(encode({ slowPathAfterMsMin: 300 })).to.throw(RangeError, /must not be above/);
     expect(encode({ clockSkewMsMax: 0.5 })).to.throw(RangeError, /clockSkewMsMax/);
+  });
+
+  it('have a window that a change of view of so many replicas can carry', () => {
+    const large = { ...DEFAULT_SLUICE_OPTIONS, windowSlots: 4096 };
+    expect(sluiceOptionsProblem(large, 10)).to.equal(undefined);
+    expect(sluiceOptionsProblem(large, 31)).to.match(/windowSlots must be 512 or less for 31/);
+    for (let replicas = 2; replicas <= CONFIG_LIMITS.consentersMax; replicas++) {
+      expect(sluiceOptionsProblem(defaultSluiceOptions(replicas), replicas)).to.equal(undefined);
+    }
+    expect(defaultSluiceOptions(4)).to.eql(DEFAULT_SLUICE_OPTIONS);
   });
 });
 
