@@ -1,4 +1,5 @@
 /** The command line of `npm run sim`. */
+import { LIE_NAMES, type LieName } from './byzantine/index.ts';
 import { FOCUSES, type Overrides } from './scenario.ts';
 
 export interface Arguments {
@@ -23,6 +24,7 @@ export const HELP = `npm run sim -- [options]
   --start S         first seed (1)
   --replicas N      clusters of N replicas; otherwise 4 to 10, as the seed says
   --focus NAME      what goes wrong most: calm, mixed, views, restarts, joins; otherwise as the seed says
+  --lies A,B        liars in every run, who tell these lies and no others (byzantine/index.ts lists them)
   --hours H         one cluster that lives for H hours of virtual time, with a line for each, instead of many short ones
   --jobs N          worker processes (1)
   --verbose         parameters and figures of every seed
@@ -42,7 +44,16 @@ export function parseArguments(args: readonly string[]): Arguments {
   const flags = new Set<string>();
   const values = new Map<string, string>();
   const known = ['--replay', '--everything', '--verbose', '--keep-going', '--mutations', '--help'];
-  const valued = ['--seeds', '--start', '--replicas', '--focus', '--hours', '--jobs', '--mutation'];
+  const valued = [
+    '--seeds',
+    '--start',
+    '--replicas',
+    '--focus',
+    '--lies',
+    '--hours',
+    '--jobs',
+    '--mutation',
+  ];
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (known.includes(arg)) {
       flags.add(arg);
@@ -82,7 +93,16 @@ function overridesOf(values: ReadonlyMap<string, string>): Overrides {
       replicas: integer(values, '--replicas', 4, 1, MAX_REPLICAS),
     }),
     ...(focus && { focus }),
+    ...(values.has('--lies') && { lies: liesOf(values.get('--lies') ?? '') }),
   };
+}
+
+function liesOf(text: string): LieName[] {
+  return text.split(',').map((name) => {
+    const lie = LIE_NAMES.find((one) => one === name);
+    if (lie === undefined) throw new RangeError(`--lies are some of ${LIE_NAMES.join(', ')}`);
+    return lie;
+  });
 }
 
 function integer(

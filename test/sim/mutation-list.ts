@@ -1,34 +1,31 @@
 /** The mutations, by what they break. Texts are of the compiled files: four spaces, no types. */
 import type { CodeMutation, Mutation, WorldMutation } from './mutations.ts';
 import type { Weakness } from './protocol.ts';
-import type { Focus } from './scenario.ts';
 
-interface Where {
-  readonly focus?: Focus;
-  readonly within?: number;
-}
+type Where = Mutation['where'];
 
 const WITHIN = 300;
 
 function code(
   [name, bug]: readonly [string, string],
   [file, find, replace]: readonly [string, string, string],
-  { focus, within = WITHIN }: Where = {},
+  where: Where = {},
 ): CodeMutation {
-  return { name, bug, file: `core/${file}`, find, replace, focus, withinSeeds: within };
+  return { name, bug, file: `core/${file}`, find, replace, where, withinSeeds: WITHIN };
 }
 
 function world(
   [name, bug]: readonly [string, string],
   weakness: Weakness,
-  { focus, within = WITHIN }: Where = {},
+  where: Where = {},
 ): WorldMutation {
-  return { name, bug, weakness, focus, withinSeeds: within };
+  return { name, bug, weakness, where, withinSeeds: WITHIN };
 }
 
-const VIEWS = { focus: 'views' } as const;
-const RESTARTS = { focus: 'restarts' } as const;
-const JOINS = { focus: 'joins' } as const;
+const VIEWS: Where = { focus: 'views' };
+const BETRAYAL: Where = { focus: 'views', lies: ['betrayal'] };
+const RESTARTS: Where = { focus: 'restarts' };
+const JOINS: Where = { focus: 'joins' };
 
 const THRESHOLD = 'const threshold = changes.length - faultsTolerated(replicas);';
 const OUTCOME = 'votedDigest(reported, certificateView, threshold) ?? certificate?.digest';
@@ -57,12 +54,12 @@ const VIEW_CHANGES: readonly Mutation[] = [
   code(
     ['votes-override-certificate', "W5: votes of the certificate's own view win over it"],
     ['view-change.js', 'vote.view <= certificateView', 'vote.view < certificateView'],
-    VIEWS,
+    BETRAYAL,
   ),
   code(
     ['lowest-certificate', 'W5: an old certificate overrides a newer one'],
     ['view-change.js', 'prepared.view > highest.view', 'prepared.view < highest.view'],
-    VIEWS,
+    BETRAYAL,
   ),
   code(
     ['reported-slots-free', 'W4: slots that have votes and no certificate count as free'],
@@ -71,7 +68,7 @@ const VIEW_CHANGES: readonly Mutation[] = [
       'top = Math.max(top, report.slot);',
       'if (report.prepared !== undefined)\n                top = Math.max(top, report.slot);',
     ],
-    VIEWS,
+    BETRAYAL,
   ),
   code(
     ['new-view-unchecked', 'W3: a NEW-VIEW is believed without recomputation'],
@@ -98,7 +95,7 @@ const VIEW_CHANGES: readonly Mutation[] = [
       'return signatures.every(({ signer, signature }) => state.signatures.verify(signer, state.digests.prepare(signer, view, slot, digest), signature));',
       'return view >= 0 && slot >= 0 && digest.length > 0;',
     ],
-    VIEWS,
+    BETRAYAL,
   ),
   code(
     ['promise-broken', 'W2: promises to leave a view, and goes on helping to decide in it'],
@@ -121,7 +118,7 @@ const VIEW_CHANGES: readonly Mutation[] = [
   code(
     ['prepare-without-view', 'S3: the text that a PREPARE signs does not name its view'],
     ['digests.js', 'writeU32(head, INDEX_BYTES, view);', ''],
-    VIEWS,
+    { focus: 'views', lies: ['betrayal', 'lifted-certificates'] },
   ),
 ];
 
@@ -164,6 +161,7 @@ const QUORUMS: readonly Mutation[] = [
       'return signatures.every(({ signer, signature }) => isSignedBy(state, signer, digest, signature));',
       'return digest.length > 0;',
     ],
+    { lies: ['lying-checkpoints'] },
   ),
 ];
 

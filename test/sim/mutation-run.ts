@@ -27,18 +27,19 @@ export function findMutation(name: string): Mutation {
 }
 
 export async function hunt(mutation: Mutation, firstSeed: number): Promise<Catch> {
-  const { focus, withinSeeds } = mutation;
-  const overrides = focus === undefined ? {} : { focus };
+  const { where, withinSeeds } = mutation;
   const found: string[] = [];
   const { protocol, dispose } = await plant(mutation);
   try {
     for (let count = 1; count <= withinSeeds; count++) {
       const seed = firstSeed + count - 1;
-      const [first] = runSeed(protocol, seed, overrides).violations;
+      const [first] = runSeed(protocol, seed, where).violations;
       if (first === undefined) continue;
-      const [own] = runSeed(await loadProtocol(), seed, overrides).violations;
+      const [own] = runSeed(await loadProtocol(), seed, where).violations;
       if (own === undefined) return { mutation, seeds: count, rule: first.rule, real: found };
-      found.push(`seed ${seed} (${focus ?? 'any focus'}) breaks the protocol itself: ${own.rule}`);
+      found.push(
+        `seed ${seed} (${describeWhere(mutation)}) breaks the protocol itself: ${own.rule}`,
+      );
     }
     return { mutation, seeds: undefined, rule: '', real: found };
   } finally {
@@ -46,25 +47,29 @@ export async function hunt(mutation: Mutation, firstSeed: number): Promise<Catch
   }
 }
 
+function describeWhere({ where }: Mutation): string {
+  return [where.focus ?? 'any', ...(where.lies ?? [])].join(', ');
+}
+
 /** Prints a table in Markdown; returns the exit code. */
 export async function runMutations(
   args: Arguments,
   write: (line: string) => void,
 ): Promise<number> {
-  write('| mutation | what is wrong | focus | caught at seed | of at most | by |');
+  write('| mutation | what is wrong | runs | caught at seed | of at most | by |');
   write('| --- | --- | --- | --- | --- | --- |');
   let missed = 0;
   const real = new Set<string>();
   const note = (caught: Omit<Catch, 'mutation'>, one: Mutation): void => {
     if (caught.seeds === undefined) missed++;
     for (const seed of caught.real) real.add(seed);
-    const { name, bug, focus = 'any', withinSeeds } = one;
+    const { name, bug, withinSeeds } = one;
     const by = caught.rule
       .replace(/ \(at .*/, '')
       .replaceAll('|', '/')
       .slice(0, 100);
     const at = caught.seeds ?? 'not caught';
-    write(`| ${name} | ${bug} | ${focus} | ${at} | ${withinSeeds} | ${by} |`);
+    write(`| ${name} | ${bug} | ${describeWhere(one)} | ${at} | ${withinSeeds} | ${by} |`);
   };
   const { mutation: only } = args;
   const hunted = only === undefined ? MUTATIONS : [findMutation(only)];

@@ -8,7 +8,7 @@ const QUICKLY = ['wall-clock', 'quorum-f-plus-one'];
 const CODE = {
   name: 'some',
   bug: '',
-  focus: undefined,
+  where: {},
   file: 'core/some.js',
   replace: 'b',
   withinSeeds: 1,

@@ -8,15 +8,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { loadProtocol, type Protocol, REAL_CONSENSUS, type Weakness } from './protocol.ts';
-import type { Focus } from './scenario.ts';
+import type { Overrides } from './scenario.ts';
 
 /** What every mutation says of itself. */
 interface Description {
   readonly name: string;
   /** What is wrong, and the rule of docs/protocol.md that it breaks. */
   readonly bug: string;
-  /** Runs of this kind show it soonest; undefined: any. */
-  readonly focus: Focus | undefined;
+  /** Runs of this kind show it soonest. */
+  readonly where: Omit<Overrides, 'replicas'>;
   /** To be caught within so many seeds, from the first on. */
   readonly withinSeeds: number;
 }

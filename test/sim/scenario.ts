@@ -52,6 +52,8 @@ export interface Scenario {
 export interface Overrides {
   readonly replicas?: number;
   readonly focus?: Focus;
+  /** As many liars as may be, who tell just these lies. */
+  readonly lies?: readonly LieName[];
 }
 
 const SCENARIO_STREAM = 1;
@@ -65,7 +67,7 @@ export function scenarioOf(protocol: Protocol, seed: number, overrides: Override
   const drawnFocus = focusOf(random);
   const focus = overrides.focus ?? drawnFocus;
   const calm = focus === 'calm';
-  const byzantine = byzantineOf(random, replicas, focus);
+  const byzantine = byzantineOf(random, replicas, focus, overrides.lies !== undefined);
   const network = networkOf(random, calm);
   const isLong = focus === 'mixed' || focus === 'calm';
   const disturbedMs = isLong ? random.magnitude(1_500, 15_000) : random.magnitude(1_000, 6_000);
@@ -76,7 +78,7 @@ export function scenarioOf(protocol: Protocol, seed: number, overrides: Override
     channels: random.chance(0.15) ? 2 : 1,
     durability: focus === 'restarts' || random.chance(0.7) ? 'wal' : 'memory',
     byzantine,
-    lies: byzantine.length > 0 ? liesOf(random, focus) : [],
+    lies: byzantine.length > 0 ? (overrides.lies ?? liesOf(random, focus)) : [],
     limits: limitsOf(random, protocol),
     batchTimeoutMs: random.pick([50, 200, 2_000]),
     blockTransactionsMax: random.pick([1, 5, 10, 50]),
@@ -98,13 +100,14 @@ function focusOf(random: Random): Focus {
   return roll < 0.57 ? 'joins' : 'mixed';
 }
 
-function byzantineOf(random: Random, replicas: number, focus: Focus): number[] {
-  if (focus === 'calm' || !random.chance(focus === 'views' ? 0.85 : 0.5)) return [];
+function byzantineOf(random: Random, replicas: number, focus: Focus, isCertain: boolean): number[] {
+  const chance = focus === 'views' ? 0.85 : 0.5;
+  if (!isCertain && (focus === 'calm' || !random.chance(chance))) return [];
   const all = Array.from({ length: replicas }, (_, replica) => replica);
   const most = faultsTolerated(replicas);
   // A joiner takes the place of a liar.
   const room = focus === 'joins' ? most - 1 : most;
-  const count = focus === 'views' ? most : random.integer(Math.min(1, room), room);
+  const count = focus === 'views' || isCertain ? most : random.integer(Math.min(1, room), room);
   return random
     .shuffled(all)
     .slice(0, count)
@@ -122,6 +125,7 @@ const VIEW_LIES: readonly LieName[] = [
   'eager-commits',
   'favourites',
   'spoofed-cells',
+  'betrayal',
   'other-contents',
   'forged-new-views',
   'lifted-certificates',

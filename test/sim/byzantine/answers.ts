@@ -1,5 +1,10 @@
 /** Lies in what others ask for, and in what a replica says of itself. */
-import type { CheckpointState, Message, Proposal } from '../../../consensus/core/index.ts';
+import type {
+  CheckpointCertificate,
+  CheckpointState,
+  Message,
+  Proposal,
+} from '../../../consensus/core/index.ts';
 import { type Means, others, randomBytes, type Strategy } from './strategy.ts';
 
 /** Claims to be far ahead or behind, and to hold what it does not. */
@@ -73,14 +78,35 @@ export function lyingCheckpoints(means: Means): Strategy {
       }
     },
     act() {
-      const state = heard.checkpoints.at(-1)?.state;
-      if (state === undefined || !random.chance(0.3)) return;
+      const known = heard.checkpoints.at(-1);
+      if (known === undefined || !random.chance(0.3)) return;
+      const { state } = known;
+      tellForged(means, known);
       const slot = state.slot + random.pick([0, 1, 4, 8, 16]);
       const lie = otherState(means, { ...state, slot });
       if (lie === undefined) return;
       for (const to of others(means)) if (random.chance(0.5)) means.say.message(to, lie);
     },
   };
+}
+
+/** A state that nobody reached, with signatures of another one. */
+function tellForged(means: Means, known: CheckpointCertificate): void {
+  const { random, say } = means;
+  const ahead = random.pick([1, 4, 8, 1_000]);
+  const { state, signatures } = known;
+  const forged = { ...state, slot: state.slot + ahead, height: state.height + ahead };
+  const certificate = { state: forged, signatures };
+  const life = means.state()?.lives[means.self] ?? 0;
+  for (const to of others(means)) {
+    const message = {
+      kind: 'stable-checkpoint',
+      certificate,
+      namedSlot: forged.slot,
+      life,
+    } as const;
+    if (random.chance(0.3)) say.message(to, message);
+  }
 }
 
 function otherState(means: Means, state: CheckpointState): Message | undefined {

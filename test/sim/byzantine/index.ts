@@ -8,6 +8,7 @@ import {
   twoFaces,
 } from './agreement.ts';
 import { lyingAnswers, lyingCheckpoints, lyingProgress } from './answers.ts';
+import { betrayal } from './betrayal.ts';
 import { forgedNewViews, liftedCertificates, otherContents, secondThoughts } from './inventions.ts';
 import { flood, forkedLane, withheldBatches, worthlessBatches } from './lanes.ts';
 import { damage, favourites, oldCells, spoofedCells, worstSilence } from './noise.ts';
@@ -43,6 +44,7 @@ export const STRATEGIES = {
   favourites,
   'old-cells': oldCells,
   damage,
+  betrayal,
   'other-contents': otherContents,
   'second-thoughts': secondThoughts,
   'forged-new-views': forgedNewViews,
