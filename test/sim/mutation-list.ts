@@ -199,7 +199,7 @@ const MEMORY: readonly Mutation[] = [
       "state.effects.push({ kind: 'persist', record: { kind: 'prepared', certificate } });",
       '',
     ],
-    RESTARTS,
+    { focus: 'restarts', lies: ['betrayal'] },
   ),
   code(
     ['batch-not-logged', 'D2: an own batch is spread before it is on disk'],
@@ -273,10 +273,12 @@ const CONTENT: readonly Mutation[] = [
       'if (earlyByMs > 0 && proposal.timeMs > before.timeMs) {',
       'if (earlyByMs === Infinity) {',
     ],
+    { lies: ['time-games'] },
   ),
   code(
     ['invalid-voted', 'V7: a batch that the orderer called invalid is voted for'],
     ['vote.js', "return 'invalid batch';", 'continue;'],
+    { lies: ['worthless-batches'] },
   ),
   code(
     ['unknown-voted', 'V7: what is decided need not be held by anybody'],
