@@ -13,7 +13,8 @@
         "rdma/native/ring_reader.cc",
         "rdma/native/ring_writer.cc",
         "rdma/native/transport.cc",
-        "rdma/native/wait.cc"
+        "rdma/native/wait.cc",
+        "rdma/native/write_log.cc"
       ],
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS"],

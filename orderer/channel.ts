@@ -52,6 +52,7 @@ export interface ChannelDependencies {
   /** Frames of the start-up exchange and of the session bootstrap, over the links. */
   readonly sendStart: (peer: number, body: Uint8Array) => void;
   readonly sendBootstrap: (peer: number, body: Uint8Array) => boolean;
+  readonly sendWrites: (peer: number, frames: Uint8Array, onTaken: () => void) => void;
   readonly dropLink: (peer: number, reason: string) => void;
   readonly onFatal: (error: Error) => void;
 }
@@ -115,6 +116,11 @@ export class ChannelOrderer implements ChannelService {
 
   onBootstrapFrame(peer: number, body: Uint8Array): void {
     this.#sessions.onFrame(peer, body);
+  }
+
+  /** A copy is made: the frame lies in the link's buffer. */
+  onWritesFrame(peer: number, frames: Uint8Array): void {
+    this.#run?.onWrites(peer, Uint8Array.from(frames));
   }
 
   async stop(): Promise<void> {

@@ -157,9 +157,11 @@ export class Replica implements OrderingService {
       if (name !== undefined) this.#channels.get(name)?.onBootstrapFrame(peer, body);
       return;
     }
-    if (topic !== START_TOPIC) return;
     const frame = decodeStartFrame(body);
-    if (frame !== undefined) this.#channels.get(frame.channel)?.onStartFrame(peer, frame.body);
+    const channel = frame && this.#channels.get(frame.channel);
+    if (frame === undefined || channel === undefined) return;
+    if (topic === START_TOPIC) channel.onStartFrame(peer, frame.body);
+    else if (topic === LINK_TOPICS.writes) channel.onWritesFrame(peer, frame.body);
   }
 
   async #openChannel(loaded: LoadedChannel): Promise<void> {
@@ -207,6 +209,13 @@ export class Replica implements OrderingService {
         this.#links.send(peer, START_TOPIC, encodeStartFrame(name, body));
       },
       sendBootstrap: (peer, body) => this.#links.send(peer, LINK_TOPICS.bootstrap, body),
+      sendWrites: (peer, frames, onTaken) => {
+        const body = encodeStartFrame(name, frames);
+        if (this.#links.send(peer, LINK_TOPICS.writes, body, onTaken)) return;
+        // What follows would not continue the ring: the session has to begin anew.
+        this.#links.disconnect(peer, 'the link does not keep up with the writes');
+        onTaken();
+      },
       dropLink: (peer, reason) => this.#links.disconnect(peer, reason),
       onFatal: this.#onFatal,
     });
@@ -223,6 +232,7 @@ export class Replica implements OrderingService {
     const { secretKey } = ed25519KeyPair(seed);
     const limits = coreLimitsOf(sluice, config.batchSize);
     const { durability, diskReserveBytes } = this.#loaded.settings;
+    const { provider } = this.#loaded.network.transport;
     const directory = join(this.#channelDirectory(name), LOG_FOLDER);
     return {
       channel: name,
@@ -243,6 +253,7 @@ export class Replica implements OrderingService {
       wal: durability === 'wal' ? { directory, reserveBytes: diskReserveBytes } : undefined,
       runLog: { directory, name: () => readWalName(directory) },
       pendingTransactionsMax: this.#limits.pendingTransactionsMax,
+      provider,
       waitMode,
       spinUs: SPIN_US,
       incarnation: this.#incarnation,

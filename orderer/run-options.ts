@@ -2,7 +2,7 @@
 import type { CoreLimits } from '../consensus/core/index.ts';
 import type { ConsenterKey, Sha256 } from '../ledger/format/index.ts';
 import type { Ledger } from '../ledger/store/index.ts';
-import type { WaitMode } from '../rdma/contract.ts';
+import type { ProviderName, WaitMode } from '../rdma/contract.ts';
 import type { StoredBlock } from './chain/sequencer.ts';
 import type { CheckedTransaction, EnvelopeChecker } from './envelope/index.ts';
 import type { LaneFeederOptions } from './lane-feeder.ts';
@@ -21,6 +21,7 @@ export interface RunOptions {
   readonly batchTimeoutMs: number;
   readonly limits: CoreLimits;
   readonly lane: LaneFeederOptions;
+  readonly provider: ProviderName;
   readonly waitMode: WaitMode;
   readonly spinUs: number;
   readonly incarnation: string;
@@ -46,6 +47,8 @@ export interface RunDependencies {
   /** The block and its certificate are in the ledger. In block order. */
   readonly onCertified: (block: StoredBlock, signaturesMetadata: Uint8Array) => void;
   readonly onDropped: (transaction: CheckedTransaction, why: 'expired' | 'duplicate') => void;
+  /** Carries writes of the `tcp` provider to a peer; `onTaken` when they are out of this process, or lost with the link. */
+  readonly sendWrites: (peer: number, frames: Uint8Array, onTaken: () => void) => void;
   /** What a peer wrote into a ring broke it: its session must be opened anew. */
   readonly onTransportFault: (peer: number, reason: string) => void;
   /** It has joined and may vote now. */

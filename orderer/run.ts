@@ -6,12 +6,11 @@ import type { CheckpointState, CoreStatus } from '../consensus/core/index.ts';
 import type { Delivery } from '../consensus/runtime/protocol.ts';
 import { ConsensusRuntime } from '../consensus/runtime/runtime.ts';
 import { faultsOf } from '../ledger/format/index.ts';
-import { STORE_LIMITS } from '../ledger/store/index.ts';
 import { Batches } from './batches.ts';
 import { Certification } from './chain/certification.ts';
 import { DeliverySequencer } from './chain/sequencer.ts';
 import { BlockCutter } from './cutter/index.ts';
-import { Deduplicator } from './dedupe/index.ts';
+import { Deduplicator, inParts } from './dedupe/index.ts';
 import type { CheckedTransaction } from './envelope/index.ts';
 import { evidenceFields } from './evidence.ts';
 import { FaultLog } from './fault-log.ts';
@@ -154,6 +153,10 @@ export class Run {
     this.#fetch.onLink(peer, up);
   }
 
+  onWrites(peer: number, frames: Uint8Array<ArrayBuffer>): void {
+    if (!this.#stopped) this.#runtime?.writes(peer, frames);
+  }
+
   onBlocks(peer: number, fromNumber: number, blocks: readonly Uint8Array[]): void {
     this.#fetch.onBlocks(peer, fromNumber, blocks);
   }
@@ -187,8 +190,8 @@ export class Run {
 
   #startRuntime(base: RunBase, entry: RunEntry): Promise<ConsensusRuntime> {
     const { consenters, channel, self, wal, batchTimeoutMs, limits } = this.#options;
-    const { waitMode, spinUs, signingSeed, incarnation } = this.#options;
-    const { log, onTransportFault, onFatal } = this.#dependencies;
+    const { provider, waitMode, spinUs, signingSeed, incarnation } = this.#options;
+    const { log, sendWrites, onTransportFault, onFatal } = this.#dependencies;
     return ConsensusRuntime.start(
       {
         ...base,
@@ -199,6 +202,7 @@ export class Run {
         wal,
         batchTimeoutMs,
         limits,
+        provider,
         waitMode,
         spinUs,
         signingSeed,
@@ -227,6 +231,7 @@ export class Run {
         onView: (status) => this.#views.note(status),
         onApplication: (from, body) => this.#certification.onMessage(from, body),
         onEvidence: (evidence) => log.warn(evidenceFields(evidence), 'a replica misbehaved'),
+        onWrites: sendWrites,
         onTransportFault,
         onFatal,
       },
@@ -384,16 +389,4 @@ export class Run {
       this.#dependencies.onMember();
     }, MEMBER_CHECK_MS);
   }
-}
-
-/** A slot may hold more transactions than the ledger looks up at once. */
-async function inParts<T>(
-  txIds: readonly string[],
-  look: (part: readonly string[]) => Promise<readonly T[]>,
-): Promise<T[]> {
-  const found: T[] = [];
-  for (let from = 0; from < txIds.length; from += STORE_LIMITS.lookupIdsMax) {
-    found.push(...(await look(txIds.slice(from, from + STORE_LIMITS.lookupIdsMax))));
-  }
-  return found;
 }

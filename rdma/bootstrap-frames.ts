@@ -8,7 +8,7 @@
  *
  * The decoder is total: exact keys, checked types and lengths, or `malformed`.
  */
-import type { RegionOffer } from './contract.ts';
+import { PROVIDERS, type RegionOffer } from './contract.ts';
 
 /** Largest frame, bytes; an offer with the longest names stays well below. */
 export const BOOTSTRAP_FRAME_BYTES_MAX = 2048;
@@ -100,8 +100,9 @@ function decodeOffer(value: Record<string, unknown>, channel: string): DecodedBo
   if (!hasKeys(offer, ['provider', 'name', 'regionBytes', 'layoutDigest'])) {
     return malformed('keys of the region offer');
   }
-  const { provider, name, regionBytes, layoutDigest } = offer;
-  if (provider !== 'shm') return malformed('provider');
+  const { name, regionBytes, layoutDigest } = offer;
+  const provider = PROVIDERS.find((known) => known === offer.provider);
+  if (provider === undefined) return malformed('provider');
   // The name reaches shm_open: one path component, no dots to climb with.
   if (typeof name !== 'string' || !/^\/?[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$/.test(name)) {
     return malformed('region name');

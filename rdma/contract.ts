@@ -1,6 +1,6 @@
 /**
- * The transport contract: what consensus may ask of a provider (`shm`
- * today; `verbs` and `tcp` later).
+ * The transport contract: what consensus may ask of a provider (`shm` and `tcp`
+ * today; `verbs` later).
  *
  * For every ordered pair of replicas i -> j, replica j owns a region that only i may write. It
  * holds cells (fixed-size records indexed by slot mod window) and two rings (lane batches,
@@ -96,15 +96,19 @@ export type SessionState = 'closed' | 'offered' | 'mapped' | 'open';
  * What replica j tells replica i so that i can write into j's region. Travels over mutual TLS only.
  */
 export interface RegionOffer {
-  readonly provider: 'shm';
+  readonly provider: ProviderName;
   /**
-   * Name of the shared-memory object; 128 random bits, unlinked as soon as the peer has mapped it.
+   * `shm`: name of the shared-memory object; 128 random bits, unlinked as soon as the peer has mapped it. `tcp`: 128
+   * random bits in the same form, which only go into the keys.
    */
   readonly name: string;
   readonly regionBytes: number;
   /** Hash of the layout constants and dimensions; both sides must agree. */
   readonly layoutDigest: string;
 }
+
+export const PROVIDERS = ['shm', 'tcp'] as const;
+export type ProviderName = (typeof PROVIDERS)[number];
 
 /** Secret and identities that a session's MAC keys are derived from. */
 export interface SessionKeys {
@@ -170,7 +174,24 @@ export interface Transport {
   /** Number to hand to another thread, which wakes this one with `wakeTransport(handle)`. */
   readonly wakeHandle: number;
 
+  /** Where nobody writes into this memory from outside (`tcp`): the caller carries the writes. */
+  readonly shipping: WriteShipping | undefined;
+
   counters(peer: ReplicaIndex): PeerCounters;
   /** Closes all sessions and frees native memory. Idempotent. */
   destroy(): void;
+}
+
+/**
+ * Writes that travel as frames, in the order in which they were taken, each once: the peer's host applies them, as an
+ * RDMA device would. What was not taken yet costs no memory: a cell that is written again replaces what waits.
+ */
+export interface WriteShipping {
+  /** The next parcel for the peer, at most `writesParcelBytes`; undefined: nothing is new. */
+  take(peer: ReplicaIndex): Uint8Array<ArrayBuffer> | undefined;
+  /**
+   * What the peer took for us. Total: returns what is wrong with it, or undefined; writes land where the peer may
+   * write, or nowhere. Does not wake `wait`.
+   */
+  apply(peer: ReplicaIndex, frames: Uint8Array): string | undefined;
 }

@@ -4,8 +4,13 @@
  */
 
 export type * from './contract.ts';
+export { PROVIDERS } from './contract.ts';
 export { TransportError, type TransportErrorCode } from './errors.ts';
 export { CELL_KIND_CODES, cellBodyBytes } from './layout.ts';
 export { LIMITS as TRANSPORT_LIMITS } from './limits.ts';
+export {
+  type MemoryTransportOptions,
+  openShmTransport,
+  openTcpTransport,
+} from './memory/transport.ts';
 export { wakeTransport } from './native.ts';
-export { openShmTransport, type ShmTransportOptions } from './shm/provider.ts';

@@ -27,6 +27,11 @@ export const LIMITS = {
   pollBytesMaxMax: 256 * MIB,
   /** Packed records of one poll: cells, hashes of payloads, faults. */
   pollRecordBytesMax: 256 * KIB,
+  /** One parcel of writes that travel as frames (`WriteShipping`). */
+  writesBytesMin: 4 * KIB,
+  writesBytesMax: MIB,
+  /** What `take` gives at once: little enough that cells do not wait long behind a batch. */
+  writesParcelBytes: 256 * KIB,
   spinUsDefault: 20,
   spinUsMax: 1_000_000,
   waitTimeoutUsMax: 60_000_000,

@@ -18,6 +18,7 @@ export interface NativeTransportOptions extends TransportSizes {
   readonly waitMode: number;
   readonly spinUs: number;
   readonly futexWaitv: boolean;
+  readonly shipsWrites: boolean;
   readonly digest: Uint8Array;
 }
 
@@ -37,6 +38,8 @@ export interface NativeTransport {
   rewriteCells(peer: number): void;
   writeLane(payload: Uint8Array, outcomes: Uint8Array): void;
   send(peer: number, payload: Uint8Array): boolean;
+  takeWrites(peer: number, buffer: Uint8Array): number;
+  applyWrites(peer: number, frames: Uint8Array): string | undefined;
   poll(fromSlot: number, toSlot: number, records: Uint8Array, payloads: ArrayBuffer[]): number;
   wait(timeoutUs: number): boolean;
   wakeHandle(): number;

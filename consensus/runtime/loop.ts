@@ -20,6 +20,7 @@ import {
 import { PeerBudget } from './budget.ts';
 import { isDiskFull, Outbox, type OuterEffect } from './outbox.ts';
 import type { ToWorker, TransportCall, WorkerEvent } from './protocol.ts';
+import { Shipper } from './shipper.ts';
 
 /** Longest block in `wait`: bounds how late a lost wake-up or a terminate can be noticed. */
 const WAIT_MS_MAX = 1_000;
@@ -56,6 +57,7 @@ export class ConsensusLoop {
   readonly #inbox: InboxHandler;
   readonly #open: boolean[];
   readonly #budgets: PeerBudget[];
+  readonly #shipper: Shipper | undefined;
   #events: WorkerEvent[] = [];
   #transfer: ArrayBuffer[] = [];
   /** What the main thread said while the disk was full; it waits for answers, so there is little of it. */
@@ -77,6 +79,8 @@ export class ConsensusLoop {
     this.#events.push(...dependencies.firstEvents);
     this.#open = new Array<boolean>(this.#transport.replicas).fill(false);
     this.#budgets = this.#open.map(() => new PeerBudget(APPLICATION_BUDGET));
+    const { shipping, replicas } = this.#transport;
+    this.#shipper = shipping && new Shipper(shipping, replicas);
     this.#inbox = this.#createInbox();
   }
 
@@ -89,6 +93,7 @@ export class ConsensusLoop {
       const nowMs = clockMs();
       if (nowMs >= this.#core.nextTickMs()) this.#step({ kind: 'tick' }, nowMs);
       this.#flushEffects();
+      this.#ship();
       if (messages + items > 0) this.#activeSinceStatus = true;
       this.#pushStatus(nowMs);
       this.#flush();
@@ -172,6 +177,10 @@ export class ConsensusLoop {
         return this.#step({ kind: 'transferred', slot: message.slot }, clockMs());
       case 'application':
         return this.#sendApplication(message.to, message.body);
+      case 'writes':
+        return this.#applyWrites(message.from, message.frames);
+      case 'shipped':
+        return this.#shipper?.onShipped(message.to, message.bytes);
       case 'stop':
         this.#stopping = true;
         return;
@@ -215,6 +224,7 @@ export class ConsensusLoop {
 
   #noticeSession(peer: ReplicaIndex): void {
     const open = this.#transport.sessionState(peer) === 'open';
+    this.#shipper?.onSession(peer);
     if (open === this.#open[peer]) return;
     this.#open[peer] = open;
     this.#events.push({ kind: 'session', peer, open });
@@ -304,6 +314,20 @@ export class ConsensusLoop {
   #send(to: ReplicaIndex, message: Message): void {
     // Skipped when the peer does not drain: the core retries whatever it still needs.
     this.#transport.send(to, encodeMessage(message));
+  }
+
+  #ship(): void {
+    this.#shipper?.ship((to, frames) => {
+      this.#transfer.push(frames.buffer);
+      this.#events.push({ kind: 'writes', to, frames });
+    });
+  }
+
+  #applyWrites(from: ReplicaIndex, frames: Uint8Array): void {
+    const fault = this.#shipper?.apply(from, frames);
+    if (fault === undefined) return;
+    this.#malformed(from, `bad-write: ${fault}`);
+    this.#events.push({ kind: 'transport-fault', peer: from, reason: fault });
   }
 
   #sendApplication(to: ReplicaIndex | undefined, body: Uint8Array): void {

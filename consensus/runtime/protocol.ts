@@ -4,7 +4,7 @@
  * Everything that crosses is plain data or a transferred buffer. The worker answers a busy main thread
  * with one message per turn of its loop (`WorkerEvents`), never one per event.
  */
-import type { RegionOffer, SessionKeys, WaitMode } from '../../rdma/contract.ts';
+import type { ProviderName, RegionOffer, SessionKeys, WaitMode } from '../../rdma/contract.ts';
 import type {
   BatchRef,
   CheckpointState,
@@ -33,6 +33,7 @@ export interface WorkerOptions {
   readonly wal: { readonly directory: string; readonly reserveBytes: number } | undefined;
   readonly batchTimeoutMs: number;
   readonly limits: CoreLimits;
+  readonly provider: ProviderName;
   readonly waitMode: WaitMode;
   readonly spinUs: number;
   /** Ed25519 seed of this replica's consenter key, 32 bytes. */
@@ -74,6 +75,9 @@ export type ToWorker =
       readonly to: ReplicaIndex | undefined;
       readonly body: Uint8Array;
     }
+  /** What a peer's transport has shipped, and how much of ours a link has taken (`tcp`). */
+  | { readonly kind: 'writes'; readonly from: ReplicaIndex; readonly frames: Uint8Array }
+  | { readonly kind: 'shipped'; readonly to: ReplicaIndex; readonly bytes: number }
   | { readonly kind: 'stop' };
 
 export type Delivery = Omit<Extract<Effect, { kind: 'deliver' }>, 'kind'>;
@@ -111,6 +115,8 @@ export type WorkerEvent =
   | { readonly kind: 'evidence'; readonly evidence: Evidence }
   /** The peer's ring is broken: nothing more is read from it until its session is opened anew. */
   | { readonly kind: 'transport-fault'; readonly peer: ReplicaIndex; readonly reason: string }
+  /** To be carried to the peer's transport; answered by `shipped`. */
+  | { readonly kind: 'writes'; readonly to: ReplicaIndex; readonly frames: Uint8Array }
   | { readonly kind: 'status'; readonly status: CoreStatus }
   /** The last event of a worker that was asked to stop. */
   | { readonly kind: 'stopped' };

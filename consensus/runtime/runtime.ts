@@ -41,6 +41,8 @@ export interface RuntimeHandlers {
   onView(status: CoreStatus): void;
   onApplication(from: ReplicaIndex, body: Uint8Array): void;
   onEvidence(evidence: Evidence): void;
+  /** Writes of the `tcp` provider, for the peer's `writes`; `onTaken` when the link has them. */
+  onWrites(to: ReplicaIndex, frames: Uint8Array, onTaken: () => void): void;
   /** A ring of this peer is dead until its session is opened anew. */
   onTransportFault(peer: ReplicaIndex, reason: string): void;
   /** The worker died; the replica must stop, its state is gone. */
@@ -125,6 +127,11 @@ export class ConsensusRuntime {
     this.#post({ kind: 'application', to, body });
   }
 
+  /** What the peer's `onWrites` said. The buffer is transferred. */
+  writes(from: ReplicaIndex, frames: Uint8Array<ArrayBuffer>): void {
+    this.#post({ kind: 'writes', from, frames }, [frames.buffer]);
+  }
+
   async offer(peer: ReplicaIndex, keys: SessionKeys): Promise<RegionOffer> {
     const offer = await this.#call({ op: 'offer', peer, keys });
     if (offer === undefined) {
@@ -205,6 +212,11 @@ export class ConsensusRuntime {
         return handlers.onEvidence(event.evidence);
       case 'transport-fault':
         return handlers.onTransportFault(event.peer, event.reason);
+      case 'writes': {
+        const { to, frames } = event;
+        const bytes = frames.length;
+        return handlers.onWrites(to, frames, () => this.#post({ kind: 'shipped', to, bytes }));
+      }
       case 'status':
         return this.#onStatus(event.status);
       case 'stopped':

@@ -2,7 +2,7 @@
 import { createHash, hash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Transport } from '../../rdma/contract.ts';
-import { openShmTransport, TRANSPORT_LIMITS } from '../../rdma/index.ts';
+import { openShmTransport, openTcpTransport, TRANSPORT_LIMITS } from '../../rdma/index.ts';
 import { createCore, nullProposal } from '../core/index.ts';
 import type { CheckpointState, CoreCrypto, CoreOptions, LogRecord } from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
@@ -34,7 +34,8 @@ function createCrypto(options: WorkerOptions): CoreCrypto {
 }
 
 function openTransport(options: WorkerOptions): Transport {
-  return openShmTransport({
+  const open = options.provider === 'tcp' ? openTcpTransport : openShmTransport;
+  return open({
     self: options.self,
     replicas: options.replicas,
     windowSlots: options.limits.windowSlots,

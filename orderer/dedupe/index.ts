@@ -5,3 +5,4 @@ export {
   type DeduplicatorOptions,
   type Filtered,
 } from './deduplicator.ts';
+export { inParts } from './in-parts.ts';

@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { PROVIDERS, type ProviderName } from '../../rdma/contract.ts';
 import {
   batchSizeProblem,
   type ChannelConfig,
@@ -45,6 +46,8 @@ export interface CreateNetworkOptions {
   readonly batchSize?: Partial<ChannelConfig['batchSize']>;
   readonly batchTimeoutMs?: number;
   readonly sluice?: Partial<SluiceOptions>;
+  /** How replicas reach each other's memory; `shm` when absent: all on this machine. */
+  readonly provider?: ProviderName;
   /** False: no gateway key; replicas accept signed envelopes only. */
   readonly gateway?: boolean;
   readonly nowMs?: number;
@@ -76,10 +79,13 @@ export const NETWORK_DEFAULTS = {
     preferredMaxBytes: 2 * 1024 * 1024,
   },
   batchTimeoutMs: 2000,
+  provider: SETTINGS_DEFAULTS.provider,
 } as const;
 
 /** One alone has nobody to agree with. */
 export const REPLICAS_MIN = 2;
+/** What `CreateNetworkOptions.provider` may be. */
+export { PROVIDERS };
 
 type Plan = Required<Omit<CreateNetworkOptions, 'onProgress' | 'sluice' | 'batchSize'>> &
   Pick<ChannelConfig, 'batchSize'> & { readonly sluice: SluiceOptions };

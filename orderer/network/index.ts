@@ -7,6 +7,7 @@ export {
   type CreateNetworkOptions,
   createNetwork,
   NETWORK_DEFAULTS,
+  PROVIDERS,
   REPLICAS_MIN,
 } from './create.ts';
 export { NetworkError, type NetworkErrorCode } from './errors.ts';

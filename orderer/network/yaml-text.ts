@@ -19,6 +19,7 @@ export interface NetworkText {
   readonly replicas: readonly ReplicaPlace[];
   readonly batchSize: BatchSize;
   readonly batchTimeoutMs: number;
+  readonly provider: string;
 }
 
 export function networkYaml(network: NetworkText): string {
@@ -49,7 +50,8 @@ replicas:
 ${replicas.join('')}
 transport:
   # shm: all replicas on this machine, through shared memory.
-  provider: shm
+  # tcp: replicas on any machines, through their links (mutual TLS).
+  provider: ${network.provider}
 `;
 }
 

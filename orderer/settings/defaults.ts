@@ -28,7 +28,6 @@ export const SETTINGS_DEFAULTS = {
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export const WAIT_MODES = ['spin', 'adaptive', 'block'] as const;
 export const DURABILITIES = ['wal', 'memory'] as const;
-export const PROVIDERS = ['shm'] as const;
 
 export const SETTINGS_LIMITS = {
   fileBytesMax: 1024 * 1024,

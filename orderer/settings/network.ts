@@ -1,6 +1,7 @@
 /** network.yaml: what all replicas of a network agree on outside the chain. */
 
 import { dirname, resolve } from 'node:path';
+import { PROVIDERS, type ProviderName } from '../../rdma/contract.ts';
 import {
   type BatchSize,
   batchSizeProblem,
@@ -8,7 +9,7 @@ import {
   isChannelName,
   parseDuration,
 } from '../channel-config/index.ts';
-import { LIMIT_KEYS, PROVIDERS, SETTINGS_DEFAULTS, SETTINGS_LIMITS } from './defaults.ts';
+import { LIMIT_KEYS, SETTINGS_DEFAULTS, SETTINGS_LIMITS } from './defaults.ts';
 import { readYaml, type Section } from './yaml-section.ts';
 
 export interface NetworkSettings {
@@ -16,7 +17,7 @@ export interface NetworkSettings {
   readonly channels: readonly ChannelSettings[];
   /** Sorted by number. */
   readonly replicas: readonly ReplicaAddress[];
-  readonly transport: { readonly provider: (typeof PROVIDERS)[number] };
+  readonly transport: { readonly provider: ProviderName };
   /** Only the limits that the file sets. */
   readonly limits: Partial<Record<keyof typeof LIMIT_KEYS, number>>;
 }

@@ -72,11 +72,11 @@ export class LinkConnection {
   }
 
   /** False: not live, or the output buffer would grow over `outputBytesMax`; nothing was sent. */
-  send(topic: number, body: Uint8Array): boolean {
+  send(topic: number, body: Uint8Array, onTaken?: () => void): boolean {
     if (this.#state !== 'live') return false;
     const queued = this.socket.writableLength + frameBytes(body.length);
     if (queued > this.#limits.outputBytesMax) return false;
-    this.socket.write(encodeFrame(topic, body));
+    this.socket.write(encodeFrame(topic, body), onTaken && (() => onTaken()));
     return true;
   }
 

@@ -151,15 +151,16 @@ export class PeerLinks {
 
   /**
    * False: no link, or the peer does not read and its buffer is full; nothing was sent. Throws
-   * LinkError `bad_frame` for a topic that is the link's own or a body over `frameBytesMax`.
+   * LinkError `bad_frame` for a topic that is the link's own or a body over `frameBytesMax`. `onTaken` is called when the
+   * system has the bytes, or the link has ended.
    */
-  send(peer: number, topic: number, body: Uint8Array): boolean {
+  send(peer: number, topic: number, body: Uint8Array, onTaken?: () => void): boolean {
     if (topic === LINK_TOPICS.link) throw new LinkError('bad_frame', 'topic 0 is the link own');
     if (body.length > this.#limits.frameBytesMax) {
       const sizes = `${body.length} bytes, at most ${this.#limits.frameBytesMax}`;
       throw new LinkError('bad_frame', `the frame is too large (${sizes}); split it`);
     }
-    return this.#links.get(peer)?.connection.send(topic, body) ?? false;
+    return this.#links.get(peer)?.connection.send(topic, body, onTaken) ?? false;
   }
 
   state(peer: number): 'down' | 'up' {

@@ -7,6 +7,8 @@ export const LINK_TOPICS = {
   link: 0,
   /** Region offers between transports (`rdma/bootstrap.ts`). */
   bootstrap: 1,
+  /** Writes of the `tcp` provider (`WriteShipping`), with their channel before them. */
+  writes: 2,
   /** First topic that the orderer may use (start-up synchronization and the like). */
   ordererFirst: 16,
   /** Last topic that exists. */

@@ -1,5 +1,6 @@
 /**
- * The `shm` provider: replicas on one host write into each other's mapped shared memory. TypeScript
+ * The providers whose regions are plain memory. `shm`: replicas on one host write into each other's mapped memory.
+ * `tcp`: each writes into its own copy of the peer's region, and the caller ships what is new. TypeScript
  * keeps the sessions' keys and checks what callers pass; the addon moves and authenticates the
  * bytes.
  */
@@ -8,6 +9,7 @@ import type {
   CellContent,
   InboxHandler,
   PeerCounters,
+  ProviderName,
   RegionOffer,
   ReplicaIndex,
   SessionKeys,
@@ -16,6 +18,7 @@ import type {
   Transport,
   WaitMode,
   WriteOutcome,
+  WriteShipping,
 } from '../contract.ts';
 import { TransportError } from '../errors.ts';
 import { CELL_KIND_CODES, layoutDigest, type RegionDimensions, regionLayout } from '../layout.ts';
@@ -24,7 +27,7 @@ import { loadNative, type NativeTransport } from '../native.ts';
 import { deriveDirectionKeys } from './keys.ts';
 import { createPollBuffers, dispatchRecords, type PollBuffers } from './records.ts';
 
-export interface ShmTransportOptions {
+export interface MemoryTransportOptions {
   readonly self: ReplicaIndex;
   readonly replicas: number;
   /** W: cells of each kind in a region. All replicas of a channel use the same. */
@@ -97,7 +100,7 @@ function checkChannel(channel: unknown): string {
   return channel;
 }
 
-function withDefaults(options: ShmTransportOptions) {
+function withDefaults(options: MemoryTransportOptions) {
   const {
     waitMode = 'adaptive',
     spinUs = LIMITS.spinUsDefault,
@@ -127,16 +130,23 @@ function withDefaults(options: ShmTransportOptions) {
  * Opens the transport of replica `self`. No session exists yet; no shared memory is used before
  * `offer`. Throws TransportError `invalid_argument` (names the option) or `addon_missing`.
  */
-export function openShmTransport(options: ShmTransportOptions): Transport {
-  return new ShmTransport(options);
+export function openShmTransport(options: MemoryTransportOptions): Transport {
+  return new MemoryTransport('shm', options);
 }
 
-class ShmTransport implements Transport {
+/** As `openShmTransport`; nothing travels but what the caller carries (`shipping`). */
+export function openTcpTransport(options: MemoryTransportOptions): Transport {
+  return new MemoryTransport('tcp', options);
+}
+
+class MemoryTransport implements Transport {
   readonly self: ReplicaIndex;
   readonly replicas: number;
   readonly windowSlots: number;
   readonly wakeHandle: number;
+  readonly shipping: WriteShipping | undefined;
 
+  readonly #provider: ProviderName;
   readonly #native: NativeTransport;
   readonly #channel: string;
   readonly #regionBytes: number;
@@ -149,7 +159,7 @@ class ShmTransport implements Transport {
   readonly #dropped: Uint8Array;
   #polling = false;
 
-  constructor(given: ShmTransportOptions) {
+  constructor(provider: ProviderName, given: MemoryTransportOptions) {
     const options = withDefaults(given);
     checkSizes(options);
     checkInteger('self', options.self, 0, options.replicas - 1);
@@ -158,6 +168,7 @@ class ShmTransport implements Transport {
     const waitMode = WAIT_MODES.indexOf(options.waitMode);
     if (waitMode < 0) throw invalid(`waitMode must be one of ${WAIT_MODES.join(', ')}`);
     const dimensions: RegionDimensions = options;
+    this.#provider = provider;
     this.#channel = checkChannel(options.channel);
     this.#layoutDigest = layoutDigest(dimensions);
     this.#regionBytes = regionLayout(dimensions).regionBytes;
@@ -171,9 +182,11 @@ class ShmTransport implements Transport {
     this.#native = new NativeTransport({
       ...options,
       waitMode,
+      shipsWrites: provider === 'tcp',
       digest: Buffer.from(this.#layoutDigest, 'hex'),
     });
     this.wakeHandle = this.#native.wakeHandle();
+    this.shipping = provider === 'tcp' ? this.#createShipping() : undefined;
   }
 
   offer(peer: ReplicaIndex, keys: SessionKeys): RegionOffer {
@@ -196,7 +209,7 @@ class ShmTransport implements Transport {
     }
     this.#secrets[peer] = secrets;
     return {
-      provider: 'shm',
+      provider: this.#provider,
       name,
       regionBytes: this.#regionBytes,
       layoutDigest: this.#layoutDigest,
@@ -230,8 +243,15 @@ class ShmTransport implements Transport {
   /** The offer comes from the peer: every field may be anything. */
   #checkOffer(peer: ReplicaIndex, offer: RegionOffer): void {
     const expected = { regionBytes: this.#regionBytes, layoutDigest: this.#layoutDigest };
+    if (offer?.provider !== this.#provider) {
+      throw new TransportError(
+        'offer_mismatch',
+        `replica ${peer} offers a region of another transport than ${this.#provider}: choose the same one on ` +
+          'every replica (`transport.provider` in network.yaml)',
+        { peer, provider: this.#provider },
+      );
+    }
     if (
-      offer?.provider !== 'shm' ||
       typeof offer.name !== 'string' ||
       offer.regionBytes !== expected.regionBytes ||
       offer.layoutDigest !== expected.layoutDigest
@@ -299,6 +319,18 @@ class ShmTransport implements Transport {
       payloads.length = 0;
     }
     return items;
+  }
+
+  #createShipping(): WriteShipping {
+    const buffer = new Uint8Array(LIMITS.writesParcelBytes);
+    return {
+      take: (peer) => {
+        if (peer === this.self) return undefined;
+        const bytes = this.#native.takeWrites(peer, buffer);
+        return bytes === 0 ? undefined : buffer.slice(0, bytes);
+      },
+      apply: (peer, frames) => this.#native.applyWrites(peer, frames),
+    };
   }
 
   wait(timeoutUs: number): boolean {

@@ -56,6 +56,7 @@ TransportOptions ReadOptions(const Napi::Value& value) {
   read.waitMode = static_cast<WaitMode>(IntegerOption(options, "waitMode", 0, 2));
   read.spinUs = IntegerOption(options, "spinUs", 0, limits::kSpinUsMax);
   read.futexWaitv = BooleanArgument(options.Get("futexWaitv"), "futexWaitv");
+  read.shipsWrites = BooleanArgument(options.Get("shipsWrites"), "shipsWrites");
   const Bytes digest = BytesArgument(options.Get("digest"), "digest", layout::kHeaderDigestBytes,
                                      layout::kHeaderDigestBytes);
   std::copy_n(digest.data, digest.size, read.digest.begin());
@@ -77,6 +78,8 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
                            InstanceMethod<&TransportWrap::RewriteCells>("rewriteCells"),
                            InstanceMethod<&TransportWrap::WriteLane>("writeLane"),
                            InstanceMethod<&TransportWrap::Send>("send"),
+                           InstanceMethod<&TransportWrap::TakeWrites>("takeWrites"),
+                           InstanceMethod<&TransportWrap::ApplyWrites>("applyWrites"),
                            InstanceMethod<&TransportWrap::Poll>("poll"),
                            InstanceMethod<&TransportWrap::Wait>("wait"),
                            InstanceMethod<&TransportWrap::WakeHandle>("wakeHandle"),
@@ -190,6 +193,29 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
       const uint32_t peer = Peer(info[0]);
       const Bytes payload = Payload(info[1]);
       return Napi::Boolean::New(info.Env(), Core().Send(peer, payload.data, payload.size));
+    });
+  }
+
+  // (peer, buffer) -> bytes of frames put into the buffer
+  Napi::Value TakeWrites(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      const uint32_t peer = Peer(info[0]);
+      const Bytes buffer =
+          BytesArgument(info[1], "buffer", limits::kWritesBytesMin, limits::kWritesBytesMax);
+      const size_t bytes =
+          Core().TakeWrites(peer, const_cast<uint8_t*>(buffer.data), buffer.size);
+      return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+    });
+  }
+
+  // (peer, frames) -> what is wrong with them, or undefined
+  Napi::Value ApplyWrites(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      const uint32_t peer = Peer(info[0]);
+      const Bytes frames = BytesArgument(info[1], "frames", 0, limits::kWritesBytesMax);
+      const char* fault = Core().ApplyWrites(peer, frames.data, frames.size);
+      if (fault == nullptr) return info.Env().Undefined();
+      return Napi::String::New(info.Env(), fault);
     });
   }
 

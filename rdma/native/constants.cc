@@ -79,6 +79,8 @@ Napi::Object LimitConstants(Napi::Env env) {
   set("pollBytesMaxMin", kPollBytesMaxMin);
   set("pollBytesMaxMax", kPollBytesMaxMax);
   set("pollRecordBytesMax", kPollRecordBytesMax);
+  set("writesBytesMin", kWritesBytesMin);
+  set("writesBytesMax", kWritesBytesMax);
   set("spinUsMax", kSpinUsMax);
   set("waitTimeoutUsMax", kWaitTimeoutUsMax);
   return constants;

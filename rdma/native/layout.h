@@ -79,6 +79,9 @@ inline constexpr uint32_t kOutQueueBytesMaxMax = 1024u << 20;
 inline constexpr uint32_t kPollBytesMaxMin = 64u << 10;
 inline constexpr uint32_t kPollBytesMaxMax = 256u << 20;
 inline constexpr uint32_t kPollRecordBytesMax = 256u << 10;
+// One parcel of writes that travel as frames: room for the largest cell, and no more than a link takes at once.
+inline constexpr uint32_t kWritesBytesMin = 4u << 10;
+inline constexpr uint32_t kWritesBytesMax = 1u << 20;
 inline constexpr uint32_t kSpinUsMax = 1'000'000;
 inline constexpr uint32_t kWaitTimeoutUsMax = 60'000'000;
 // What JavaScript counts exactly; a slot above it is nobody's.

@@ -72,11 +72,25 @@ Region Region::Create(const Geometry& geometry, const LayoutDigest& digest) {
                                  "reserving shared memory (see `df /dev/shm`)", error);
   }
   region.base_ = MapShared(fd, geometry.regionBytes, "region_create_failed");
-  std::memcpy(region.base_ + layout::kHeaderMagic, layout::kMagic, 8);
-  Store<uint32_t>(region.base_ + layout::kHeaderVersion, layout::kVersion);
-  Store<uint64_t>(region.base_ + layout::kHeaderRegionBytes, geometry.regionBytes);
-  std::memcpy(region.base_ + layout::kHeaderDigest, digest.data(), digest.size());
+  region.WriteHeader(digest);
   return region;
+}
+
+Region Region::CreatePrivate(const Geometry& geometry, const LayoutDigest& digest) {
+  void* base = mmap(nullptr, geometry.regionBytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) throw TransportError::System("region_create_failed", "mmap", errno);
+  Region region(RandomName(), static_cast<uint8_t*>(base), geometry.regionBytes, false,
+                FileDescriptor());
+  region.WriteHeader(digest);
+  return region;
+}
+
+void Region::WriteHeader(const LayoutDigest& digest) {
+  std::memcpy(base_ + layout::kHeaderMagic, layout::kMagic, 8);
+  Store<uint32_t>(base_ + layout::kHeaderVersion, layout::kVersion);
+  Store<uint64_t>(base_ + layout::kHeaderRegionBytes, bytes_);
+  std::memcpy(base_ + layout::kHeaderDigest, digest.data(), digest.size());
 }
 
 // An empty object, locked. Another process may take it for abandoned before it is locked: then its

@@ -37,6 +37,10 @@ class Region {
   // header are not as agreed.
   static Region Map(const std::string& name, const Geometry& geometry, const LayoutDigest& digest);
 
+  // Memory of this process alone, in the same form: what a network writes for a peer, or our copy of a peer's region. The name
+  // is random, and only goes into the keys. Throws `region_create_failed`.
+  static Region CreatePrivate(const Geometry& geometry, const LayoutDigest& digest);
+
   static bool IsName(const std::string& name);
 
   // Removes the names that processes of this user left when they were killed between offer and
@@ -57,6 +61,7 @@ class Region {
 
  private:
   static Region CreateLocked(size_t bytes);
+  void WriteHeader(const LayoutDigest& digest);
 
   Region(std::string name, uint8_t* base, size_t bytes, bool linked, FileDescriptor lock)
       : name_(std::move(name)),

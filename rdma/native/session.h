@@ -12,6 +12,7 @@
 #include "region.h"
 #include "ring_reader.h"
 #include "ring_writer.h"
+#include "write_log.h"
 
 namespace sluice {
 
@@ -35,24 +36,35 @@ struct Inbound {
       : cells(geometry, base, keys.cell(), peerIncarnation, epoch),
         lane(geometry, layout::kRingLane, base, keys.ring(layout::kRingLane), payloadBytesMax),
         control(geometry, layout::kRingControl, base, keys.ring(layout::kRingControl),
-                payloadBytesMax) {}
+                payloadBytesMax),
+        writes(geometry, base) {}
 
   CellReader cells;
   RingReader lane;
   RingReader control;
+  WriteApplier writes;  // of a peer that does not reach this memory itself
 };
 
-// The peer's region: written only.
+// The peer's region: written only. With `isShipped` it is our copy, and the log says what of it has to travel.
 struct Outbound {
   Outbound(const Geometry& geometry, Region mapped, const DirectionKeys& keys,
-           uint64_t selfIncarnation, size_t laneOutQueueBytesMax, size_t controlOutQueueBytesMax)
+           uint64_t selfIncarnation, size_t laneOutQueueBytesMax, size_t controlOutQueueBytesMax,
+           bool isShipped)
       : region(std::move(mapped)),
         doorbell(region.base()),
         cells(geometry, region.base(), keys.cell(), selfIncarnation),
         lane(geometry, layout::kRingLane, region.base(), keys.ring(layout::kRingLane),
              laneOutQueueBytesMax),
         control(geometry, layout::kRingControl, region.base(), keys.ring(layout::kRingControl),
-                controlOutQueueBytesMax) {}
+                controlOutQueueBytesMax) {
+    if (isShipped) log.emplace(geometry, region.base());
+  }
+
+  // The cell is in the region: the reader is to know.
+  void Announce(uint32_t ordinal) {
+    if (log) log->NoteCell(ordinal);
+    else doorbell.Ring(ordinal);
+  }
 
   Region region;
   Doorbell doorbell;
@@ -60,6 +72,7 @@ struct Outbound {
   RingWriter lane;
   RingWriter control;
   RingHeads publishedHeads;
+  std::optional<WriteLog> log;
 };
 
 struct Session {

@@ -61,7 +61,9 @@ std::string Transport::Offer(uint32_t peer) {
     throw TransportError("invalid_state", "offer to peer " + std::to_string(peer) +
                                               " while its session lasts: call close first");
   }
-  sessions_[peer] = std::make_unique<Session>(Region::Create(geometry_, options_.digest));
+  sessions_[peer] = std::make_unique<Session>(
+      options_.shipsWrites ? Region::CreatePrivate(geometry_, options_.digest)
+                           : Region::Create(geometry_, options_.digest));
   return sessions_[peer]->region.name();
 }
 
@@ -82,9 +84,12 @@ void Transport::Map(uint32_t peer, const std::string& name, const DirectionKeys&
     throw TransportError("invalid_state", "accept from peer " + std::to_string(peer) +
                                               " twice or before offer: one session has one region");
   }
-  session.outbound.emplace(geometry_, Region::Map(name, geometry_, options_.digest), keys,
-                           selfIncarnation, options_.laneOutQueueBytesMax,
-                           options_.controlOutQueueBytesMax);
+  session.outbound.emplace(geometry_,
+                           options_.shipsWrites
+                               ? Region::CreatePrivate(geometry_, options_.digest)
+                               : Region::Map(name, geometry_, options_.digest),
+                           keys, selfIncarnation, options_.laneOutQueueBytesMax,
+                           options_.controlOutQueueBytesMax, options_.shipsWrites);
 }
 
 void Transport::Confirm(uint32_t peer) {
@@ -151,7 +156,7 @@ void Transport::WriteCellTo(Session& session, uint32_t ordinal) {
   const RingHeads heads = {session.inbound->lane.head(), session.inbound->control.head()};
   out.cells.Write(ordinal, cells_.at(ordinal), heads);
   if (ordinal == geometry_.progressOrdinal()) out.publishedHeads = heads;
-  out.doorbell.Ring(ordinal);
+  out.Announce(ordinal);
 }
 
 void Transport::WriteLane(const uint8_t* payload, size_t bytes, uint8_t* queued) {
@@ -183,7 +188,21 @@ bool Transport::Push(uint32_t peer, uint8_t ring, const std::shared_ptr<OutPaylo
 void Transport::RingIfPublished(Outbound& outbound) {
   const bool lane = outbound.lane.TakePublished();
   const bool control = outbound.control.TakePublished();
-  if (lane || control) outbound.doorbell.Ring(layout::kHintRing);
+  // A log sees the tails by itself.
+  if ((lane || control) && !outbound.log) outbound.doorbell.Ring(layout::kHintRing);
+}
+
+size_t Transport::TakeWrites(uint32_t peer, uint8_t* out, size_t bytesMax) {
+  Session* session = sessions_[peer].get();
+  if (session == nullptr || !session->open() || !session->outbound->log) return 0;
+  return session->outbound->log->Take(out, bytesMax);
+}
+
+// The peer may be through with the handshake before we are: its writes wait in the region.
+const char* Transport::ApplyWrites(uint32_t peer, const uint8_t* frames, size_t bytes) {
+  Session* session = sessions_[peer].get();
+  if (session == nullptr || !session->inbound || !options_.shipsWrites) return nullptr;
+  return session->inbound->writes.Apply(frames, bytes);
 }
 
 // Cells of all peers come first, then each peer's rings within its share of the budget: no peer's
@@ -266,7 +285,7 @@ void Transport::ReturnCredits(Session& session) {
   const RingHeads heads = {session.inbound->lane.head(), session.inbound->control.head()};
   out.cells.WriteCredit(options_.epoch, heads);
   out.publishedHeads = heads;
-  out.doorbell.Ring(geometry_.progressOrdinal());
+  out.Announce(geometry_.progressOrdinal());
 }
 
 bool Transport::HasWork() const {

@@ -28,6 +28,7 @@ struct TransportOptions {
   WaitMode waitMode;
   uint32_t spinUs;
   bool futexWaitv;
+  bool shipsWrites;  // no peer reaches this memory: `TakeWrites` and `ApplyWrites` carry the bytes
   LayoutDigest digest;
 };
 
@@ -67,6 +68,10 @@ class Transport {
   // Sets queued[peer] to 1 for each peer that got the payload into its ring or queue.
   void WriteLane(const uint8_t* payload, size_t bytes, uint8_t* queued);
   bool Send(uint32_t peer, const uint8_t* payload, size_t bytes);
+
+  // Of a transport that ships its writes: what is to travel to the peer, at most `bytesMax` of it, and what has come from it.
+  size_t TakeWrites(uint32_t peer, uint8_t* out, size_t bytesMax);
+  const char* ApplyWrites(uint32_t peer, const uint8_t* frames, size_t bytes);
 
   void Poll(const SlotInterest& interest, PollSink& sink);
   bool Wait(uint64_t timeoutUs);

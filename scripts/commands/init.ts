@@ -14,6 +14,7 @@ import {
   createNetwork,
   NETWORK_DEFAULTS,
   NetworkError,
+  PROVIDERS,
   REPLICAS_MIN,
 } from '../../orderer/network/index.ts';
 
@@ -29,6 +30,7 @@ interface InitOptions {
   readonly maxMessageCount: number;
   readonly waitMode: 'spin' | 'adaptive' | 'block';
   readonly viewTimeout: number;
+  readonly transport: 'shm' | 'tcp';
   readonly gateway: boolean;
 }
 
@@ -95,6 +97,14 @@ export function register(program: Command): void {
         .choices(['spin', 'adaptive', 'block'])
         .default('adaptive'),
     )
+    .addOption(
+      new Option(
+        '--transport <provider>',
+        'shm: all replicas on this machine; tcp: on any machines',
+      )
+        .choices([...PROVIDERS])
+        .default(defaults.provider),
+    )
     .option('--no-gateway', 'make no gateway keys: replicas take signed envelopes only')
     .addHelpText('after', EXAMPLES)
     .action(async (options: InitOptions) => {
@@ -116,6 +126,7 @@ async function init(options: InitOptions): Promise<number> {
       batchTimeoutMs: options.batchTimeout,
       batchSize: { maxMessageCount: options.maxMessageCount },
       sluice: { waitMode: options.waitMode, viewTimeoutMs: options.viewTimeout },
+      provider: options.transport,
       gateway: options.gateway,
       onProgress: ({ done, total, step }) => {
         process.stderr.write(`[${done}/${total}] ${step}\n`);

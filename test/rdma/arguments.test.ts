@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, copyFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { RegionOffer, ShmTransportOptions, Transport } from '../../rdma/index.ts';
+import type { MemoryTransportOptions, RegionOffer, Transport } from '../../rdma/index.ts';
 import { openShmTransport, TransportError, wakeTransport } from '../../rdma/index.ts';
 import { LIMITS } from '../../rdma/limits.ts';
 import { loadNative, type NativeTransport } from '../../rdma/native.ts';
@@ -31,6 +31,7 @@ function nativeTransport(self: number): NativeTransport {
     waitMode: 0,
     spinUs: 0,
     futexWaitv: true,
+    shipsWrites: false,
     digest: Buffer.alloc(32),
   });
 }
@@ -51,7 +52,7 @@ describe('wrong arguments', () => {
   });
 
   it('to openShmTransport name the option', () => {
-    const cases: [string, Partial<Record<keyof ShmTransportOptions, unknown>>][] = [
+    const cases: [string, Partial<Record<keyof MemoryTransportOptions, unknown>>][] = [
       ['replicas', { replicas: 1 }],
       ['replicas', { replicas: 65 }],
       ['self', { self: 2 }],
@@ -70,7 +71,7 @@ describe('wrong arguments', () => {
       ['futexWaitv', { futexWaitv: 1 }],
     ];
     for (const [name, change] of cases) {
-      const options = { ...SMALL, self: 0, replicas: 2, ...change } as ShmTransportOptions;
+      const options = { ...SMALL, self: 0, replicas: 2, ...change } as MemoryTransportOptions;
       const error = errorOf(() => openShmTransport(options));
       expect(error.code).to.equal('invalid_argument');
       expect(error.message).to.contain(name);
@@ -147,7 +148,7 @@ describe('wrong arguments', () => {
     const methods = Object.getOwnPropertyNames(addon.NativeTransport.prototype).filter(
       (name) => name !== 'constructor' && name !== 'destroy',
     );
-    expect(methods).to.have.length(14);
+    expect(methods).to.have.length(16);
     const target = { ...addon, create: (options: never) => new addon.NativeTransport(options) };
     const functions = ['create', 'wake', 'aesCmac', 'regionLayout'];
     fc.assert(

@@ -306,7 +306,7 @@ describe('bootstrap: frames', () => {
 
   it('refuse every offer that is not exactly one', () => {
     const offers: unknown[] = [
-      { ...OFFER, provider: 'tcp' },
+      { ...OFFER, provider: 'pigeon' },
       { ...OFFER, name: '/../../etc/passwd' },
       { ...OFFER, name: '/a/b' },
       { ...OFFER, name: '..' },

@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type CellKind, cellBodyBytes, type Transport } from '../../rdma/index.ts';
-import { ALL, cluster, connect, Inbox, open, SMALL } from './support/pair.ts';
+import { ALL, cluster, connect, describeProviders, Inbox, open, SMALL } from './support/pair.ts';
 
 function vote(slot: number, view: number, fill: number) {
   return { kind: 'vote', slot, view, flags: 0, body: Buffer.alloc(24, fill) } as const;
 }
 
-describe('cells', () => {
+describeProviders('cells', () => {
   let transports: Transport[] = [];
 
   beforeEach(() => {

@@ -2,13 +2,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Transport } from '../../rdma/index.ts';
-import { ALL, cluster, Inbox, pollUntil } from './support/pair.ts';
+import { ALL, cluster, describeProviders, Inbox, pollUntil } from './support/pair.ts';
 
 function sha256(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
 }
 
-describe('rings', () => {
+describeProviders('rings', () => {
   let transports: Transport[] = [];
 
   afterEach(() => {

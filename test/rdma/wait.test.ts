@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import type { Transport } from '../../rdma/index.ts';
 import { wakeTransport } from '../../rdma/index.ts';
-import { ALL, connect, Inbox, open } from './support/pair.ts';
+import { ALL, connect, describeProviders, Inbox, open } from './support/pair.ts';
 
 const LONG_US = 10_000_000;
 const MODES = [
@@ -15,7 +15,7 @@ const MODES = [
 
 for (const options of MODES) {
   const name = `${options.waitMode}${'futexWaitv' in options ? ' without futex_waitv' : ''}`;
-  describe(`wait (${name})`, () => {
+  describeProviders(`wait (${name})`, () => {
     let a: Transport;
     let b: Transport;
     beforeEach(() => {

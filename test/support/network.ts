@@ -11,6 +11,7 @@ import {
   createNetwork,
   replicaDirectory,
 } from '../../orderer/network/index.ts';
+import { PROVIDERS, type ProviderName } from '../../rdma/contract.ts';
 import { ReplicaProcess } from '../../scripts/network/replica-process.ts';
 import { waitReady } from '../../scripts/network/wait-ready.ts';
 import { type ReservedPorts, reservePorts } from './ports.ts';
@@ -23,6 +24,8 @@ export interface TestNetworkOptions {
   readonly sluice?: Partial<SluiceOptions>;
   /** replica.yaml `durability` of all replicas; `wal` when absent. */
   readonly durability?: 'wal' | 'memory';
+  /** network.yaml `transport`; what SLUICE_TEST_PROVIDER says when absent, or `shm`. */
+  readonly provider?: ProviderName;
   /** When it claims to have been created: its certificates are valid from then on. */
   readonly createdAtMs?: number;
 }
@@ -30,6 +33,16 @@ export interface TestNetworkOptions {
 /** What a test may want otherwise in one replica's replica.yaml. */
 export interface TestReplicaSettings {
   readonly diskReserveBytes?: number;
+}
+
+/** So that any suite runs on any provider: `SLUICE_TEST_PROVIDER=tcp npm run test:chaos`. */
+function providerOfTests(): ProviderName {
+  const named = process.env.SLUICE_TEST_PROVIDER ?? 'shm';
+  const provider = PROVIDERS.find((one) => one === named);
+  if (provider === undefined) {
+    throw new Error(`SLUICE_TEST_PROVIDER is ${named}; use ${PROVIDERS.join(' or ')}`);
+  }
+  return provider;
 }
 
 export class TestNetwork {
@@ -56,6 +69,7 @@ export class TestNetwork {
       linkPortBase: ports.first + replicas,
       gateway: true,
       sluice: options.sluice ?? {},
+      provider: options.provider ?? providerOfTests(),
       ...(options.createdAtMs === undefined ? {} : { nowMs: options.createdAtMs }),
     });
     for (const { configFile } of created.replicas) {

@@ -23,6 +23,7 @@ function handlersWith(handlers: Partial<RuntimeHandlers>): RuntimeHandlers {
     onView: () => {},
     onApplication: () => {},
     onEvidence: () => {},
+    onWrites: () => {},
     onTransportFault: () => {},
     onFatal: (error) => {
       throw error;
@@ -54,6 +55,7 @@ describe('consensus runtime', () => {
         wal: undefined,
         batchTimeoutMs: 2_000,
         limits,
+        provider: 'shm',
         waitMode: 'block',
         spinUs: 0,
         signingSeed: seeds[0] as Uint8Array,

@@ -24,7 +24,7 @@ export function cmac(key: Uint8Array, message: Uint8Array): Buffer {
   return encrypt(last).subarray(-16);
 }
 
-/** The three keys of the direction writer -> reader, derived independently of rdma/shm/keys.ts. */
+/** The three keys of the direction writer -> reader, derived independently of rdma/memory/keys.ts. */
 function directionKeys(
   pairSecret: Uint8Array,
   writer: number,

@@ -4,12 +4,15 @@ import { randomBytes } from 'node:crypto';
 import type {
   CellKind,
   InboxHandler,
+  MemoryTransportOptions,
+  ProviderName,
   SessionKeys,
   SlotInterest,
   Transport,
   TransportFault,
 } from '../../../rdma/index.ts';
-import { openShmTransport, type ShmTransportOptions } from '../../../rdma/index.ts';
+import { openShmTransport, PROVIDERS } from '../../../rdma/index.ts';
+import { introduce, openShipped } from './shipped.ts';
 
 export const SMALL = {
   windowSlots: 8,
@@ -19,12 +22,30 @@ export const SMALL = {
   controlRingBytes: 16 * 1024,
 } as const;
 
+let provider: ProviderName = 'shm';
+
+/** The tests of `body`, once for each provider: what the contract says holds for all of them. */
+export function describeProviders(title: string, body: () => void): void {
+  for (const name of PROVIDERS) {
+    describe(`${title} (${name})`, () => {
+      before(() => {
+        provider = name;
+      });
+      after(() => {
+        provider = 'shm';
+      });
+      body();
+    });
+  }
+}
+
 export function open(
   self: number,
   replicas: number,
-  options: Partial<ShmTransportOptions> = {},
+  options: Partial<MemoryTransportOptions> = {},
 ): Transport {
-  return openShmTransport({ ...SMALL, self, replicas, ...options });
+  const all = { ...SMALL, self, replicas, ...options };
+  return provider === 'shm' ? openShmTransport(all) : openShipped(all);
 }
 
 export function incarnationOf(replica: number): string {
@@ -70,11 +91,15 @@ export function connect(
   beforeConfirm(connected);
   a.confirm(b.self);
   b.confirm(a.self);
+  introduce(a, b);
   return connected;
 }
 
 /** All pairs of `replicas` transports in this process, connected. */
-export function cluster(replicas: number, options: Partial<ShmTransportOptions> = {}): Transport[] {
+export function cluster(
+  replicas: number,
+  options: Partial<MemoryTransportOptions> = {},
+): Transport[] {
   const transports = Array.from({ length: replicas }, (_, self) => open(self, replicas, options));
   transports.forEach((a, i) => {
     for (const b of transports.slice(i + 1)) connect(a, b);
