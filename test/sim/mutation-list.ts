@@ -245,6 +245,7 @@ const CONTENT: readonly Mutation[] = [
       'state.checkpoints.stable.slot + windowSlots, state',
       'state.checkpoints.stable.slot + 4 * windowSlots, state',
     ],
+    VIEWS,
   ),
   code(
     ['tip-not-signed', 'K1: the state that CHECKPOINTs sign leaves the tip of the ledger out'],
@@ -253,6 +254,7 @@ const CONTENT: readonly Mutation[] = [
       'encodeCheckpointState(state))',
       'encodeCheckpointState({ ...state, tipHash: new Uint8Array(32) }))',
     ],
+    { lies: ['lying-checkpoints'] },
   ),
   code(
     ['checkpoint-without-cut', 'K1: something is pending in the cutter after a checkpoint'],
@@ -295,7 +297,7 @@ const CONTENT: readonly Mutation[] = [
   code(
     ['fetched-committed', 'S2: COMMIT for a decision that was only told of by others'],
     ['commit.js', 'if (mayCommitDecided(record, digest))', 'if (record.decided !== undefined)'],
-    VIEWS,
+    BETRAYAL,
   ),
   code(
     ['leader-for-ever', 'W1: nobody ever suspects a leader'],

@@ -107,7 +107,8 @@ function byzantineOf(random: Random, replicas: number, focus: Focus, isCertain: 
   const most = faultsTolerated(replicas);
   // A joiner takes the place of a liar.
   const room = focus === 'joins' ? most - 1 : most;
-  const count = focus === 'views' || isCertain ? most : random.integer(Math.min(1, room), room);
+  const least = isCertain ? 1 : Math.min(1, room);
+  const count = focus === 'views' ? most : random.integer(least, Math.max(least, room));
   return random
     .shuffled(all)
     .slice(0, count)

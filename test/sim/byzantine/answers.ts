@@ -66,7 +66,7 @@ export function lyingCheckpoints(means: Means): Strategy {
             certificate && random.chance(0.3)
               ? {
                   ...certificate,
-                  state: { ...certificate.state, height: certificate.state.height + 1 },
+                  state: bent(means, certificate.state),
                 }
               : certificate;
           return { ...message, namedSlot, certificate: forged };
@@ -90,12 +90,21 @@ export function lyingCheckpoints(means: Means): Strategy {
   };
 }
 
+/** Of the right slot, but not what was signed. */
+function bent({ random }: Means, state: CheckpointState): CheckpointState {
+  return random.chance(0.5)
+    ? { ...state, tipHash: randomBytes(random, 32) }
+    : { ...state, height: state.height + 1 };
+}
+
 /** A state that nobody reached, with signatures of another one. */
 function tellForged(means: Means, known: CheckpointCertificate): void {
   const { random, say } = means;
   const ahead = random.pick([1, 4, 8, 1_000]);
   const { state, signatures } = known;
-  const forged = { ...state, slot: state.slot + ahead, height: state.height + ahead };
+  const forged = random.chance(0.3)
+    ? bent(means, state)
+    : { ...state, slot: state.slot + ahead, height: state.height + ahead };
   const certificate = { state: forged, signatures };
   const life = means.state()?.lives[means.self] ?? 0;
   for (const to of others(means)) {
