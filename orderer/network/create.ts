@@ -43,6 +43,8 @@ export interface CreateNetworkOptions {
    */
   readonly apiHost?: string;
   readonly apiPortBase?: number;
+  /** The machine of each replica, for links and API, instead of `linkHost` and `apiHost`; as many as `replicas`. */
+  readonly hosts?: readonly string[];
   readonly batchSize?: Partial<ChannelConfig['batchSize']>;
   readonly batchTimeoutMs?: number;
   readonly sluice?: Partial<SluiceOptions>;
@@ -114,6 +116,7 @@ function planOf(options: CreateNetworkOptions): Plan {
   const { onProgress: _, ...given } = options;
   const plan: Plan = {
     ...NETWORK_DEFAULTS,
+    hosts: [],
     gateway: true,
     nowMs: Date.now(),
     ...given,
@@ -134,18 +137,34 @@ function planOf(options: CreateNetworkOptions): Plan {
       `channel: ${JSON.stringify(plan.channel)} is no channel name; use lower-case letters, digits, dots and dashes, starting with a letter`,
     );
   }
-  for (const name of ['linkHost', 'apiHost'] as const) {
-    if (/^[A-Za-z0-9.:_-]{1,255}$/.test(plan[name])) continue;
-    throw new NetworkError(
-      'bad_option',
-      `${name}: ${JSON.stringify(plan[name])} is no host name or IP address`,
-    );
-  }
+  checkHosts(plan);
   const problem =
     batchSizeProblem(plan.batchSize) ?? sluiceOptionsProblem(plan.sluice, plan.replicas);
   if (problem !== undefined) throw new NetworkError('bad_option', problem);
   checkPorts(plan);
   return plan;
+}
+
+function checkHosts(plan: Plan): void {
+  const { hosts, replicas, provider } = plan;
+  const bad = (problem: string): never => {
+    throw new NetworkError('bad_option', problem);
+  };
+  const named = [
+    ['linkHost', plan.linkHost],
+    ['apiHost', plan.apiHost],
+    ...hosts.map((host) => ['hosts', host] as const),
+  ] as const;
+  for (const [name, host] of named) {
+    if (/^[A-Za-z0-9.:_-]{1,255}$/.test(host)) continue;
+    bad(`${name}: ${JSON.stringify(host)} is no host name or IP address`);
+  }
+  if (hosts.length > 0 && hosts.length !== replicas) {
+    bad(`hosts: ${hosts.length} are named for ${replicas} replicas; name one for each`);
+  }
+  if (provider === 'shm' && new Set(hosts).size > 1) {
+    bad('transport: shm reaches one machine only; choose tcp for several hosts');
+  }
 }
 
 /**
@@ -313,13 +332,19 @@ function member(
 }
 
 function placesOf(plan: Plan): ReplicaPlace[] {
-  return Array.from({ length: plan.replicas }, (_, index) => ({
-    number: index + 1,
-    host: plan.linkHost,
-    linkPort: plan.linkPortBase + index,
-    apiHost: plan.apiHost,
-    apiPort: plan.apiPortBase === 0 ? 0 : plan.apiPortBase + index,
-  }));
+  return Array.from({ length: plan.replicas }, (_, index) => {
+    const host = plan.hosts[index];
+    // Ports count up where replicas share a machine.
+    const offset = plan.hosts.slice(0, index).filter((other) => other === host).length;
+    const at = host === undefined ? index : offset;
+    return {
+      number: index + 1,
+      host: host ?? plan.linkHost,
+      linkPort: plan.linkPortBase + at,
+      apiHost: host ?? plan.apiHost,
+      apiPort: plan.apiPortBase === 0 ? 0 : plan.apiPortBase + at,
+    };
+  });
 }
 
 function configOf(

@@ -26,11 +26,12 @@ interface InitOptions {
   readonly apiPort: number;
   readonly linkHost: string;
   readonly linkPort: number;
+  readonly hosts: readonly string[] | undefined;
   readonly batchTimeout: number;
   readonly maxMessageCount: number;
   readonly waitMode: 'spin' | 'adaptive' | 'block';
   readonly viewTimeout: number;
-  readonly transport: 'shm' | 'tcp';
+  readonly transport: 'shm' | 'tcp' | undefined;
   readonly gateway: boolean;
 }
 
@@ -46,6 +47,9 @@ Examples:
   $ sluice init                                four replicas, channel main, in ./data
   $ sluice init --data /srv/sluice --replicas 7 --channel trade
   $ sluice init --batch-timeout 500ms --no-gateway
+  $ sluice init --hosts 10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4
+                                               one replica on each machine, over tcp: copy network.yaml, genesis/ and
+                                               replica-N/ there, and run sluice replica
 
 Then: sluice start, or sluice replica --config data/replica-1/replica.yaml for each replica.`;
 
@@ -77,6 +81,11 @@ export function register(program: Command): void {
       defaults.linkPortBase,
     )
     .addOption(
+      new Option('--hosts <a,b,...>', 'the machine of each replica, for links and APIs').argParser(
+        (text) => text.split(','),
+      ),
+    )
+    .addOption(
       new Option('--batch-timeout <duration>', 'cut a block at the latest after this time')
         .argParser(duration)
         .default(batchTimeoutMs, formatDuration(batchTimeoutMs)),
@@ -103,7 +112,7 @@ export function register(program: Command): void {
         'shm: all replicas on this machine; tcp: on any machines',
       )
         .choices([...PROVIDERS])
-        .default(defaults.provider),
+        .default(undefined, 'tcp with --hosts, otherwise shm'),
     )
     .option('--no-gateway', 'make no gateway keys: replicas take signed envelopes only')
     .addHelpText('after', EXAMPLES)
@@ -117,7 +126,8 @@ async function init(options: InitOptions): Promise<number> {
   try {
     const created = await createNetwork({
       directory: options.data,
-      replicas: options.replicas,
+      replicas: options.hosts?.length ?? options.replicas,
+      hosts: options.hosts ?? [],
       channel: options.channel,
       apiHost: options.apiHost,
       apiPortBase: options.apiPort,
@@ -126,7 +136,7 @@ async function init(options: InitOptions): Promise<number> {
       batchTimeoutMs: options.batchTimeout,
       batchSize: { maxMessageCount: options.maxMessageCount },
       sluice: { waitMode: options.waitMode, viewTimeoutMs: options.viewTimeout },
-      provider: options.transport,
+      provider: options.transport ?? (options.hosts === undefined ? 'shm' : 'tcp'),
       gateway: options.gateway,
       onProgress: ({ done, total, step }) => {
         process.stderr.write(`[${done}/${total}] ${step}\n`);
@@ -146,6 +156,11 @@ function summary(created: CreatedNetwork, data: string): string {
   const n = replicas.length;
   const [first] = replicas;
   const here = (path: string): string => relative(process.cwd(), path);
+  const isSpread = new Set(replicas.map(({ api }) => new URL(api).hostname)).size > 1;
+  const start = isSpread
+    ? '  copy network.yaml, genesis/ and replica-N/ to the machine of replica N, and there:\n' +
+      '  $ sluice replica --config replica-N/replica.yaml'
+    : `  $ sluice start${data === 'data' ? '' : ` --data ${data}`}`;
   return `
 Channel ${config.channel}: ${n} replicas, ${faultsOf(n)} of them may fail or lie, ${quorumOf(n)} certify a block.
 Settings:  ${here(created.networkFile)}
@@ -153,7 +168,7 @@ Genesis:   ${here(created.genesisFile)}
 Writer:    ${here(user.certificateFile)} (${user.mspId})
 
 Next:
-  $ sluice start${data === 'data' ? '' : ` --data ${data}`}
+${start}
   $ sluice submit --url ${first?.api ?? ''} 'hello'
 `;
 }
