@@ -30,6 +30,8 @@ export interface ReplicaProcessOptions {
   readonly configPath: string;
   /** Its output is appended here. */
   readonly logPath: string;
+  /** Put before the command: to run it elsewhere, for example in a network namespace. */
+  readonly launcher?: readonly string[];
   /** Besides this process's own. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly onExit?: (code: number | null, signal: NodeJS.Signals | null) => void;
@@ -47,22 +49,21 @@ export class ReplicaProcess {
     this.logPath = options.logPath;
     const sluice = fileURLToPath(new URL('../sluice.js', import.meta.url));
     const log = openSync(options.logPath, 'a', 0o600);
-    this.#child = spawn(
+    const command = [
+      ...(options.launcher ?? []),
       process.execPath,
-      [
-        ...REPLICA_NODE_FLAGS,
-        ...extraFlags(),
-        sluice,
-        'replica',
-        '--config',
-        options.configPath,
-        '--supervised',
-      ],
-      {
-        stdio: ['ignore', log, log, 'ipc'],
-        env: { ...process.env, ...REPLICA_ENVIRONMENT, ...options.environment },
-      },
-    );
+      ...REPLICA_NODE_FLAGS,
+      ...extraFlags(),
+      sluice,
+      'replica',
+      '--config',
+      options.configPath,
+      '--supervised',
+    ];
+    this.#child = spawn(command[0] as string, command.slice(1), {
+      stdio: ['ignore', log, log, 'ipc'],
+      env: { ...process.env, ...REPLICA_ENVIRONMENT, ...options.environment },
+    });
     closeSync(log);
     this.#exited = new Promise((resolve) => {
       this.#child.once('exit', (code, signal) => {

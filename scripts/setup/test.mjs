@@ -16,7 +16,7 @@ import { prepare } from './prepare.mjs';
 import { filesUnder } from './stamp.mjs';
 
 /** Run when they are asked for by name only. */
-const LONG_SUITES = ['load', 'chaos'];
+const LONG_SUITES = ['load', 'chaos', 'hosts'];
 /** Between the end of the last test and the end of the process. */
 const EXIT_GRACE_MS = 20_000;
 

@@ -26,6 +26,10 @@ export interface TestNetworkOptions {
   readonly durability?: 'wal' | 'memory';
   /** network.yaml `transport`; what SLUICE_TEST_PROVIDER says when absent, or `shm`. */
   readonly provider?: ProviderName;
+  /** The machine of each replica; all on this one when absent. */
+  readonly hosts?: readonly string[];
+  /** What starts a process there: put before the command. */
+  readonly launcherOf?: (number: number) => readonly string[];
   /** When it claims to have been created: its certificates are valid from then on. */
   readonly createdAtMs?: number;
 }
@@ -50,8 +54,15 @@ export class TestNetwork {
   readonly created: CreatedNetwork;
   readonly #ports: ReservedPorts;
   readonly #processes = new Map<number, ReplicaProcess>();
+  readonly #launcherOf: (number: number) => readonly string[];
 
-  private constructor(directory: string, created: CreatedNetwork, ports: ReservedPorts) {
+  private constructor(
+    directory: string,
+    created: CreatedNetwork,
+    ports: ReservedPorts,
+    { launcherOf = () => [] }: TestNetworkOptions,
+  ) {
+    this.#launcherOf = launcherOf;
     this.directory = directory;
     this.created = created;
     this.#ports = ports;
@@ -70,6 +81,7 @@ export class TestNetwork {
       gateway: true,
       sluice: options.sluice ?? {},
       provider: options.provider ?? providerOfTests(),
+      hosts: options.hosts ?? [],
       ...(options.createdAtMs === undefined ? {} : { nowMs: options.createdAtMs }),
     });
     for (const { configFile } of created.replicas) {
@@ -77,7 +89,7 @@ export class TestNetwork {
       const durability = `durability: ${options.durability ?? 'wal'}`;
       writeFileSync(configFile, text.replace('durability: wal', durability));
     }
-    return new TestNetwork(base, created, ports);
+    return new TestNetwork(base, created, ports, options);
   }
 
   get urls(): string[] {
@@ -137,6 +149,7 @@ export class TestNetwork {
       number,
       configPath,
       logPath: this.logPath(number),
+      launcher: this.#launcherOf(number),
       environment,
     });
     this.#processes.set(number, process);
