@@ -2,14 +2,7 @@
  * orderer/network: a network on disk: creation, more writers, and everything that a replica loads
  * at start. Where things are is in `layout.ts`.
  */
-export {
-  type CreatedNetwork,
-  type CreateNetworkOptions,
-  createNetwork,
-  NETWORK_DEFAULTS,
-  PROVIDERS,
-  REPLICAS_MIN,
-} from './create.ts';
+export { type CreatedNetwork, createNetwork } from './create.ts';
 export { NetworkError, type NetworkErrorCode } from './errors.ts';
 export { type IssuedWriter, type IssueWriterOptions, issueWriter, WRITER_ROLES } from './issue.ts';
 export { type LoadedKey, loadKey, loadWriter, type WriterKey } from './key-files.ts';
@@ -28,3 +21,4 @@ export {
   loadGenesis,
   loadReplica,
 } from './load.ts';
+export { type CreateNetworkOptions, NETWORK_DEFAULTS, PROVIDERS, REPLICAS_MIN } from './plan.ts';

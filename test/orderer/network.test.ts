@@ -33,7 +33,6 @@ import {
   loadWriter,
   NetworkError,
 } from '../../orderer/network/index.ts';
-import { readNetworkFile } from '../../orderer/settings/network.ts';
 
 function filesUnder(directory: string, prefix = ''): string[] {
   return readdirSync(join(directory, prefix), { withFileTypes: true }).flatMap((entry) => {
@@ -243,20 +242,6 @@ describe('orderer/network: creation', () => {
       expect(error.message).to.match(message);
     }
     expect(readdirSync(root)).not.to.include('bad');
-  });
-
-  it('puts replicas on the machines that are named, with ports that count up on each', async () => {
-    const hosts = ['10.0.0.1', '10.0.0.2', '10.0.0.1', '10.0.0.3'];
-    const directory = join(root, 'spread');
-    const { networkFile } = await createNetwork({ directory, hosts, provider: 'tcp' });
-    const network = readNetworkFile(networkFile);
-    expect(network.transport).to.eql({ provider: 'tcp' });
-    expect(network.replicas.map(({ host, port, api }) => [host, port, api])).to.eql([
-      ['10.0.0.1', 7151, 'http://10.0.0.1:7051'],
-      ['10.0.0.2', 7151, 'http://10.0.0.2:7051'],
-      ['10.0.0.1', 7152, 'http://10.0.0.1:7052'],
-      ['10.0.0.3', 7151, 'http://10.0.0.3:7051'],
-    ]);
   });
 
   it('writes IPv6 addresses in brackets, and none that only a start decides', async () => {
