@@ -2,6 +2,7 @@
  * `npm test`: prepares, then runs the compiled tests with mocha.
  *
  *   --suite NAME   only dist/test/NAME (repeatable); without it everything but the long suites
+ *   --no-setup     nothing is installed or built: for a file system that is read-only
  *   --coverage     with c8; report on the terminal and in coverage/
  *   other options  go to mocha, for example --grep "text"
  *
@@ -21,8 +22,8 @@ const LONG_SUITES = ['load', 'chaos', 'hosts'];
 const EXIT_GRACE_MS = 20_000;
 
 runMain(async () => {
-  const { suites, coverage, rest } = parseArguments(process.argv.slice(2));
-  await prepare();
+  const { suites, coverage, setup, rest } = parseArguments(process.argv.slice(2));
+  if (setup) await prepare();
   const mocha = [
     '--enable-source-maps',
     join(PATHS.nodeModules, 'mocha', 'bin', 'mocha.js'),
@@ -42,8 +43,10 @@ function parseArguments(args) {
   const suites = [];
   const rest = [];
   let coverage = false;
+  let setup = true;
   for (let i = 0; i < args.length; i += 1) {
     if (args[i] === '--coverage') coverage = true;
+    else if (args[i] === '--no-setup') setup = false;
     else if (args[i] === '--suite') {
       const name = args[i + 1];
       if (name === undefined || name.startsWith('-')) throw new SetupError('--suite needs a name');
@@ -51,7 +54,7 @@ function parseArguments(args) {
       i += 1;
     } else rest.push(args[i]);
   }
-  return { suites, coverage, rest };
+  return { suites, coverage, setup, rest };
 }
 
 function testFiles(suites) {

@@ -1,0 +1,38 @@
+#!/bin/busybox sh
+# First process of the guest: modules, the host's file system (read-only), an RDMA device, then the command.
+B=/bin/busybox
+$B mount -t proc proc /proc
+$B mount -t sysfs sys /sys
+$B mount -t devtmpfs dev /dev
+fail() { echo "guest: $1"; echo "SLUICE-GUEST-EXIT 70"; $B poweroff -f; $B sleep 60; }
+
+while read -r module; do
+  $B insmod "/modules/$module" || fail "module $module does not load"
+done < /modules/order
+
+$B mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=524288 host /host ||
+  fail 'the file system of the host cannot be mounted'
+for folder in tmp run var/tmp root/.cache; do
+  [ -d "/host/$folder" ] && $B mount -t tmpfs -o mode=1777 tmpfs "/host/$folder"
+done
+$B mount -t proc proc /host/proc
+$B mount -t sysfs sys /host/sys
+$B mount -t devtmpfs dev /host/dev
+$B mkdir -p /host/dev/shm /host/dev/pts
+$B mount -t tmpfs -o mode=1777 tmpfs /host/dev/shm
+$B mount -t devpts pts /host/dev/pts
+$B mount -t cgroup2 none /host/sys/fs/cgroup 2>/dev/null
+# The command and its folder are in a file that the host has written: no quoting through the kernel's command line.
+$B mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=524288 job /modules || fail 'the job cannot be mounted'
+$B cp /modules/job.sh /host/run/job.sh
+$B chroot /host /bin/bash -c '
+  ip link set lo up
+  ip link add rdma0 type veth peer name rdma1 && ip link set rdma1 up && ip link set rdma0 up &&
+  ip address add 10.99.0.1/24 dev rdma0 && rdma link add rxe0 type rxe netdev rdma0
+' || fail 'no RDMA device: rdma link add failed'
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb
+$B date -s "@$($B sed -n 's/.*sluice_now=\([0-9]*\).*/\1/p' /proc/cmdline)" > /dev/null
+echo "SLUICE-GUEST-BEGIN"
+$B chroot /host /bin/bash -c 'ulimit -l unlimited; ulimit -n 65536; exec /bin/bash /run/job.sh'
+echo "SLUICE-GUEST-EXIT $?"
+$B poweroff -f
