@@ -13,6 +13,9 @@
         "rdma/native/ring_reader.cc",
         "rdma/native/ring_writer.cc",
         "rdma/native/transport.cc",
+        "rdma/native/verbs_device.cc",
+        "rdma/native/verbs_library.cc",
+        "rdma/native/verbs_queue.cc",
         "rdma/native/wait.cc",
         "rdma/native/write_log.cc"
       ],
@@ -22,7 +25,7 @@
       "cflags_cc!": ["-fno-exceptions", "-std=gnu++17"],
       "cflags_cc": ["-std=c++20", "-O2", "-Wall", "-Wextra", "-fexceptions", "-fvisibility=hidden"],
       "conditions": [
-        ["OS=='linux'", { "libraries": ["-lrt"] }],
+        ["OS=='linux'", { "libraries": ["-lrt", "-ldl"] }],
         ["node_shared_openssl=='true'", { "libraries": ["-lcrypto"] }]
       ]
     }

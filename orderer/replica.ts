@@ -231,7 +231,7 @@ export class Replica implements OrderingService {
     const seed = seedOf(this.#loaded);
     const { secretKey } = ed25519KeyPair(seed);
     const limits = coreLimitsOf(sluice, config.batchSize);
-    const { durability, diskReserveBytes } = this.#loaded.settings;
+    const { durability, diskReserveBytes, rdma } = this.#loaded.settings;
     const { provider } = this.#loaded.network.transport;
     const directory = join(this.#channelDirectory(name), LOG_FOLDER);
     return {
@@ -254,6 +254,7 @@ export class Replica implements OrderingService {
       runLog: { directory, name: () => readWalName(directory) },
       pendingTransactionsMax: this.#limits.pendingTransactionsMax,
       provider,
+      rdma,
       waitMode,
       spinUs: SPIN_US,
       incarnation: this.#incarnation,

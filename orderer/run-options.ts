@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly limits: CoreLimits;
   readonly lane: LaneFeederOptions;
   readonly provider: ProviderName;
+  /** Which device, of `verbs`; what is absent is chosen. */
+  readonly rdma: { readonly device?: string; readonly gidIndex?: number };
   readonly waitMode: WaitMode;
   readonly spinUs: number;
   readonly incarnation: string;

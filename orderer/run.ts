@@ -190,7 +190,7 @@ export class Run {
 
   #startRuntime(base: RunBase, entry: RunEntry): Promise<ConsensusRuntime> {
     const { consenters, channel, self, wal, batchTimeoutMs, limits } = this.#options;
-    const { provider, waitMode, spinUs, signingSeed, incarnation } = this.#options;
+    const { provider, rdma, waitMode, spinUs, signingSeed, incarnation } = this.#options;
     const { log, sendWrites, onTransportFault, onFatal } = this.#dependencies;
     return ConsensusRuntime.start(
       {
@@ -203,6 +203,7 @@ export class Run {
         batchTimeoutMs,
         limits,
         provider,
+        rdma,
         waitMode,
         spinUs,
         signingSeed,

@@ -14,6 +14,8 @@ import { PROVIDERS, type RegionOffer } from './contract.ts';
 export const BOOTSTRAP_FRAME_BYTES_MAX = 2048;
 export const TOKEN_BYTES = 16;
 const MESSAGE_CHARS_MAX = 200;
+/** 40 bytes, `VerbsEndpoint` of native/verbs.h. */
+const ENDPOINT = /^[0-9a-f]{80}$/;
 /** 1 TiB: far above any layout, far below where arithmetic on sizes becomes delicate. */
 const REGION_BYTES_MAX = 2 ** 40;
 
@@ -97,12 +99,13 @@ function decodeOffer(value: Record<string, unknown>, channel: string): DecodedBo
   const { token, offer } = value;
   if (!isToken(token)) return malformed('token');
   if (!isRecord(offer)) return malformed('offer');
-  if (!hasKeys(offer, ['provider', 'name', 'regionBytes', 'layoutDigest'])) {
-    return malformed('keys of the region offer');
-  }
   const { name, regionBytes, layoutDigest } = offer;
   const provider = PROVIDERS.find((known) => known === offer.provider);
   if (provider === undefined) return malformed('provider');
+  const own = provider === 'verbs' ? ['endpoint'] : [];
+  if (!hasKeys(offer, ['provider', 'name', 'regionBytes', 'layoutDigest', ...own])) {
+    return malformed('keys of the region offer');
+  }
   // The name reaches shm_open: one path component, no dots to climb with.
   if (typeof name !== 'string' || !/^\/?[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$/.test(name)) {
     return malformed('region name');
@@ -118,7 +121,11 @@ function decodeOffer(value: Record<string, unknown>, channel: string): DecodedBo
   if (typeof layoutDigest !== 'string' || !/^[0-9a-f]{8,128}$/.test(layoutDigest)) {
     return malformed('layoutDigest');
   }
-  return { kind: 'offer', channel, token, offer: { provider, name, regionBytes, layoutDigest } };
+  const region = { provider, name, regionBytes, layoutDigest };
+  if (provider !== 'verbs') return { kind: 'offer', channel, token, offer: region };
+  const { endpoint } = offer;
+  if (typeof endpoint !== 'string' || !ENDPOINT.test(endpoint)) return malformed('endpoint');
+  return { kind: 'offer', channel, token, offer: { ...region, endpoint } };
 }
 
 function decodeRefused(value: Record<string, unknown>, channel: string): DecodedBootstrapFrame {

@@ -1,6 +1,6 @@
 /**
- * The transport contract: what consensus may ask of a provider (`shm` and `tcp`
- * today; `verbs` later).
+ * The transport contract: what consensus may ask of a provider (`shm`, `tcp`
+ * and `verbs`).
  *
  * For every ordered pair of replicas i -> j, replica j owns a region that only i may write. It
  * holds cells (fixed-size records indexed by slot mod window) and two rings (lane batches,
@@ -74,7 +74,9 @@ export type TransportFault =
       readonly kind: 'bad-frame';
       readonly ring: RingName;
       readonly reason: 'length' | 'sequence' | 'mac' | 'fragment' | 'head';
-    };
+    }
+  /** The connection to the peer's memory is dead: the call or completion that failed, in words. */
+  | { readonly kind: 'device'; readonly reason: string };
 
 export type RingName = 'lane' | 'control';
 
@@ -105,9 +107,12 @@ export interface RegionOffer {
   readonly regionBytes: number;
   /** Hash of the layout constants and dimensions; both sides must agree. */
   readonly layoutDigest: string;
+  /** `verbs`: address, key and queue pair of the region (`VerbsEndpoint` of native/verbs.h), hex. */
+  readonly endpoint?: string;
 }
 
-export const PROVIDERS = ['shm', 'tcp'] as const;
+/** In the order of their native numbers. */
+export const PROVIDERS = ['shm', 'tcp', 'verbs'] as const;
 export type ProviderName = (typeof PROVIDERS)[number];
 
 /** Secret and identities that a session's MAC keys are derived from. */

@@ -18,6 +18,10 @@ export type TransportErrorCode =
   | 'map_failed'
   /** The peer's offer or its region does not have the agreed layout, size, owner or permissions. */
   | 'offer_mismatch'
+  /** RDMA was asked for, and the library, a device, its port or its address is not there; the sentence says which. */
+  | 'verbs_unavailable'
+  /** A call of libibverbs failed; the sentence names the call and errno. */
+  | 'verbs_failed'
   /** The cryptographic library of Node.js refused a call that must not fail. */
   | 'crypto_failed'
   /** Memory for a queue or a payload could not be had. */

@@ -12,5 +12,6 @@ export {
   type MemoryTransportOptions,
   openShmTransport,
   openTcpTransport,
+  openVerbsTransport,
 } from './memory/transport.ts';
 export { wakeTransport } from './native.ts';

@@ -18,7 +18,12 @@ export interface NativeTransportOptions extends TransportSizes {
   readonly waitMode: number;
   readonly spinUs: number;
   readonly futexWaitv: boolean;
-  readonly shipsWrites: boolean;
+  /** As in PROVIDERS. */
+  readonly provider: number;
+  /** Of `verbs`: empty chooses. */
+  readonly device: string;
+  /** Of `verbs`: 0 chooses, otherwise the index and one. */
+  readonly gidIndex: number;
   readonly digest: Uint8Array;
 }
 
@@ -29,7 +34,17 @@ export interface NativeTransportOptions extends TransportSizes {
 export interface NativeTransport {
   offer(peer: number): string;
   setInboundKeys(peer: number, keys: Uint8Array, peerIncarnation: bigint): void;
-  map(peer: number, name: string, keys: Uint8Array, selfIncarnation: bigint): void;
+  /** Where the peer finds our region, for a device. */
+  endpoint(peer: number): Uint8Array;
+  /** Why the peer's connection is dead; undefined while it lives. */
+  deviceFault(peer: number): string | undefined;
+  map(
+    peer: number,
+    name: string,
+    keys: Uint8Array,
+    selfIncarnation: bigint,
+    endpoint: Uint8Array | undefined,
+  ): void;
   confirm(peer: number): void;
   close(peer: number): void;
   /** 0 closed, 1 offered, 2 mapped, 3 open. */

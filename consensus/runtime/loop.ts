@@ -246,13 +246,14 @@ export class ConsensusLoop {
       },
       onMessage: (from, payload) => this.#onPeerMessage(from, payload),
       onFault: (from, fault) => {
+        // Whoever kills a connection need not be the peer: its session begins anew, and nothing is held against it.
+        if (fault.kind === 'device') return this.#transportFault(from, fault.reason);
         const where =
           fault.kind === 'bad-cell' ? fault.cell : `${fault.ring} ring, ${fault.reason}`;
         this.#malformed(from, `${fault.kind}: ${where}`);
         // The reader does not know where the next frame would begin; a bad `head` mends itself.
-        if (fault.kind === 'bad-frame' && fault.reason !== 'head') {
-          this.#events.push({ kind: 'transport-fault', peer: from, reason: where });
-        }
+        if (fault.kind === 'bad-frame' && fault.reason !== 'head')
+          this.#transportFault(from, where);
       },
     };
   }
@@ -327,7 +328,11 @@ export class ConsensusLoop {
     const fault = this.#shipper?.apply(from, frames);
     if (fault === undefined) return;
     this.#malformed(from, `bad-write: ${fault}`);
-    this.#events.push({ kind: 'transport-fault', peer: from, reason: fault });
+    this.#transportFault(from, fault);
+  }
+
+  #transportFault(peer: ReplicaIndex, reason: string): void {
+    this.#events.push({ kind: 'transport-fault', peer, reason });
   }
 
   #sendApplication(to: ReplicaIndex | undefined, body: Uint8Array): void {

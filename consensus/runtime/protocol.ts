@@ -34,6 +34,8 @@ export interface WorkerOptions {
   readonly batchTimeoutMs: number;
   readonly limits: CoreLimits;
   readonly provider: ProviderName;
+  /** Which device, of `verbs`; what is absent is chosen. */
+  readonly rdma: { readonly device?: string; readonly gidIndex?: number };
   readonly waitMode: WaitMode;
   readonly spinUs: number;
   /** Ed25519 seed of this replica's consenter key, 32 bytes. */

@@ -2,7 +2,12 @@
 import { createHash, hash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Transport } from '../../rdma/contract.ts';
-import { openShmTransport, openTcpTransport, TRANSPORT_LIMITS } from '../../rdma/index.ts';
+import {
+  openShmTransport,
+  openTcpTransport,
+  openVerbsTransport,
+  TRANSPORT_LIMITS,
+} from '../../rdma/index.ts';
 import { createCore, nullProposal } from '../core/index.ts';
 import type { CheckpointState, CoreCrypto, CoreOptions, LogRecord } from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
@@ -33,9 +38,11 @@ function createCrypto(options: WorkerOptions): CoreCrypto {
   };
 }
 
+const OPEN = { shm: openShmTransport, tcp: openTcpTransport, verbs: openVerbsTransport };
+
 function openTransport(options: WorkerOptions): Transport {
-  const open = options.provider === 'tcp' ? openTcpTransport : openShmTransport;
-  return open({
+  return OPEN[options.provider]({
+    ...options.rdma,
     self: options.self,
     replicas: options.replicas,
     windowSlots: options.limits.windowSlots,

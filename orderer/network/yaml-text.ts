@@ -51,6 +51,7 @@ ${replicas.join('')}
 transport:
   # shm: all replicas on this machine, through shared memory.
   # tcp: replicas on any machines, through their links (mutual TLS).
+  # verbs: replicas on machines with RDMA devices (RNICs, Soft-RoCE) that reach each other.
   provider: ${network.provider}
 `;
 }

@@ -35,6 +35,7 @@ export const SETTINGS_LIMITS = {
   textCharactersMax: 4096,
   verifyThreadsMax: 64,
   portMax: 65_535,
+  gidIndexMax: 255,
   /** Less would be gone before anybody can act. */
   diskReserveBytesMin: 1024 * 1024,
   diskReserveBytesMax: 2 ** 40,

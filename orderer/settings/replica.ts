@@ -30,6 +30,8 @@ export interface ReplicaSettings {
   /** Undefined: plain JSON submissions are off. */
   readonly gateway: (KeyFiles & { readonly mspId: string }) | undefined;
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
+  /** Which RDMA device, where network.yaml says `verbs`; what is absent is chosen. */
+  readonly rdma: { readonly device?: string; readonly gidIndex?: number };
   readonly verifyThreads: number;
   /** Undefined: the channel's own. */
   readonly waitMode: (typeof WAIT_MODES)[number] | undefined;
@@ -77,6 +79,7 @@ export function readReplicaFile(file: string): ReplicaSettings {
           log?.choice('level', LOG_LEVELS, SETTINGS_DEFAULTS.logLevel) ??
           SETTINGS_DEFAULTS.logLevel,
       },
+      rdma: readRdma(root.section('rdma', 'optional')),
       verifyThreads: root.integer('verifyThreads', {
         min: 1,
         max: SETTINGS_LIMITS.verifyThreadsMax,
@@ -91,4 +94,14 @@ export function readReplicaFile(file: string): ReplicaSettings {
       }),
     };
   });
+}
+
+function readRdma(section: Section | undefined): ReplicaSettings['rdma'] {
+  if (section === undefined) return {};
+  return {
+    ...(section.has('device') && { device: section.text('device') }),
+    ...(section.has('gidIndex') && {
+      gidIndex: section.integer('gidIndex', { min: 0, max: SETTINGS_LIMITS.gidIndexMax }),
+    }),
+  };
 }

@@ -21,6 +21,8 @@ const TYPE_BAD_FRAME = 4;
 const RECORD_HEADER_BYTES = 24;
 
 const FRAME_REASONS = ['length', 'sequence', 'mac', 'fragment', 'head'] as const;
+/** Not of a frame: the device has given up the connection. */
+const DEVICE_FAULT = FRAME_REASONS.length;
 
 /** The buffers that one transport's polls fill again and again. */
 export interface PollBuffers {
@@ -67,6 +69,7 @@ export function dispatchRecords(
   items: number,
   handler: InboxHandler,
   dropped: Uint8Array,
+  deviceFault: (peer: number) => string,
 ): void {
   const { records, view, payloads } = buffers;
   let offset = 0;
@@ -97,7 +100,12 @@ export function dispatchRecords(
         handler.onFault(peer, { kind: 'bad-cell', cell: cellKind(what), index: number });
         break;
       case TYPE_BAD_FRAME:
-        handler.onFault(peer, frameFault(ringName(what), detail));
+        handler.onFault(
+          peer,
+          detail === DEVICE_FAULT
+            ? { kind: 'device', reason: deviceFault(peer) }
+            : frameFault(ringName(what), detail),
+        );
         break;
       default:
         throw impossible('type');

@@ -1,6 +1,7 @@
 /**
- * The providers whose regions are plain memory. `shm`: replicas on one host write into each other's mapped memory.
- * `tcp`: each writes into its own copy of the peer's region, and the caller ships what is new. TypeScript
+ * The providers; a region is plain memory of its reader in each. `shm`: replicas on one host write into each other's mapped memory.
+ * `tcp`: each writes into its own copy of the peer's region, and the caller ships what is new. `verbs`: as `tcp`, and an RDMA
+ * device ships it. TypeScript
  * keeps the sessions' keys and checks what callers pass; the addon moves and authenticates the
  * bytes.
  */
@@ -20,6 +21,7 @@ import type {
   WriteOutcome,
   WriteShipping,
 } from '../contract.ts';
+import { PROVIDERS } from '../contract.ts';
 import { TransportError } from '../errors.ts';
 import { CELL_KIND_CODES, layoutDigest, type RegionDimensions, regionLayout } from '../layout.ts';
 import { checkInteger, checkSizes, LIMITS } from '../limits.ts';
@@ -54,6 +56,10 @@ export interface MemoryTransportOptions {
   readonly pollBytesMax?: number;
   /** False: never use futex_waitv(2). For kernels and sandboxes where it misbehaves. */
   readonly futexWaitv?: boolean;
+  /** Of `verbs`: name of the device, as `ibv_devices` lists it; absent: the first with an active port. */
+  readonly device?: string;
+  /** Of `verbs`: index of its address (GID); absent: the first of RoCE v2 over IPv4, else the first. */
+  readonly gidIndex?: number;
 }
 
 interface SessionSecrets {
@@ -111,6 +117,7 @@ function withDefaults(options: MemoryTransportOptions) {
     controlOutQueueBytesMax = Math.max(LIMITS.outQueueBytesMaxDefault, payloadBytesMax),
     pollBytesMax = LIMITS.pollBytesMaxDefault,
     futexWaitv = true,
+    device = '',
   } = options;
   return {
     ...options,
@@ -123,6 +130,7 @@ function withDefaults(options: MemoryTransportOptions) {
     controlOutQueueBytesMax,
     pollBytesMax,
     futexWaitv,
+    device,
   };
 }
 
@@ -137,6 +145,14 @@ export function openShmTransport(options: MemoryTransportOptions): Transport {
 /** As `openShmTransport`; nothing travels but what the caller carries (`shipping`). */
 export function openTcpTransport(options: MemoryTransportOptions): Transport {
   return new MemoryTransport('tcp', options);
+}
+
+/**
+ * As `openShmTransport`, through an RDMA device. Throws TransportError `verbs_unavailable` (library, device or address
+ * is missing) or `verbs_failed` (names the call) as well.
+ */
+export function openVerbsTransport(options: MemoryTransportOptions): Transport {
+  return new MemoryTransport('verbs', options);
 }
 
 class MemoryTransport implements Transport {
@@ -182,7 +198,8 @@ class MemoryTransport implements Transport {
     this.#native = new NativeTransport({
       ...options,
       waitMode,
-      shipsWrites: provider === 'tcp',
+      provider: PROVIDERS.indexOf(provider),
+      gidIndex: options.gidIndex === undefined ? 0 : options.gidIndex + 1,
       digest: Buffer.from(this.#layoutDigest, 'hex'),
     });
     this.wakeHandle = this.#native.wakeHandle();
@@ -208,12 +225,10 @@ class MemoryTransport implements Transport {
       throw error;
     }
     this.#secrets[peer] = secrets;
-    return {
-      provider: this.#provider,
-      name,
-      regionBytes: this.#regionBytes,
-      layoutDigest: this.#layoutDigest,
-    };
+    const region = { name, regionBytes: this.#regionBytes, layoutDigest: this.#layoutDigest };
+    if (this.#provider !== 'verbs') return { provider: this.#provider, ...region };
+    const endpoint = Buffer.from(this.#native.endpoint(peer)).toString('hex');
+    return { provider: this.#provider, ...region, endpoint };
   }
 
   accept(peer: ReplicaIndex, offer: RegionOffer): void {
@@ -235,7 +250,8 @@ class MemoryTransport implements Transport {
       readerIncarnation: secrets.peerIncarnation,
       regionName: offer.name,
     });
-    this.#native.map(peer, offer.name, outbound, secrets.selfIncarnation);
+    const endpoint = offer.endpoint === undefined ? undefined : Buffer.from(offer.endpoint, 'hex');
+    this.#native.map(peer, offer.name, outbound, secrets.selfIncarnation, endpoint);
     outbound.fill(0);
     this.#forget(peer);
   }
@@ -313,7 +329,8 @@ class MemoryTransport implements Transport {
     this.#polling = true;
     this.#dropped.fill(0);
     try {
-      dispatchRecords(this.#buffers, items, handler, this.#dropped);
+      const deviceFault = (peer: number) => this.#native.deviceFault(peer) ?? 'closed';
+      dispatchRecords(this.#buffers, items, handler, this.#dropped, deviceFault);
     } finally {
       this.#polling = false;
       payloads.length = 0;

@@ -56,7 +56,10 @@ TransportOptions ReadOptions(const Napi::Value& value) {
   read.waitMode = static_cast<WaitMode>(IntegerOption(options, "waitMode", 0, 2));
   read.spinUs = IntegerOption(options, "spinUs", 0, limits::kSpinUsMax);
   read.futexWaitv = BooleanArgument(options.Get("futexWaitv"), "futexWaitv");
-  read.shipsWrites = BooleanArgument(options.Get("shipsWrites"), "shipsWrites");
+  read.provider = static_cast<Provider>(IntegerOption(options, "provider", 0, 2));
+  read.verbs.device = StringArgument(options.Get("device"), "device", kNameBytesMax);
+  // Shifted by one: 0 chooses.
+  read.verbs.gidIndex = static_cast<int>(IntegerOption(options, "gidIndex", 0, 256)) - 1;
   const Bytes digest = BytesArgument(options.Get("digest"), "digest", layout::kHeaderDigestBytes,
                                      layout::kHeaderDigestBytes);
   std::copy_n(digest.data, digest.size, read.digest.begin());
@@ -69,6 +72,8 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
     return DefineClass(env, "NativeTransport",
                        {
                            InstanceMethod<&TransportWrap::Offer>("offer"),
+                           InstanceMethod<&TransportWrap::Endpoint>("endpoint"),
+                           InstanceMethod<&TransportWrap::DeviceFault>("deviceFault"),
                            InstanceMethod<&TransportWrap::SetInboundKeys>("setInboundKeys"),
                            InstanceMethod<&TransportWrap::Map>("map"),
                            InstanceMethod<&TransportWrap::Confirm>("confirm"),
@@ -127,6 +132,24 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
     });
   }
 
+  // (peer) -> where the peer finds our region, for a device
+  Napi::Value Endpoint(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      uint8_t bytes[VerbsEndpoint::kBytes];
+      Core().Endpoint(Peer(info[0])).Encode(bytes);
+      return Napi::Buffer<uint8_t>::Copy(info.Env(), bytes, sizeof bytes);
+    });
+  }
+
+  // (peer) -> why its connection is dead, or undefined
+  Napi::Value DeviceFault(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      const std::string fault = Core().DeviceFault(Peer(info[0]));
+      if (fault.empty()) return info.Env().Undefined();
+      return Napi::String::New(info.Env(), fault);
+    });
+  }
+
   // (peer, keys, peerIncarnation)
   void SetInboundKeys(const Napi::CallbackInfo& info) {
     Guarded(info.Env(), [&] {
@@ -135,12 +158,20 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
     });
   }
 
-  // (peer, name, keys, selfIncarnation)
+  // (peer, name, keys, selfIncarnation, endpoint or undefined)
   void Map(const Napi::CallbackInfo& info) {
     Guarded(info.Env(), [&] {
       const uint32_t peer = Peer(info[0]);
       const std::string name = StringArgument(info[1], "name", kNameBytesMax);
-      Core().Map(peer, name, Keys(info[2]), Uint64Argument(info[3], "selfIncarnation"));
+      const uint64_t incarnation = Uint64Argument(info[3], "selfIncarnation");
+      if (info[4].IsUndefined()) return Core().Map(peer, name, Keys(info[2]), incarnation, nullptr);
+      const Bytes bytes =
+          BytesArgument(info[4], "endpoint", VerbsEndpoint::kBytes, VerbsEndpoint::kBytes);
+      VerbsEndpoint endpoint;
+      if (!VerbsEndpoint::Decode(bytes.data, endpoint)) {
+        throw TransportError("offer_mismatch", "the peer's endpoint is none that a replica sends");
+      }
+      Core().Map(peer, name, Keys(info[2]), incarnation, &endpoint);
     });
   }
 

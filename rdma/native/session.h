@@ -12,6 +12,7 @@
 #include "region.h"
 #include "ring_reader.h"
 #include "ring_writer.h"
+#include "verbs.h"
 #include "write_log.h"
 
 namespace sluice {
@@ -86,6 +87,8 @@ struct Session {
   bool confirmed = false;            // the peer has mapped our region
   bool ringsDue = true;              // not polled yet, or rung since the rings were read to their ends
   RingHeads appliedHeads;            // the peer's heads that our writers have been told
+  std::unique_ptr<VerbsQueue> queue;  // last: it ends before the memory that its device writes
+  bool faultTold = false;
 };
 
 }  // namespace sluice

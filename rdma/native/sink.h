@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-enum class FrameFault : uint8_t { kLength = 0, kSequence = 1, kMac = 2, kFragment = 3, kHead = 4 };
+enum class FrameFault : uint8_t { kLength = 0, kSequence = 1, kMac = 2, kFragment = 3, kHead = 4, kDevice = 5 };
 
 class PollSink {
  public:

@@ -1,6 +1,7 @@
 #include "transport.h"
 
 #include <openssl/crypto.h>
+#include <poll.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -43,7 +44,15 @@ Transport::Transport(const TransportOptions& options)
       wakeWord_(std::make_shared<WakeWord>()),
       wakeHandle_(WakeRegistry::Add(wakeWord_)),
       blocker_(options.futexWaitv) {
-  Region::RemoveAbandoned();
+  if (options.provider == Provider::kShm) Region::RemoveAbandoned();
+  if (options.provider != Provider::kVerbs) return;
+  try {
+    device_ = VerbsDevice::Open(options.verbs);
+    wakeWord_->UseDescriptor();
+  } catch (...) {
+    WakeRegistry::Remove(wakeHandle_);
+    throw;
+  }
 }
 
 Transport::~Transport() { WakeRegistry::Remove(wakeHandle_); }
@@ -61,10 +70,18 @@ std::string Transport::Offer(uint32_t peer) {
     throw TransportError("invalid_state", "offer to peer " + std::to_string(peer) +
                                               " while its session lasts: call close first");
   }
-  sessions_[peer] = std::make_unique<Session>(
-      options_.shipsWrites ? Region::CreatePrivate(geometry_, options_.digest)
-                           : Region::Create(geometry_, options_.digest));
+  auto session = std::make_unique<Session>(options_.provider == Provider::kShm
+                                               ? Region::Create(geometry_, options_.digest)
+                                               : Region::CreatePrivate(geometry_, options_.digest));
+  if (device_) session->queue = device_->CreateQueue(geometry_, session->region.base());
+  sessions_[peer] = std::move(session);
   return sessions_[peer]->region.name();
+}
+
+VerbsEndpoint Transport::Endpoint(uint32_t peer) {
+  Session& session = At(peer, "endpoint");
+  if (!session.queue) throw TransportError("invalid_state", "only sessions over verbs have an endpoint");
+  return session.queue->endpoint();
 }
 
 void Transport::SetInboundKeys(uint32_t peer, const DirectionKeys& keys, uint64_t peerIncarnation) {
@@ -78,18 +95,25 @@ void Transport::SetInboundKeys(uint32_t peer, const DirectionKeys& keys, uint64_
 }
 
 void Transport::Map(uint32_t peer, const std::string& name, const DirectionKeys& keys,
-                    uint64_t selfIncarnation) {
+                    uint64_t selfIncarnation, const VerbsEndpoint* endpoint) {
   Session& session = At(peer, "accept");
   if (session.outbound || !session.inbound) {
     throw TransportError("invalid_state", "accept from peer " + std::to_string(peer) +
                                               " twice or before offer: one session has one region");
   }
+  if (device_ && endpoint == nullptr) {
+    throw TransportError("offer_mismatch", "the offer of peer " + std::to_string(peer) +
+                                               " does not say where its region is");
+  }
+  const bool isCopy = options_.provider != Provider::kShm;
   session.outbound.emplace(geometry_,
-                           options_.shipsWrites
-                               ? Region::CreatePrivate(geometry_, options_.digest)
-                               : Region::Map(name, geometry_, options_.digest),
+                           isCopy ? Region::CreatePrivate(geometry_, options_.digest)
+                                  : Region::Map(name, geometry_, options_.digest),
                            keys, selfIncarnation, options_.laneOutQueueBytesMax,
-                           options_.controlOutQueueBytesMax, options_.shipsWrites);
+                           options_.controlOutQueueBytesMax, isCopy);
+  if (!session.queue) return;
+  Outbound& out = *session.outbound;
+  session.queue->Connect(*endpoint, out.region.base(), *out.log);
 }
 
 void Transport::Confirm(uint32_t peer) {
@@ -137,6 +161,7 @@ void Transport::WriteCell(uint8_t kind, uint64_t slot, uint32_t view, uint8_t fl
     Session* session = sessions_[peer].get();
     if (session == nullptr || !session->open()) continue;
     WriteCellTo(*session, ordinal);
+    Flush(*session);
     totals_[peer].cellsWritten++;
   }
 }
@@ -149,6 +174,7 @@ void Transport::RewriteCells(uint32_t peer) {
     WriteCellTo(*session, ordinal);
     totals_[peer].cellsWritten++;
   }
+  Flush(*session);
 }
 
 void Transport::WriteCellTo(Session& session, uint32_t ordinal) {
@@ -179,29 +205,37 @@ bool Transport::Push(uint32_t peer, uint8_t ring, const std::shared_ptr<OutPaylo
   if (session != nullptr && session->open()) {
     Outbound& out = *session->outbound;
     queued = (ring == layout::kRingLane ? out.lane : out.control).Push(payload);
-    RingIfPublished(out);
+    RingIfPublished(*session);
   }
   if (!queued) totals_[peer].payloadsSkipped++;
   return queued;
 }
 
-void Transport::RingIfPublished(Outbound& outbound) {
+// A device is told at once; what it has no room for follows when it has.
+void Transport::Flush(Session& session) {
+  if (session.queue) session.queue->Post();
+}
+
+void Transport::RingIfPublished(Session& session) {
+  Outbound& outbound = *session.outbound;
   const bool lane = outbound.lane.TakePublished();
   const bool control = outbound.control.TakePublished();
   // A log sees the tails by itself.
-  if ((lane || control) && !outbound.log) outbound.doorbell.Ring(layout::kHintRing);
+  if (!lane && !control) return;
+  if (outbound.log) Flush(session);
+  else outbound.doorbell.Ring(layout::kHintRing);
 }
 
 size_t Transport::TakeWrites(uint32_t peer, uint8_t* out, size_t bytesMax) {
   Session* session = sessions_[peer].get();
-  if (session == nullptr || !session->open() || !session->outbound->log) return 0;
+  if (session == nullptr || !session->open() || options_.provider != Provider::kTcp) return 0;
   return session->outbound->log->Take(out, bytesMax);
 }
 
 // The peer may be through with the handshake before we are: its writes wait in the region.
 const char* Transport::ApplyWrites(uint32_t peer, const uint8_t* frames, size_t bytes) {
   Session* session = sessions_[peer].get();
-  if (session == nullptr || !session->inbound || !options_.shipsWrites) return nullptr;
+  if (session == nullptr || !session->inbound || options_.provider != Provider::kTcp) return nullptr;
   return session->inbound->writes.Apply(frames, bytes);
 }
 
@@ -209,6 +243,7 @@ const char* Transport::ApplyWrites(uint32_t peer, const uint8_t* frames, size_t 
 // traffic delays another's cells, or takes another's share.
 void Transport::Poll(const SlotInterest& interest, PollSink& sink) {
   sinkFilled_ = false;
+  Reap();
   const uint32_t peers = options_.replicas;
   for (uint32_t i = 0; i < peers; i++) {
     PollCells((firstPeer_ + i) % peers, interest, sink);
@@ -224,6 +259,7 @@ void Transport::PollCells(uint32_t peer, const SlotInterest& interest, PollSink&
   Session* session = sessions_[peer].get();
   if (session == nullptr || !session->open()) return;
   sink.From(peer);
+  TellFault(peer, sink);
   Inbound& in = *session->inbound;
   // Before the scan: a mark that the doorbell announces is set when the scan looks.
   if (in.cells.NoteDoorbell()) session->ringsDue = true;
@@ -253,7 +289,21 @@ void Transport::ApplyHeads(uint32_t peer, PollSink& sink) {
   }
   out.lane.Pump();
   out.control.Pump();
-  RingIfPublished(out);
+  RingIfPublished(session);
+}
+
+void Transport::TellFault(uint32_t peer, PollSink& sink) {
+  Session& session = *sessions_[peer];
+  if (!session.queue || session.faultTold || session.queue->fault() == nullptr || sink.Full()) return;
+  session.faultTold = true;
+  totals_[peer].badFrames++;
+  sink.BadFrame(layout::kRingControl, FrameFault::kDevice);
+}
+
+std::string Transport::DeviceFault(uint32_t peer) const {
+  const Session* session = sessions_[peer].get();
+  const char* fault = session != nullptr && session->queue ? session->queue->fault() : nullptr;
+  return fault == nullptr ? "" : fault;
 }
 
 void Transport::PollRings(uint32_t peer, size_t budgetBytes, PollSink& sink) {
@@ -279,6 +329,7 @@ void Transport::ReturnCredits(Session& session) {
   }
   if (cells_.written(geometry_.progressOrdinal())) {
     WriteCellTo(session, geometry_.progressOrdinal());
+    Flush(session);
     return;
   }
   Outbound& out = *session.outbound;
@@ -286,13 +337,24 @@ void Transport::ReturnCredits(Session& session) {
   out.cells.WriteCredit(options_.epoch, heads);
   out.publishedHeads = heads;
   out.Announce(geometry_.progressOrdinal());
+  Flush(session);
 }
 
-bool Transport::HasWork() const {
+// What a device has brought rings the doorbells.
+void Transport::Reap() {
+  if (!device_) return;
+  for (const auto& session : sessions_) {
+    if (session && session->queue) session->queue->Reap();
+  }
+}
+
+bool Transport::HasWork() {
+  Reap();
   if (sinkFilled_ || wakeWord_->value() != seenWake_) return true;
   for (const auto& session : sessions_) {
     if (!session || !session->open()) continue;
     if (session->ringsDue || HasRung(*session)) return true;
+    if (session->queue && session->queue->fault() != nullptr && !session->faultTold) return true;
   }
   return false;
 }
@@ -318,7 +380,7 @@ bool Transport::WorkFound() {
   return true;
 }
 
-bool Transport::Spin(uint64_t untilUs) const {
+bool Transport::Spin(uint64_t untilUs) {
   while (MonotonicUs() < untilUs) {
     for (int i = 0; i < kPausesPerLook; i++) Pause();
     if (HasWork()) return true;
@@ -339,21 +401,42 @@ bool Transport::Wait(uint64_t timeoutUs) {
                                  : start;
   if (Spin(spinUntil)) return WorkFound();
   while (MonotonicUs() < deadline) {
-    waitWords_.clear();
-    for (const auto& session : sessions_) {
-      if (!session || !session->open()) continue;
-      waitWords_.push_back({session->region.base() + layout::kHeaderDoorbell,
-                            session->inbound->cells.seenDoorbell(), true});
-    }
-    waitWords_.push_back({reinterpret_cast<uint8_t*>(wakeWord_->address()), seenWake_, false});
-    SetWaiting(1);
-    // A doorbell that rang before its writer could see that we wait is seen here or by the futex
-    // call.
-    if (!HasWork()) blocker_.Block(waitWords_, deadline);
-    SetWaiting(0);
+    if (device_) BlockOnDevice(deadline);
+    else Block(deadline);
     if (HasWork()) return WorkFound();
   }
   return retrying && WorkFound();
+}
+
+void Transport::Block(uint64_t deadlineUs) {
+  waitWords_.clear();
+  for (const auto& session : sessions_) {
+    if (!session || !session->open()) continue;
+    waitWords_.push_back({session->region.base() + layout::kHeaderDoorbell,
+                          session->inbound->cells.seenDoorbell(), true});
+  }
+  waitWords_.push_back({reinterpret_cast<uint8_t*>(wakeWord_->address()), seenWake_, false});
+  SetWaiting(1);
+  // A doorbell that rang before its writer could see that we wait is seen here or by the futex
+  // call.
+  if (!HasWork()) blocker_.Block(waitWords_, deadlineUs);
+  SetWaiting(0);
+}
+
+// A completion that came before its queue was armed is seen by the look after that.
+void Transport::BlockOnDevice(uint64_t deadlineUs) {
+  for (const auto& session : sessions_) {
+    if (session && session->queue) session->queue->Arm();
+  }
+  if (HasWork()) return;
+  const uint64_t now = MonotonicUs();
+  if (now >= deadlineUs) return;
+  pollfd descriptors[] = {{device_->eventFd(), POLLIN, 0}, {wakeWord_->descriptor(), POLLIN, 0}};
+  const uint64_t us = deadlineUs - now;
+  const timespec timeout = {static_cast<time_t>(us / 1'000'000), static_cast<long>(us % 1'000'000 * 1000)};
+  ppoll(descriptors, 2, &timeout, nullptr);
+  device_->TakeEvents();
+  wakeWord_->ClearDescriptor();
 }
 
 }  // namespace sluice

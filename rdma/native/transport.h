@@ -14,6 +14,9 @@ namespace sluice {
 
 enum class WaitMode : uint8_t { kSpin = 0, kAdaptive = 1, kBlock = 2 };
 
+// How writes come to a peer: into its memory, as frames that the caller carries, through an RDMA device.
+enum class Provider : uint8_t { kShm = 0, kTcp = 1, kVerbs = 2 };
+
 struct TransportOptions {
   uint32_t self;
   uint32_t replicas;
@@ -28,7 +31,8 @@ struct TransportOptions {
   WaitMode waitMode;
   uint32_t spinUs;
   bool futexWaitv;
-  bool shipsWrites;  // no peer reaches this memory: `TakeWrites` and `ApplyWrites` carry the bytes
+  Provider provider;
+  VerbsDeviceOptions verbs;
   LayoutDigest digest;
 };
 
@@ -57,7 +61,9 @@ class Transport {
   std::string Offer(uint32_t peer);
   void SetInboundKeys(uint32_t peer, const DirectionKeys& keys, uint64_t peerIncarnation);
   void Map(uint32_t peer, const std::string& name, const DirectionKeys& keys,
-           uint64_t selfIncarnation);
+           uint64_t selfIncarnation, const VerbsEndpoint* endpoint);
+  // Of an offered session over verbs: where the peer finds our region.
+  VerbsEndpoint Endpoint(uint32_t peer);
   void Confirm(uint32_t peer);
   void Close(uint32_t peer);
   SessionState State(uint32_t peer) const;
@@ -69,7 +75,7 @@ class Transport {
   void WriteLane(const uint8_t* payload, size_t bytes, uint8_t* queued);
   bool Send(uint32_t peer, const uint8_t* payload, size_t bytes);
 
-  // Of a transport that ships its writes: what is to travel to the peer, at most `bytesMax` of it, and what has come from it.
+  // Of `tcp`: what is to travel to the peer, at most `bytesMax` of it, and what has come from it.
   size_t TakeWrites(uint32_t peer, uint8_t* out, size_t bytesMax);
   const char* ApplyWrites(uint32_t peer, const uint8_t* frames, size_t bytes);
 
@@ -77,6 +83,8 @@ class Transport {
   bool Wait(uint64_t timeoutUs);
 
   uint64_t wakeHandle() const { return wakeHandle_; }
+  // Why the peer's connection is dead; empty while it lives.
+  std::string DeviceFault(uint32_t peer) const;
   PeerCounters Counters(uint32_t peer) const;
   const Geometry& geometry() const { return geometry_; }
   const TransportOptions& options() const { return options_; }
@@ -88,19 +96,25 @@ class Transport {
   void ApplyHeads(uint32_t peer, PollSink& sink);
   void ReturnCredits(Session& session);
   void WriteCellTo(Session& session, uint32_t ordinal);
-  void RingIfPublished(Outbound& outbound);
+  void RingIfPublished(Session& session);
+  void Flush(Session& session);
+  void TellFault(uint32_t peer, PollSink& sink);
   bool Push(uint32_t peer, uint8_t ring, const std::shared_ptr<OutPayload>& payload);
 
-  bool HasWork() const;
+  bool HasWork();
+  void Reap();
+  void Block(uint64_t deadlineUs);
+  void BlockOnDevice(uint64_t deadlineUs);
   bool Retrying() const;
   void SetWaiting(uint32_t value);
-  bool Spin(uint64_t untilUs) const;
+  bool Spin(uint64_t untilUs);
   bool WorkFound();
 
   TransportOptions options_;
   Geometry geometry_;
   Sha256 sha256_;
   CellTable cells_;
+  std::unique_ptr<VerbsDevice> device_;             // of `verbs`; outlives the sessions
   std::vector<std::unique_ptr<Session>> sessions_;  // by peer; none: closed
   std::vector<PeerCounters> totals_;                // of what no session counts, and of ended sessions
   uint32_t firstPeer_ = 0;                          // whose rings the next poll reads first

@@ -1,6 +1,7 @@
 #include "wait.h"
 
 #include <linux/futex.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <unordered_map>
 
 #include "doorbell.h"
+#include "error.h"
 #include "layout.h"
 #include "shared_memory.h"
 
@@ -66,8 +68,28 @@ void WakeShared(uint8_t* word) {
   syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
+WakeWord::~WakeWord() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+void WakeWord::UseDescriptor() {
+  descriptor_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (descriptor_ < 0) throw TransportError::System("verbs_failed", "eventfd", errno);
+}
+
+void WakeWord::ClearDescriptor() {
+  uint64_t count;
+  while (read(descriptor_, &count, sizeof count) > 0) {
+  }
+}
+
 void WakeWord::Wake() {
   value_.fetch_add(1, std::memory_order_seq_cst);
+  if (descriptor_ >= 0) {
+    const uint64_t one = 1;
+    // Full only when it is readable anyway.
+    [[maybe_unused]] const ssize_t written = write(descriptor_, &one, sizeof one);
+  }
   syscall(SYS_futex, address(), FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, nullptr, nullptr, 0);
 }
 

@@ -17,11 +17,17 @@ void WakeShared(uint8_t* word);
 // A word of this process that outlives its transport as long as a waking thread holds it.
 class WakeWord {
  public:
+  ~WakeWord();
   void Wake();
+  // For an owner that blocks on descriptors: readable from now on whenever somebody wakes. Throws on failure.
+  void UseDescriptor();
+  int descriptor() const { return descriptor_; }
+  void ClearDescriptor();
   uint32_t value() const { return value_.load(std::memory_order_acquire); }
   uint32_t* address() { return reinterpret_cast<uint32_t*>(&value_); }
 
  private:
+  int descriptor_ = -1;
   std::atomic<uint32_t> value_{0};
   static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
 };

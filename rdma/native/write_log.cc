@@ -38,19 +38,18 @@ uint64_t WriteLog::Tail(uint8_t ring) const {
 }
 
 bool WriteLog::pending() const {
-  return !order_.empty() || Tail(layout::kRingLane) != shipped_[layout::kRingLane] ||
+  return first_ < order_.size() || Tail(layout::kRingLane) != shipped_[layout::kRingLane] ||
          Tail(layout::kRingControl) != shipped_[layout::kRingControl];
 }
 
 size_t WriteLog::Take(uint8_t* out, size_t bytesMax) {
   size_t used = 0;
-  size_t cells = 0;
-  for (; cells < order_.size(); cells++) {
-    const uint32_t ordinal = order_[cells];
-    if (used + kCellHead + geometry_.cellBytes(ordinal) > bytesMax) break;
+  while (first_ < order_.size() &&
+         used + kCellHead + geometry_.cellBytes(order_[first_]) <= bytesMax) {
+    uint32_t ordinal;
+    PopCell(ordinal);
     used += TakeCell(ordinal, out + used);
   }
-  order_.erase(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(cells));
   used += TakeRing(layout::kRingControl, out + used, bytesMax - used);
   used += TakeRing(layout::kRingLane, out + used, bytesMax - used);
   return used;
@@ -62,7 +61,6 @@ size_t WriteLog::TakeCell(uint32_t ordinal, uint8_t* out) {
   out[0] = kCell;
   Store<uint32_t>(out + 4, ordinal);
   std::memcpy(out + kCellHead, base_ + geometry_.cellOffset(ordinal), bytes);
-  dirty_[ordinal] = 0;
   return kCellHead + bytes;
 }
 
@@ -84,6 +82,24 @@ size_t WriteLog::TakeRing(uint8_t ring, uint8_t* out, size_t bytesMax) {
   std::memcpy(out + kRingHead + first, base, bytes - first);
   shipped_[ring] = from + bytes;
   return kRingHead + bytes;
+}
+
+bool WriteLog::PopCell(uint32_t& ordinal) {
+  if (first_ == order_.size()) return false;
+  ordinal = order_[first_++];
+  dirty_[ordinal] = 0;
+  if (first_ == order_.size()) {
+    order_.clear();
+    first_ = 0;
+  }
+  return true;
+}
+
+bool WriteLog::PopRing(uint8_t ring, uint64_t& from, uint64_t& tail) {
+  from = shipped_[ring];
+  tail = Tail(ring);
+  shipped_[ring] = tail;
+  return tail != from;
 }
 
 WriteApplier::WriteApplier(const Geometry& geometry, uint8_t* base)

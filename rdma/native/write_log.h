@@ -32,6 +32,11 @@ class WriteLog {
   // small, and what is decided hangs on them.
   size_t Take(uint8_t* out, size_t bytesMax);
 
+  // For a device that reads our copy itself: the next cell that is pending, and what of a ring is (from, up to its tail). False:
+  // none. What was popped counts as shipped.
+  bool PopCell(uint32_t& ordinal);
+  bool PopRing(uint8_t ring, uint64_t& from, uint64_t& tail);
+
  private:
   uint64_t Tail(uint8_t ring) const;
   size_t TakeCell(uint32_t ordinal, uint8_t* out);
@@ -40,7 +45,8 @@ class WriteLog {
   Geometry geometry_;
   uint8_t* base_;
   std::vector<uint8_t> dirty_;      // by ordinal
-  std::vector<uint32_t> order_;     // dirty ordinals, oldest first
+  std::vector<uint32_t> order_;     // dirty ordinals, oldest first, from `first_` on
+  size_t first_ = 0;
   std::array<uint64_t, 2> shipped_{};  // tails, by ring
 };
 

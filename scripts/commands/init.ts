@@ -31,7 +31,7 @@ interface InitOptions {
   readonly maxMessageCount: number;
   readonly waitMode: 'spin' | 'adaptive' | 'block';
   readonly viewTimeout: number;
-  readonly transport: 'shm' | 'tcp' | undefined;
+  readonly transport: (typeof PROVIDERS)[number] | undefined;
   readonly gateway: boolean;
 }
 
@@ -109,7 +109,7 @@ export function register(program: Command): void {
     .addOption(
       new Option(
         '--transport <provider>',
-        'shm: all replicas on this machine; tcp: on any machines',
+        'shm: all replicas on this machine; tcp: on any machines; verbs: on machines with RDMA devices',
       )
         .choices([...PROVIDERS])
         .default(undefined, 'tcp with --hosts, otherwise shm'),

@@ -195,7 +195,7 @@ diskReserveBytes: 1048576
       [
         'version: 1',
         'version: 1\ntransport: { provider: carrier-pigeon }',
-        "settings.yaml:2: transport.provider: must be one of shm, tcp, found 'carrier-pigeon'",
+        "settings.yaml:2: transport.provider: must be one of shm, tcp, verbs, found 'carrier-pigeon'",
       ],
     ];
     for (const [from, to, expected] of cases) {

@@ -31,7 +31,9 @@ function nativeTransport(self: number): NativeTransport {
     waitMode: 0,
     spinUs: 0,
     futexWaitv: true,
-    shipsWrites: false,
+    provider: 0,
+    device: '',
+    gidIndex: 0,
     digest: Buffer.alloc(32),
   });
 }
@@ -148,7 +150,7 @@ describe('wrong arguments', () => {
     const methods = Object.getOwnPropertyNames(addon.NativeTransport.prototype).filter(
       (name) => name !== 'constructor' && name !== 'destroy',
     );
-    expect(methods).to.have.length(16);
+    expect(methods).to.have.length(18);
     const target = { ...addon, create: (options: never) => new addon.NativeTransport(options) };
     const functions = ['create', 'wake', 'aesCmac', 'regionLayout'];
     fc.assert(
@@ -180,8 +182,8 @@ describe('wrong arguments', () => {
     const names = [reader.offer(1), writer.offer(0)] as const;
     reader.setInboundKeys(1, keys, 1n);
     writer.setInboundKeys(0, keys, 1n);
-    reader.map(1, names[1], keys, 1n);
-    writer.map(0, names[0], keys, 1n);
+    reader.map(1, names[1], keys, 1n, undefined);
+    writer.map(0, names[0], keys, 1n, undefined);
     reader.confirm(1);
     writer.confirm(0);
     for (let i = 0; i < 10; i++) writer.send(0, Buffer.alloc(10));

@@ -56,6 +56,7 @@ describe('consensus runtime', () => {
         batchTimeoutMs: 2_000,
         limits,
         provider: 'shm',
+        rdma: {},
         waitMode: 'block',
         spinUs: 0,
         signingSeed: seeds[0] as Uint8Array,
