@@ -11,6 +11,7 @@ import {
 import { type AuditOptions, type AuditSource, audit, signerOf } from '../load/scenario.ts';
 import { TestNetwork, type TestNetworkOptions } from '../support/network.ts';
 import { cpuSeconds } from '../support/process-stats.ts';
+import { patience } from '../support/slow.ts';
 import { eventually } from '../support/until.ts';
 import { requireAcknowledged } from './chain.ts';
 import { ChaosLoad, type Pace, STEADY } from './load.ts';
@@ -18,7 +19,7 @@ import { ChaosLoad, type Pace, STEADY } from './load.ts';
 /** So many signatures are checked, those of the newest blocks; of the blocks before, links and hashes. */
 const SIGNATURES_MAX = 4_000;
 /** A busy machine takes its time. */
-export const PATIENCE_MS = 90_000;
+export const PATIENCE_MS = patience(90_000);
 /** Of a start of all replicas, until something is ordered. */
 export interface StartCost {
   readonly elapsedMs: number;
@@ -26,13 +27,13 @@ export interface StartCost {
   readonly cpuMs: number;
 }
 
-const CATCH_UP_MS = 300_000;
-const ASK_TIMEOUT_MS = 2_000;
+const CATCH_UP_MS = patience(300_000);
+const ASK_TIMEOUT_MS = patience(2_000);
 /** Nobody who has just lost a replica waits long for it. */
-const PROBE_ANSWER_MS = 5_000;
+const PROBE_ANSWER_MS = patience(5_000);
 const PROBE_RETRY_MS = 5;
 /** How soon a client gives up on an answer and goes elsewhere. */
-const LOAD_ANSWER_MS = 4_000;
+const LOAD_ANSWER_MS = patience(4_000);
 
 export class ChaosNetwork {
   readonly network: TestNetwork;

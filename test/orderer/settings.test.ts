@@ -84,6 +84,7 @@ describe('orderer/settings', () => {
       api: { host: '127.0.0.1', port: 7051 },
       gateway: undefined,
       log: { level: SETTINGS_DEFAULTS.logLevel },
+      rdma: {},
       verifyThreads: SETTINGS_DEFAULTS.verifyThreads,
       waitMode: undefined,
       durability: 'wal',
@@ -99,6 +100,7 @@ verifyThreads: 2
 waitMode: spin
 durability: memory
 diskReserveBytes: 1048576
+rdma: { device: mlx5_1, gidIndex: 3 }
 `;
     const settings = readReplicaFile(write(more));
     expect(settings.api).to.deep.equal({ host: '::', port: 7051 });
@@ -113,6 +115,7 @@ diskReserveBytes: 1048576
       'spin',
     ]);
     expect([settings.durability, settings.diskReserveBytes]).to.deep.equal(['memory', 1_048_576]);
+    expect(settings.rdma).to.deep.equal({ device: 'mlx5_1', gidIndex: 3 });
   });
 
   it('reads a network, replicas sorted by number', () => {
@@ -149,7 +152,7 @@ diskReserveBytes: 1048576
       'settings.yaml:14: log: must be a mapping of keys to values, found a list',
       "settings.yaml:15: waitMode: must be one of spin, adaptive, block, found 'lazy'",
       "settings.yaml:16: durability: must be one of wal, memory, found 'disk'",
-      'settings.yaml:17: zebra: unknown key; known here: api, dataDirectory, diskReserveBytes, durability, gateway, keys, log, network, number, verifyThreads, version, waitMode',
+      'settings.yaml:17: zebra: unknown key; known here: api, dataDirectory, diskReserveBytes, durability, gateway, keys, log, network, number, rdma, verifyThreads, version, waitMode',
     ]);
   });
 

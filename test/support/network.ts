@@ -15,8 +15,9 @@ import { PROVIDERS, type ProviderName } from '../../rdma/contract.ts';
 import { ReplicaProcess } from '../../scripts/network/replica-process.ts';
 import { waitReady } from '../../scripts/network/wait-ready.ts';
 import { type ReservedPorts, reservePorts } from './ports.ts';
+import { patience } from './slow.ts';
 
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = patience(60_000);
 
 export interface TestNetworkOptions {
   readonly replicas?: number;

@@ -17,6 +17,7 @@ import {
   PROVIDERS,
   TransportError,
 } from '../../../rdma/index.ts';
+import { IN_GUEST } from '../../support/slow.ts';
 import { introduce, openShipped } from './shipped.ts';
 
 export const SMALL = {
@@ -55,7 +56,7 @@ function hasDevice(): boolean {
     known = true;
   } catch (error) {
     const isMissing = error instanceof TransportError && error.code === 'verbs_unavailable';
-    if (!isMissing || process.env.SLUICE_GUEST !== undefined) throw error;
+    if (!isMissing || IN_GUEST) throw error;
     console.log(`      skipped: ${error.message}`);
     known = false;
   }
