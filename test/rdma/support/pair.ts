@@ -32,18 +32,21 @@ let provider: ProviderName = 'shm';
 
 /** The tests of `body`, once for each provider: what the contract says holds for all of them. */
 export function describeProviders(title: string, body: () => void): void {
-  for (const name of PROVIDERS) {
-    describe(`${title} (${name})`, () => {
-      before(function () {
-        if (name === 'verbs' && !hasDevice()) this.skip();
-        provider = name;
-      });
-      after(() => {
-        provider = 'shm';
-      });
-      body();
+  for (const name of PROVIDERS) describeProvider(name, title, body);
+}
+
+/** Skipped, with a line that says why, where there is no device for it. */
+export function describeProvider(name: ProviderName, title: string, body: () => void): void {
+  describe(`${title} (${name})`, () => {
+    before(function () {
+      if (name === 'verbs' && !hasDevice()) this.skip();
+      provider = name;
     });
-  }
+    after(() => {
+      provider = 'shm';
+    });
+    body();
+  });
 }
 
 let known: boolean | undefined;
