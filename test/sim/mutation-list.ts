@@ -56,11 +56,14 @@ const VIEW_CHANGES: readonly Mutation[] = [
     ['view-change.js', 'vote.view <= certificateView', 'vote.view < certificateView'],
     BETRAYAL,
   ),
-  code(
-    ['lowest-certificate', 'W5: an old certificate overrides a newer one'],
-    ['view-change.js', 'prepared.view > highest.view', 'prepared.view < highest.view'],
-    BETRAYAL,
-  ),
+  {
+    ...code(
+      ['lowest-certificate', 'W5: an old certificate overrides a newer one'],
+      ['view-change.js', 'prepared.view > highest.view', 'prepared.view < highest.view'],
+      BETRAYAL,
+    ),
+    elsewhere: 'test/consensus/core/outcomes.test.ts',
+  },
   code(
     ['reported-slots-free', 'W4: slots that have votes and no certificate count as free'],
     [
@@ -115,11 +118,14 @@ const VIEW_CHANGES: readonly Mutation[] = [
     ],
     VIEWS,
   ),
-  code(
-    ['prepare-without-view', 'S3: the text that a PREPARE signs does not name its view'],
-    ['digests.js', 'writeU32(head, INDEX_BYTES, view);', ''],
-    { focus: 'views', lies: ['betrayal', 'lifted-certificates'] },
-  ),
+  {
+    ...code(
+      ['prepare-without-view', 'S3: the text that a PREPARE signs does not name its view'],
+      ['digests.js', 'writeU32(head, INDEX_BYTES, view);', ''],
+      { focus: 'views', lies: ['betrayal', 'lifted-certificates'] },
+    ),
+    elsewhere: 'test/consensus/core/slow-path.test.ts',
+  },
 ];
 
 const QUORUM = 'return Math.ceil((replicas + faultsTolerated(replicas) + 1) / 2);';

@@ -73,7 +73,15 @@ export async function runMutations(
   };
   const { mutation: only } = args;
   const hunted = only === undefined ? MUTATIONS : [findMutation(only)];
-  const tasks = hunted.map(
+  // Whoever names one means it.
+  const isSought = ({ elsewhere }: Mutation): boolean =>
+    only !== undefined || elsewhere === undefined;
+  for (const { name, bug, elsewhere } of hunted) {
+    if (only === undefined && elsewhere !== undefined)
+      write(`| ${name} | ${bug} | | | | \`${elsewhere}\` |`);
+  }
+  const sought = hunted.filter(isSought);
+  const tasks = sought.map(
     ({ name }) => ({ kind: 'hunt', mutation: name, start: args.start }) as const,
   );
   await runTasks(args.jobs, tasks.values(), (answer) => {
@@ -81,6 +89,7 @@ export async function runMutations(
     return true;
   });
   for (const seed of real) write(seed);
-  write(`${hunted.length} mutations, ${missed} not caught`);
+  const rest = hunted.length - sought.length;
+  write(`${sought.length} mutations, ${missed} not caught; ${rest} shown by other tests`);
   return missed + real.size > 0 ? 1 : 0;
 }
