@@ -87,9 +87,7 @@ export function isTxId(txId: string): boolean {
 export function transactionKey(txId: string): Uint8Array {
   const key = new Uint8Array(1 + HASH_BYTES);
   key[0] = KIND.TRANSACTION;
-  for (let index = 0; index < HASH_BYTES; index += 1) {
-    key[index + 1] = Number.parseInt(txId.slice(2 * index, 2 * index + 2), 16);
-  }
+  key.set(Buffer.from(txId, 'hex'), 1);
   return key;
 }
 

@@ -8,7 +8,7 @@
  * offset, varint size), padding, and a magic. The index maps a key at or above the last key of
  * each data block to the block's handle.
  */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32c, unmaskCrc } from './crc32c.ts';
 import { STORE_LIMITS } from './limits.ts';
@@ -43,21 +43,43 @@ export async function scanTables(directory: string, bytesMax: number): Promise<C
     .sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10));
   const findings: ChangedBytes[] = [];
   let read = 0;
+  let room = new Uint8Array(0);
   for (const name of names) {
-    const path = join(directory, name);
-    const found = await stat(path).catch(() => undefined);
     // A replica that runs may have removed it; whether one runs is for LevelDB's lock to say.
-    if (found === undefined) continue;
-    if (found.size > STORE_LIMITS.scanFileBytesMax) {
-      findings.push({ kind: 'changed', file: name, offset: 0, reason: `${found.size} bytes` });
-      continue;
+    const file = await open(join(directory, name)).catch(() => undefined);
+    if (file === undefined) continue;
+    try {
+      const { size } = await file.stat();
+      if (size > STORE_LIMITS.scanFileBytesMax) {
+        findings.push({ kind: 'changed', file: name, offset: 0, reason: `${size} bytes` });
+        continue;
+      }
+      read += size;
+      if (read > bytesMax) break;
+      // One buffer for all: a hundred of a megabyte each cost as much to allocate and collect as to check.
+      if (room.length < size) room = new Uint8Array(size);
+      const bytes = await readWhole(file, room.subarray(0, size));
+      if (bytes !== undefined) findings.push(...scanTable(bytes, name));
+    } finally {
+      await file.close();
     }
-    read += found.size;
-    if (read > bytesMax) break;
-    const bytes = await readFile(path).catch(() => undefined);
-    if (bytes !== undefined) findings.push(...scanTable(bytes, name));
   }
   return findings;
+}
+
+/** Undefined when the disk does not give it; what is shorter by now is what there is. */
+async function readWhole(file: FileHandle, into: Uint8Array): Promise<Uint8Array | undefined> {
+  let filled = 0;
+  while (filled < into.length) {
+    const bytesRead = await file.read(into, filled, into.length - filled, filled).then(
+      (done) => done.bytesRead,
+      () => undefined,
+    );
+    if (bytesRead === undefined) return undefined;
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return into.subarray(0, filled);
 }
 
 function scanTable(bytes: Uint8Array, file: string): ChangedBytes[] {

@@ -11,9 +11,9 @@ export const REPLICA_NODE_FLAGS = [
   '--max-old-space-size=192',
   '--max-semi-space-size=2',
   // How much a function runs before V8 optimizes it, in bytes of bytecode; V8's own 132 KiB is reached by what loads
-  // modules, and optimizing that takes 0.4 s of processor time of a start. What is hot in a running replica gets there
+  // modules, and optimizing that takes 0.3 s of processor time of a start. What is hot in a running replica gets there
   // in some ten milliseconds of its own.
-  '--interrupt-budget=10000000',
+  '--interrupt-budget=3000000',
 ];
 /**
  * Many threads allocate; glibc would give each an arena of its own and keep what they free, batches of some hundred
