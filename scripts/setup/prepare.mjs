@@ -4,10 +4,10 @@
  *
  *   node scripts/setup/prepare.mjs
  */
-import { existsSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runMain } from './errors.mjs';
+import { runMain, SetupError } from './errors.mjs';
 import { withLock } from './lock.mjs';
 import { PATHS, ROOT, SOURCE_FOLDERS } from './paths.mjs';
 import { runQuietly } from './progress.mjs';
@@ -57,6 +57,11 @@ function packagesAreOld() {
 }
 
 async function installPackages(npm) {
+  if (lstatSync(PATHS.nodeModules, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    throw new SetupError(
+      `${PATHS.nodeModules} is a symbolic link, and npm ci would empty the folder behind it: remove the link, and run this again`,
+    );
+  }
   removeStamp(PATHS.packagesStamp);
   // The build needs the development packages, whatever NODE_ENV says. No install scripts: the native packages that we
   // use ship prebuilt binaries, and npm would otherwise compile our own addon, which is a step of its own here.

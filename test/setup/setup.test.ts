@@ -2,8 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -206,6 +208,19 @@ describe('set-up scripts', () => {
         expect(stderr).to.match(/^Node 20\.19 or newer is needed, this is .*\n$/);
       }
     });
+  });
+
+  it('packages are not installed through a symbolic link: npm would empty the folder behind it', async () => {
+    const place = join(folder, 'clone');
+    cpSync(SETUP, join(place, 'scripts', 'setup'), { recursive: true });
+    writeFileSync(join(place, 'package-lock.json'), '{}');
+    mkdirSync(join(folder, 'shared', 'package'), { recursive: true });
+    symlinkSync('../shared', join(place, 'node_modules'));
+    const build = join(place, 'scripts', 'setup', 'build.mjs');
+    const { code, stderr } = await run(process.execPath, [build, '--native']).finished;
+    expect(code).to.equal(1);
+    expect(stderr).to.match(/^\S+node_modules is a symbolic link.*: remove the link.*\n$/);
+    expect(readdirSync(join(folder, 'shared'))).to.deep.equal(['package']);
   });
 
   it('long commands show their output only when they fail', async () => {
