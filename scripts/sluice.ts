@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `sluice` command. Each subcommand lives in a file of `commands/`. */
-import { Command } from 'commander';
-import { version } from '../orderer/version.ts';
+import { runBundle } from './bundle.ts';
+import type { CommandModule } from './program.ts';
 
 /** A replica must stay small: only the command that was asked for is loaded, all of them for help. */
 const COMMANDS = {
@@ -14,39 +14,18 @@ const COMMANDS = {
   verify: () => import('./commands/verify.ts'),
   keygen: () => import('./commands/keygen.ts'),
 };
-
-const program = new Command('sluice')
-  .description(
-    'Sluice orders transactions for blockchains: replicas agree on one order even if f of 3f+1 of them lie.',
-  )
-  .version(version)
-  // As in its commands: 2 for what cannot be understood.
-  .exitOverride(({ exitCode }) => {
-    process.exit(exitCode === 0 ? 0 : 2);
-  })
-  .showHelpAfterError('(add --help to see what this command takes)')
-  .addHelpText(
-    'after',
-    `
-A first network, from nothing:
-  $ sluice start                             four replicas under ./data, Ctrl-C stops them
-  $ sluice status                            what each replica is doing
-  $ sluice submit 'hello'                    signs a transaction, waits for its certified block
-  $ sluice deliver --from 0 --follow         prints blocks as they are ordered
-  $ sluice verify --url http://127.0.0.1:7051
-                                             audits the chain, signature by signature
-
-Every command explains itself: sluice COMMAND --help`,
-  );
+/** These run from a bundle where there is one: what a network's start waits for. */
+const BUNDLED = ['start', 'replica'];
 
 async function main(): Promise<void> {
   const asked = process.argv[2] ?? '';
+  const bundle = BUNDLED.includes(asked) ? runBundle(asked) : undefined;
+  if (bundle !== undefined) return (bundle as { run(): Promise<void> }).run();
   const names = Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS);
-  for (const name of names) {
-    const { register } = await COMMANDS[name as keyof typeof COMMANDS]();
-    register(program);
-  }
-  await program.parseAsync();
+  const commands: CommandModule[] = [];
+  for (const name of names) commands.push(await COMMANDS[name as keyof typeof COMMANDS]());
+  const { runProgram } = await import('./program.ts');
+  await runProgram(commands);
 }
 
 /** With its stable code, by which docs/codes.md and docs/operations.md name it. */

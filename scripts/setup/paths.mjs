@@ -13,6 +13,8 @@ export const PATHS = {
   addonStamp: join(ROOT, 'build', '.sluice-addon'),
   dist: join(ROOT, 'dist'),
   distStamp: join(ROOT, 'dist', '.sluice-sources'),
+  bundle: join(ROOT, 'dist', 'bundle'),
+  bundleStamp: join(ROOT, 'dist', 'bundle', '.sluice-made-of'),
   entry: join(ROOT, 'dist', 'scripts', 'sluice.js'),
 };
 

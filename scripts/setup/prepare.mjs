@@ -1,5 +1,5 @@
 /**
- * Brings a working tree up to date: packages, native addon, compiled TypeScript. Each part is rebuilt only when what
+ * Brings a working tree up to date: packages, native addon, compiled TypeScript, bundles. Each part is rebuilt only when what
  * it is made of has changed; with nothing to do it takes a fraction of a second and no lock.
  *
  *   node scripts/setup/prepare.mjs
@@ -24,9 +24,10 @@ export async function prepare(parts = { addon: true, typescript: true }) {
     packages: packagesAreOld(),
     addon: parts.addon && addonIsOld(),
     typescript: parts.typescript && typescriptIsOld(),
+    bundle: parts.typescript && bundleIsOld(),
   });
   const before = wanted();
-  if (!before.packages && !before.addon && !before.typescript) return;
+  if (!Object.values(before).includes(true)) return;
   // Before the first long step, not after it.
   const npm = before.packages ? findNpm() : undefined;
   if (before.addon) findBuildTools();
@@ -37,6 +38,7 @@ export async function prepare(parts = { addon: true, typescript: true }) {
       if (wanted().packages) await installPackages(npm ?? findNpm());
       if (wanted().addon) await buildAddon(findBuildTools());
       if (wanted().typescript) await compileTypescript();
+      if (wanted().bundle) await bundleReplica();
     },
     ({ pid }) =>
       process.stderr.write(`waiting for another set-up of this folder (process ${pid})\n`),
@@ -121,6 +123,29 @@ async function compileTypescript() {
   await runQuietly('compiling TypeScript', process.execPath, args, { cwd: ROOT, env: process.env });
   // The stamp of what was there at the start: a file that was edited meanwhile makes it old, as it should.
   writeStamp(PATHS.distStamp, stamp);
+}
+
+/** Another Node would refuse the code cache. */
+function bundleStamp() {
+  const made = [PATHS.distStamp, join(ROOT, 'scripts', 'setup', 'bundle.mjs')];
+  return hashFiles(ROOT, made, [process.version, process.platform, process.arch].join(' '));
+}
+
+function bundleIsOld() {
+  return readStamp(PATHS.bundleStamp) !== bundleStamp();
+}
+
+/** Everything runs without it too, but for a slower start: that is no reason not to start. */
+async function bundleReplica() {
+  const stamp = bundleStamp();
+  const args = [join(ROOT, 'scripts', 'setup', 'bundle.mjs')];
+  try {
+    await runQuietly('bundling', process.execPath, args, { cwd: ROOT, env: process.env });
+    writeStamp(PATHS.bundleStamp, stamp);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    process.stderr.write('replicas run from single modules, and take twice as long to start\n');
+  }
 }
 
 /** Compiled files whose source is gone: a deleted test must not go on running. */
