@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { debuglog } from 'node:util';
-import { constants, Script } from 'node:vm';
+import { Script } from 'node:vm';
 
 export interface Manifest {
   /** Of the sources that the modules and the bundles were made from. */
@@ -42,13 +42,12 @@ export function runBundle(name: string): Record<string, unknown> | undefined {
   return runScript(name, script);
 }
 
-/** As Node itself wraps a CommonJS module, but that a module is found by `import` too. */
+/** As Node itself wraps a CommonJS module; of `import()` a script from a code cache knows nothing, so it is given one. */
 export function compileBundle(name: string, text: Buffer, cachedData?: Buffer): Script {
   // The bundler writes ASCII only, and a string of one byte a character takes half the memory.
-  const source = `(function (exports, require, module, __filename, __dirname) {${text.toString('latin1')}\n})`;
+  const source = `(function (exports, require, module, __filename, __dirname, __import) {${text.toString('latin1')}\n})`;
   return new Script(source, {
     filename: pathOf(name),
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     ...(cachedData === undefined ? {} : { cachedData }),
   });
 }
@@ -56,7 +55,10 @@ export function compileBundle(name: string, text: Buffer, cachedData?: Buffer): 
 export function runScript(name: string, script: Script): Record<string, unknown> {
   const module = { exports: {} };
   const path = pathOf(name);
-  script.runInThisContext()(module.exports, createRequire(path), module, path, BUNDLE_FOLDER);
+  const root = new URL('../../', import.meta.url);
+  const load = (file: string): Promise<unknown> => import(new URL(file, root).href);
+  const require = createRequire(path);
+  script.runInThisContext()(module.exports, require, module, path, BUNDLE_FOLDER, load);
   return module.exports;
 }
 

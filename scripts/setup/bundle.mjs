@@ -20,9 +20,11 @@ const THREADS = {
   'consensus-worker': 'consensus/runtime/worker.js',
   'verify-worker': 'orderer/signature/worker.js',
 };
-/** Loaded when somebody asks for it, or where it finds its binary by its own place. */
-const EXTERNAL_PACKAGES = ['classic-level', '@fastify/rate-limit'];
-const EXTERNAL_MODULES = { './documentation-site.js': '../api/documentation-site.js' };
+/** It finds its binary by its own place. */
+const EXTERNAL_PACKAGES = ['classic-level'];
+/** A large module for few: it stays what it is, and is loaded when somebody asks for it. */
+const APART = "import('./documentation-site.js')";
+const APART_FILE = 'dist/api/documentation-site.js';
 const THREAD_PATTERN = /new URL\('(\.\/[^']+)', import\.meta\.url\)/g;
 
 async function bundle() {
@@ -49,8 +51,8 @@ async function bundle() {
     banner: { js: PLACE },
     plugins: [commands, places(found)],
   });
-  const lost = Object.keys(THREADS).filter((name) => !found.has(name));
-  if (lost.length > 0) throw new SetupError(`no bundled module starts the thread ${lost.join()}`);
+  const lost = [...Object.keys(THREADS), APART_FILE].filter((name) => !found.has(name));
+  if (lost.length > 0) throw new SetupError(`no bundled module starts or loads ${lost.join()}`);
   for (const [name, file] of Object.entries(THREADS)) {
     writeFileSync(join(PATHS.bundle, `${name}.mjs`), threadEntry(name, `../${file}`));
   }
@@ -82,11 +84,7 @@ function places(found) {
   );
   return {
     name: 'places',
-    setup({ onResolve, onLoad }) {
-      onResolve({ filter: /^\.\/documentation-site\.js$/ }, ({ path }) => ({
-        path: EXTERNAL_MODULES[path],
-        external: true,
-      }));
+    setup({ onLoad }) {
       onLoad({ filter: /\.[cm]?js$/ }, ({ path }) => {
         const text = readFileSync(path, 'utf8');
         const place = JSON.stringify(relative(ROOT, path));
@@ -96,6 +94,10 @@ function places(found) {
             if (name === undefined) return whole;
             found.add(name);
             return `new URL(__placeUrl('dist/bundle/${name}.mjs'))`;
+          })
+          .replace(APART, () => {
+            found.add(APART_FILE);
+            return `__import('${APART_FILE}')`;
           })
           .replace(/\bimport\.meta\.url\b/g, `__placeUrl(${place})`)
           .replace(/\b__filename\b/g, `__place(${place})`)

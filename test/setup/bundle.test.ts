@@ -104,6 +104,8 @@ describe('a replica and its bundle', function () {
       for (const name of WITH_OTHERS) {
         expect(network.log(1)).to.include(`${name}: bundle, code cache used\n`);
       }
+      // Neither in the bundle nor in a cache: what few ask for.
+      expect((await fetch(`${network.url(1)}/openapi.json`)).status).to.equal(200);
     } finally {
       Object.assign(process.env, coverage === undefined ? {} : { NODE_V8_COVERAGE: coverage });
       if (debug === undefined) delete process.env.NODE_DEBUG;
