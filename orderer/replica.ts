@@ -13,6 +13,7 @@ import { PeerLinks } from '../rdma/links/links.ts';
 import { LINK_TOPICS } from '../rdma/links/topics.ts';
 import { ChannelOrderer } from './channel.ts';
 import { consenterKeys } from './channel-config/consenters.ts';
+import { decodeChannelFrame, encodeChannelFrame } from './channel-frame.ts';
 import { coreLimitsOf } from './core-limits.ts';
 import { createWriterJudge, EnvelopeChecker } from './envelope/index.ts';
 import { createGateway } from './gateway.ts';
@@ -22,7 +23,6 @@ import { IdentityResolver } from './msp/index.ts';
 import type { LoadedChannel, LoadedReplica } from './network/index.ts';
 import type { ChannelService, OrderingService } from './service.ts';
 import { VerifyPool } from './signature/index.ts';
-import { decodeStartFrame, encodeStartFrame } from './startup/frame.ts';
 import { LOG_FOLDER } from './startup/run-log.ts';
 import { version } from './version.ts';
 
@@ -157,7 +157,7 @@ export class Replica implements OrderingService {
       if (name !== undefined) this.#channels.get(name)?.onBootstrapFrame(peer, body);
       return;
     }
-    const frame = decodeStartFrame(body);
+    const frame = decodeChannelFrame(body);
     const channel = frame && this.#channels.get(frame.channel);
     if (frame === undefined || channel === undefined) return;
     if (topic === START_TOPIC) channel.onStartFrame(peer, frame.body);
@@ -206,11 +206,11 @@ export class Replica implements OrderingService {
             }),
       log: this.#log,
       sendStart: (peer, body) => {
-        this.#links.send(peer, START_TOPIC, encodeStartFrame(name, body));
+        this.#links.send(peer, START_TOPIC, encodeChannelFrame(name, body));
       },
       sendBootstrap: (peer, body) => this.#links.send(peer, LINK_TOPICS.bootstrap, body),
       sendWrites: (peer, frames, onTaken) => {
-        const body = encodeStartFrame(name, frames);
+        const body = encodeChannelFrame(name, frames);
         if (this.#links.send(peer, LINK_TOPICS.writes, body, onTaken)) return;
         // What follows would not continue the ring: the session has to begin anew.
         this.#links.disconnect(peer, 'the link does not keep up with the writes');

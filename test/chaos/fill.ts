@@ -14,24 +14,53 @@ type Result = Partial<Receipt> & { readonly httpStatus: number; readonly code?: 
 
 /** Orders this many transactions and remembers their receipts; prints the rate. */
 export async function fill(chaos: ChaosNetwork, transactions: number): Promise<void> {
-  const startedMs = performance.now();
   let left = transactions;
+  const rate = await order(chaos, chaos.numbers, () => {
+    const count = Math.min(left, REQUEST_TRANSACTIONS);
+    left -= count;
+    return count;
+  });
+  console.log(`fill: ${transactions} transactions, ${rate.toFixed(0)} a second`);
+}
+
+/** Orders as many as these replicas can until told to stop; `stop` answers how many a second that were. */
+export function fillOn(
+  chaos: ChaosNetwork,
+  numbers: readonly number[],
+): { stop(): Promise<number> } {
+  let isOver = false;
+  const rate = order(chaos, numbers, () => (isOver ? 0 : REQUEST_TRANSACTIONS));
+  rate.catch(() => {});
+  return {
+    stop: () => {
+      isOver = true;
+      return rate;
+    },
+  };
+}
+
+/** Requests of as many transactions as `next` says, until it says 0; answers how many a second. */
+async function order(
+  chaos: ChaosNetwork,
+  numbers: readonly number[],
+  next: () => number,
+): Promise<number> {
+  const startedMs = performance.now();
+  let done = 0;
   const lane = async (number: number): Promise<void> => {
-    while (left > 0) {
-      const count = Math.min(left, REQUEST_TRANSACTIONS);
-      left -= count;
+    for (let count = next(); count > 0; count = next()) {
       const envelopes = Array.from({ length: count }, () =>
         chaos.signer.wrap(new Uint8Array(PAYLOAD_BYTES)),
       );
       await submitAll(chaos, chaos.network.url(number), envelopes);
+      done += count;
     }
   };
-  const lanes = chaos.numbers.flatMap((number) =>
+  const lanes = numbers.flatMap((number) =>
     Array.from({ length: REQUESTS_PER_REPLICA }, () => lane(number)),
   );
   await Promise.all(lanes);
-  const rate = (1_000 * transactions) / (performance.now() - startedMs);
-  console.log(`fill: ${transactions} transactions, ${rate.toFixed(0)} a second`);
+  return (1_000 * done) / (performance.now() - startedMs);
 }
 
 async function submitAll(chaos: ChaosNetwork, url: string, all: Uint8Array[]): Promise<void> {

@@ -3,8 +3,8 @@
  * those of the real process, since another incarnation takes over.
  */
 import { hash, randomBytes } from 'node:crypto';
+import { decodeChannelFrame, encodeChannelFrame } from '../../orderer/channel-frame.ts';
 import { loadReplica } from '../../orderer/network/index.ts';
-import { decodeStartFrame, encodeStartFrame } from '../../orderer/startup/frame.ts';
 import {
   decodeStartMessage,
   encodeStartMessage,
@@ -76,7 +76,7 @@ export async function playStart(
     onUp: (peer) => answer(undefined, (message) => send(peer, message)),
     onFrame: (peer, topic, body) => {
       if (topic !== LINK_TOPICS.ordererFirst) return;
-      const frame = decodeStartFrame(body);
+      const frame = decodeChannelFrame(body);
       const decoded = frame === undefined ? undefined : decodeStartMessage(frame.body);
       if (decoded?.kind === 'ok') answer(decoded.value, (message) => send(peer, message));
     },
@@ -85,7 +85,7 @@ export async function playStart(
     links.send(
       peer,
       LINK_TOPICS.ordererFirst,
-      encodeStartFrame('main', encodeStartMessage(message)),
+      encodeChannelFrame('main', encodeStartMessage(message)),
     );
   };
   await links.listen();

@@ -1,16 +1,16 @@
 /**
- * One link carries the start-up exchange of every channel that its two replicas share:
+ * One link carries the frames of every channel that its two replicas share:
  *
  *   name length u8 | channel name UTF-8 | body
  */
 const NAME_BYTES_MAX = 255;
 
-export interface StartFrame {
+export interface ChannelFrame {
   readonly channel: string;
   readonly body: Uint8Array;
 }
 
-export function encodeStartFrame(channel: string, body: Uint8Array): Uint8Array {
+export function encodeChannelFrame(channel: string, body: Uint8Array): Uint8Array {
   const name = new TextEncoder().encode(channel);
   if (name.length > NAME_BYTES_MAX) throw new RangeError('channel names have at most 255 bytes');
   const bytes = new Uint8Array(1 + name.length + body.length);
@@ -21,7 +21,7 @@ export function encodeStartFrame(channel: string, body: Uint8Array): Uint8Array 
 }
 
 /** Undefined when the bytes are cut off. */
-export function decodeStartFrame(bytes: Uint8Array): StartFrame | undefined {
+export function decodeChannelFrame(bytes: Uint8Array): ChannelFrame | undefined {
   const nameBytes = bytes[0];
   if (nameBytes === undefined || bytes.length < 1 + nameBytes) return undefined;
   return {
