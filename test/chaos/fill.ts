@@ -9,6 +9,10 @@ const REQUESTS_PER_REPLICA = 2;
 const PAYLOAD_BYTES = 64;
 const ANSWER_MS = 30_000;
 const RETRY_MS = 100;
+/** Of a load that is kept at a rate: in a request, how far it may make up for, how exact it is. */
+const PACED_TRANSACTIONS = 100;
+const BURST_MS = 1_000;
+const PACE_MS = 5;
 
 type Result = Partial<Receipt> & { readonly httpStatus: number; readonly code?: string };
 
@@ -23,13 +27,20 @@ export async function fill(chaos: ChaosNetwork, transactions: number): Promise<v
   console.log(`fill: ${transactions} transactions, ${rate.toFixed(0)} a second`);
 }
 
-/** Orders as many as these replicas can until told to stop; `stop` answers how many a second that were. */
+/** Orders so many a second at these replicas until told to stop; `stop` answers how many a second they were. */
 export function fillOn(
   chaos: ChaosNetwork,
   numbers: readonly number[],
+  perSecond: number,
 ): { stop(): Promise<number> } {
   let isOver = false;
-  const rate = order(chaos, numbers, () => (isOver ? 0 : REQUEST_TRANSACTIONS));
+  let dueMs = performance.now();
+  const rate = order(chaos, numbers, async () => {
+    dueMs =
+      Math.max(dueMs, performance.now() - BURST_MS) + (1_000 * PACED_TRANSACTIONS) / perSecond;
+    while (!isOver && performance.now() < dueMs) await pause(PACE_MS);
+    return isOver ? 0 : PACED_TRANSACTIONS;
+  });
   rate.catch(() => {});
   return {
     stop: () => {
@@ -43,12 +54,12 @@ export function fillOn(
 async function order(
   chaos: ChaosNetwork,
   numbers: readonly number[],
-  next: () => number,
+  next: () => number | Promise<number>,
 ): Promise<number> {
   const startedMs = performance.now();
   let done = 0;
   const lane = async (number: number): Promise<void> => {
-    for (let count = next(); count > 0; count = next()) {
+    for (let count = await next(); count > 0; count = await next()) {
       const envelopes = Array.from({ length: count }, () =>
         chaos.signer.wrap(new Uint8Array(PAYLOAD_BYTES)),
       );
@@ -61,6 +72,10 @@ async function order(
   );
   await Promise.all(lanes);
   return (1_000 * done) / (performance.now() - startedMs);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function submitAll(chaos: ChaosNetwork, url: string, all: Uint8Array[]): Promise<void> {
@@ -77,7 +92,7 @@ async function submitAll(chaos: ChaosNetwork, url: string, all: Uint8Array[]): P
       } else throw new Error(`${url} answered ${httpStatus} ${code}`);
     }
     if (performance.now() > endMs) throw new Error(`${url}: ${again.length} are not committed`);
-    if (again.length > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    if (again.length > 0) await pause(RETRY_MS);
     envelopes = again;
   }
 }

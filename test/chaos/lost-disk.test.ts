@@ -6,6 +6,9 @@ import { fill, fillOn } from './fill.ts';
 
 const LARGE_TRANSACTIONS = Number(process.env.SLUICE_CHAOS_TRANSACTIONS ?? 100_000);
 
+/** What the others order while one catches up. */
+const MEANWHILE_PER_SECOND = 1_000;
+
 describe('a replica without memory', function () {
   this.timeout(1_800_000);
   let chaos: ChaosNetwork;
@@ -59,7 +62,7 @@ describe('a replica without memory', function () {
     await fill(chaos, LARGE_TRANSACTIONS);
     await chaos.network.kill(4);
     rmSync(chaos.network.channelFolder(4), { recursive: true });
-    const others = fillOn(chaos, chaos.othersThan(4));
+    const others = fillOn(chaos, chaos.othersThan(4), MEANWHILE_PER_SECOND);
     const times = await start(4);
     const rate = (await others.stop()).toFixed(0);
     console.log(

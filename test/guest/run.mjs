@@ -2,7 +2,8 @@
  * `npm run test:rdma`: boots a guest with a Soft-RoCE device and runs tests in it. See README.md.
  *
  *   node test/guest/run.mjs [options]
- *     --run COMMAND   this command in the repository instead of the suites
+ *     --network       four replicas with a killed leader, instead of the transport contract and the attacks
+ *     --run COMMAND   this command in the repository instead
  *     --timeout S     seconds until it is given up (600)
  *     --memory MIB    of the guest (4096)
  *     --console       what the kernel says as well
@@ -18,7 +19,7 @@ import { ROOT } from '../../scripts/setup/paths.mjs';
 import { prepare } from '../../scripts/setup/prepare.mjs';
 import { buildImage } from './image.mjs';
 import { fetchKernel } from './kernel.mjs';
-import { SUITES } from './suites.mjs';
+import { CONTRACT, NETWORK } from './suites.mjs';
 import { requireTools } from './tools.mjs';
 
 const PROCESSORS = 2;
@@ -40,10 +41,11 @@ runMain(async () => {
 });
 
 function parseArguments(args) {
-  const options = { run: SUITES, timeoutS: 600, memoryMib: 4096, console: false };
+  const options = { run: CONTRACT, timeoutS: 600, memoryMib: 4096, console: false };
   const rest = [...args];
   for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
     if (name === '--console') options.console = true;
+    else if (name === '--network') options.run = NETWORK;
     else if (name === '--run') options.run = rest.shift() ?? '';
     else if (name === '--timeout') options.timeoutS = positive(name, rest.shift());
     else if (name === '--memory') options.memoryMib = positive(name, rest.shift());
