@@ -72,14 +72,20 @@ async function installPackages(npm) {
   writeStamp(PATHS.packagesStamp, lockHash());
 }
 
+/** Where `native/verbs_library.h` finds it, on every distribution. */
+const VERBS_HEADER = '/usr/include/infiniband/verbs.h';
+
 /** Sources, Node and platform: what the addon on disk was built from. */
 function addonStamp() {
   const sources = filesUnder(join(ROOT, 'rdma', 'native'), (name) =>
     /\.(cc|h|cpp|hpp)$/.test(name),
   );
   const headers = join(PATHS.nodeModules, 'node-addon-api', 'package.json');
-  const platform = [process.version, process.versions.modules, process.platform, process.arch];
-  return hashFiles(ROOT, [join(ROOT, 'binding.gyp'), headers, ...sources], platform.join(' '));
+  // With the headers of libibverbs it can use RDMA devices, without them it cannot.
+  const verbs = existsSync(VERBS_HEADER) ? 'verbs' : 'no verbs';
+  const { version, versions, platform, arch } = process;
+  const made = [version, versions.modules, platform, arch, verbs].join(' ');
+  return hashFiles(ROOT, [join(ROOT, 'binding.gyp'), headers, ...sources], made);
 }
 
 function addonIsOld() {
