@@ -1,5 +1,7 @@
 #include "verbs_device.h"
 
+#include "verbs.h"
+
 #include <cerrno>
 
 #include "error.h"
