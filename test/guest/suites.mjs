@@ -20,5 +20,5 @@ ${MOCHA} --timeout 120000 --grep '(verbs)' ${[
 export const NETWORK = `
 set -e
 rdma link
-${MOCHA} dist/test/e2e/providers.test.js
+${MOCHA} dist/test/hosts/providers.test.js
 `;
