@@ -198,15 +198,18 @@ const MEMORY: readonly Mutation[] = [
     ['vote.js', VOTE_RECORD + VOTE_CELL, VOTE_CELL + VOTE_RECORD],
     RESTARTS,
   ),
-  code(
-    ['certificate-not-logged', 'D2: a COMMIT rests on a certificate that is not on disk'],
-    [
-      'commit.js',
-      "state.effects.push({ kind: 'persist', record: { kind: 'prepared', certificate } });",
-      '',
-    ],
-    { focus: 'restarts', lies: ['betrayal'] },
-  ),
+  {
+    ...code(
+      ['certificate-not-logged', 'D2: a COMMIT rests on a certificate that is not on disk'],
+      [
+        'commit.js',
+        "state.effects.push({ kind: 'persist', record: { kind: 'prepared', certificate } });",
+        '',
+      ],
+      { focus: 'restarts', lies: ['betrayal'] },
+    ),
+    elsewhere: 'test/consensus/core/core.test.ts',
+  },
   code(
     ['batch-not-logged', 'D2: an own batch is spread before it is on disk'],
     ['lanes.js', "state.effects.push({ kind: 'persist', record: { kind: 'batch', batch } });", ''],
@@ -283,11 +286,14 @@ const CONTENT: readonly Mutation[] = [
     ],
     { lies: ['time-games'] },
   ),
-  code(
-    ['invalid-voted', 'V7: a batch that the orderer called invalid is voted for'],
-    ['vote.js', "return 'invalid batch';", 'continue;'],
-    { lies: ['worthless-batches'] },
-  ),
+  {
+    ...code(
+      ['invalid-voted', 'V7: a batch that the orderer called invalid is voted for'],
+      ['vote.js', "return 'invalid batch';", 'continue;'],
+      { lies: ['worthless-batches'] },
+    ),
+    elsewhere: 'test/consensus/core/vote-rule.test.ts',
+  },
   code(
     ['unknown-voted', 'V7: what is decided need not be held by anybody'],
     [
@@ -300,11 +306,14 @@ const CONTENT: readonly Mutation[] = [
     ['last-proposal-counts', 'V1: a leader that contradicts itself is followed'],
     ['vote.js', 'if (round.proposal === undefined) {', 'if (round.votedAtMs >= 0) {'],
   ),
-  code(
-    ['fetched-committed', 'S2: COMMIT for a decision that was only told of by others'],
-    ['commit.js', 'if (mayCommitDecided(record, digest))', 'if (record.decided !== undefined)'],
-    BETRAYAL,
-  ),
+  {
+    ...code(
+      ['fetched-committed', 'S2: COMMIT for a decision that was only told of by others'],
+      ['commit.js', 'if (mayCommitDecided(record, digest))', 'if (record.decided !== undefined)'],
+      BETRAYAL,
+    ),
+    elsewhere: 'test/consensus/core/slow-path.test.ts',
+  },
   code(
     ['leader-for-ever', 'W1: nobody ever suspects a leader'],
     ['suspicion.js', 'if (state.suspicion.patienceMs < endMs)', 'if (reason.length > 0)'],
