@@ -11,7 +11,7 @@ export interface BlockFetchOptions {
   /** f. */
   readonly faults: number;
   readonly self: number;
-  /** How long an answer is waited for. */
+  /** How long an answer is waited for; twice as long after each that came too late, up to `SLOW_ANSWERS` times. */
   readonly answerMs: number;
   /** Rest after a round in which nobody had anything. */
   readonly retryMs: number;
@@ -39,6 +39,9 @@ export type Taken =
   | { readonly kind: 'unproven'; readonly hash: string }
   | { readonly kind: 'refused'; readonly reason: string };
 
+/** A busy machine, or a slow one, is not at fault for ever. */
+const SLOW_ANSWERS = 16;
+
 interface Asked {
   readonly peer: number;
   readonly fromNumber: number;
@@ -49,6 +52,8 @@ export class BlockFetch {
   readonly #options: BlockFetchOptions;
   readonly #dependencies: BlockFetchDependencies;
   readonly #setAside = new SetAside();
+  /** By peer: how long its next answer is waited for. */
+  readonly #patienceMs: number[];
   /** Of each peer: the blocks that it gave and that are not proven, by number. */
   readonly #given: Map<number, string>[];
   #asked: Asked | undefined;
@@ -58,6 +63,7 @@ export class BlockFetch {
   constructor(options: BlockFetchOptions, dependencies: BlockFetchDependencies) {
     this.#options = options;
     this.#dependencies = dependencies;
+    this.#patienceMs = new Array<number>(options.replicas).fill(options.answerMs);
     this.#given = Array.from({ length: options.replicas }, () => new Map());
   }
 
@@ -114,9 +120,12 @@ export class BlockFetch {
     const { take, takeCertified, storedHeight } = this.#dependencies;
     const startedMs = performance.now();
     const blocks = await this.#answer(peer, fromNumber);
+    const { answerMs } = this.#options;
     if (blocks === undefined) {
-      const isLate = performance.now() - startedMs >= this.#options.answerMs;
-      return isLate ? this.#blame(peer, 'it did not answer in time') : undefined;
+      const patienceMs = this.#patienceMs[peer] ?? answerMs;
+      if (performance.now() - startedMs < patienceMs) return;
+      this.#patienceMs[peer] = Math.min(2 * patienceMs, SLOW_ANSWERS * answerMs);
+      return this.#blame(peer, 'it did not answer in time');
     }
     this.#given[peer]?.clear();
     const wanted = blocks.slice(0, height - fromNumber);
@@ -128,7 +137,9 @@ export class BlockFetch {
       if (taken.kind !== 'refused') continue;
       return this.#blame(peer, `block ${number}: ${taken.reason}`);
     }
-    if (storedHeight() > fromNumber) this.#setAside.forgive(peer);
+    if (storedHeight() <= fromNumber) return;
+    this.#setAside.forgive(peer);
+    this.#patienceMs[peer] = Math.max(answerMs, (this.#patienceMs[peer] ?? answerMs) / 2);
   }
 
   /** By its sender and f others that are in the run. */
@@ -147,7 +158,8 @@ export class BlockFetch {
         this.#asked = undefined;
         resolve(blocks);
       };
-      const timer = setTimeout(() => answer(undefined), this.#options.answerMs);
+      const patienceMs = this.#patienceMs[peer] ?? this.#options.answerMs;
+      const timer = setTimeout(() => answer(undefined), patienceMs);
       this.#asked = { peer, fromNumber, answer };
       this.#dependencies.ask(peer, fromNumber);
     });

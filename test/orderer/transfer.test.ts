@@ -16,6 +16,7 @@ class Peers {
   readonly inRun = new Set([1, 2, 3]);
   readonly contents: number[] = [];
   readonly answers = new Map<number, (fromNumber: number) => Uint8Array[] | undefined>();
+  delayMs = 0;
   readonly fetch = new BlockFetch(
     { replicas: 4, faults: 1, self: 0, answerMs: ANSWER_MS, retryMs: 10 },
     {
@@ -40,10 +41,10 @@ class Peers {
 
   #ask(peer: number, fromNumber: number): void {
     this.asked.push({ peer, fromNumber });
-    setImmediate(() => {
+    setTimeout(() => {
       const blocks = this.answers.get(peer)?.(fromNumber);
       if (blocks !== undefined) this.fetch.onBlocks(peer, fromNumber, blocks);
-    });
+    }, this.delayMs);
   }
 
   /** Certified blocks up to `end`; or others with this content. */
@@ -76,6 +77,14 @@ describe('certified blocks fetched during a run', () => {
       '1: block 1: it is another block',
       '2: it did not answer in time',
     ]);
+  });
+
+  it('come from peers that are slow, all of them: each is given more time than before', async () => {
+    const peers = new Peers();
+    peers.delayMs = 1.5 * ANSWER_MS;
+    for (const peer of [1, 2, 3]) peers.serve(peer, 100);
+    await peers.fetch.run(11, () => false);
+    expect(peers.height).to.be.at.least(11);
   });
 
   it('are waited for when nobody has them yet, and nobody is blamed', async () => {
