@@ -8,6 +8,7 @@
  *   +------+------+-----------+--------------+-----------------------+-------+------------+----------+
  *   1 cell: body as the writer gave it.    2 payload: body is its SHA-256, bytes are payloads[place].
  *   3 bad cell: kind and index.            4 bad frame: ring and reason.
+ *   5 dead connection: what the device says is asked for.
  */
 
 import type { InboxHandler, RingName, TransportFault } from '../contract.ts';
@@ -18,11 +19,10 @@ const TYPE_CELL = 1;
 const TYPE_PAYLOAD = 2;
 const TYPE_BAD_CELL = 3;
 const TYPE_BAD_FRAME = 4;
+const TYPE_DEAD_CONNECTION = 5;
 const RECORD_HEADER_BYTES = 24;
 
 const FRAME_REASONS = ['length', 'sequence', 'mac', 'fragment', 'head'] as const;
-/** Not of a frame: the device has given up the connection. */
-const DEVICE_FAULT = FRAME_REASONS.length;
 
 /** The buffers that one transport's polls fill again and again. */
 export interface PollBuffers {
@@ -100,12 +100,10 @@ export function dispatchRecords(
         handler.onFault(peer, { kind: 'bad-cell', cell: cellKind(what), index: number });
         break;
       case TYPE_BAD_FRAME:
-        handler.onFault(
-          peer,
-          detail === DEVICE_FAULT
-            ? { kind: 'device', reason: deviceFault(peer) }
-            : frameFault(ringName(what), detail),
-        );
+        handler.onFault(peer, frameFault(ringName(what), detail));
+        break;
+      case TYPE_DEAD_CONNECTION:
+        handler.onFault(peer, { kind: 'device', reason: deviceFault(peer) });
         break;
       default:
         throw impossible('type');

@@ -37,6 +37,8 @@ void RecordSink::BadFrame(uint8_t ring, FrameFault reason) {
   Add(record::kBadFrame, ring, static_cast<uint8_t>(reason), 0, 0, 0);
 }
 
+void RecordSink::DeadConnection() { Add(record::kDeadConnection, 0, 0, 0, 0, 0); }
+
 uint8_t* RecordSink::Allocate(size_t bytes) {
   allocated_ = Napi::ArrayBuffer::New(env_, bytes);
   return static_cast<uint8_t*>(allocated_.Data());

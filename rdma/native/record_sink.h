@@ -1,4 +1,4 @@
-// Packs what a poll finds into one buffer of JavaScript's, as drawn in ../shm/records.ts.
+// Packs what a poll finds into one buffer of JavaScript's, as drawn in ../memory/records.ts.
 #pragma once
 
 #include <napi.h>
@@ -16,6 +16,7 @@ inline constexpr uint8_t kCell = 1;
 inline constexpr uint8_t kPayload = 2;
 inline constexpr uint8_t kBadCell = 3;
 inline constexpr uint8_t kBadFrame = 4;
+inline constexpr uint8_t kDeadConnection = 5;
 inline constexpr size_t kHeaderBytes = 24;
 inline constexpr size_t kBytesMax = kHeaderBytes + kCellBytesMax;
 static_assert(limits::kPollRecordBytesMax >= 16 * kBytesMax);
@@ -33,6 +34,7 @@ class RecordSink final : public PollSink {
             size_t bodyBytes) override;
   void BadCell(uint8_t kind, uint32_t index) override;
   void BadFrame(uint8_t ring, FrameFault reason) override;
+  void DeadConnection() override;
   uint8_t* Allocate(size_t bytes) override;
   void Payload(uint8_t ring, const uint8_t sha256[32]) override;
 

@@ -111,11 +111,7 @@ bool RingReader::Break(FrameFault reason, PollSink& sink) {
 }
 
 void RingReader::CopyOut(uint64_t position, uint8_t* to, size_t bytes) const {
-  if (bytes == 0) return;
-  const size_t at = static_cast<size_t>(position % ringBytes_);
-  const size_t first = std::min(bytes, ringBytes_ - at);
-  std::memcpy(to, ring_ + at, first);
-  if (first < bytes) std::memcpy(to + first, ring_, bytes - first);
+  CopyFromRing(to, ring_, ringBytes_, position, bytes);
 }
 
 }  // namespace sluice

@@ -98,11 +98,7 @@ void RingWriter::WriteFrame(const OutPayload& payload, size_t fragment) {
 }
 
 void RingWriter::CopyIn(uint64_t position, const uint8_t* from, size_t bytes) {
-  if (bytes == 0) return;
-  const size_t at = static_cast<size_t>(position % ringBytes_);
-  const size_t first = std::min(bytes, ringBytes_ - at);
-  std::memcpy(ring_ + at, from, first);
-  if (first < bytes) std::memcpy(ring_, from + first, bytes - first);
+  CopyIntoRing(ring_, ringBytes_, position, from, bytes);
 }
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 // Access to memory that another process writes at the same time.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -35,6 +36,25 @@ inline void CopyToShared(uint8_t* to, const uint8_t* from, size_t bytes) {
     std::memcpy(&word, from + at, 8);
     SharedWord64(to + at).store(word, std::memory_order_relaxed);
   }
+}
+
+// Bytes of a ring from `position` on, in two pieces where it wraps. `bytes` <= `ringBytes`; with none, the pointers may be null.
+inline void CopyIntoRing(uint8_t* ring, size_t ringBytes, uint64_t position, const uint8_t* from,
+                         size_t bytes) {
+  if (bytes == 0) return;
+  const size_t at = static_cast<size_t>(position % ringBytes);
+  const size_t first = std::min(bytes, ringBytes - at);
+  std::memcpy(ring + at, from, first);
+  if (first < bytes) std::memcpy(ring, from + first, bytes - first);
+}
+
+inline void CopyFromRing(uint8_t* to, const uint8_t* ring, size_t ringBytes, uint64_t position,
+                         size_t bytes) {
+  if (bytes == 0) return;
+  const size_t at = static_cast<size_t>(position % ringBytes);
+  const size_t first = std::min(bytes, ringBytes - at);
+  std::memcpy(to, ring + at, first);
+  if (first < bytes) std::memcpy(to + first, ring, bytes - first);
 }
 
 template <typename T>

@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-enum class FrameFault : uint8_t { kLength = 0, kSequence = 1, kMac = 2, kFragment = 3, kHead = 4, kDevice = 5 };
+enum class FrameFault : uint8_t { kLength = 0, kSequence = 1, kMac = 2, kFragment = 3, kHead = 4 };
 
 class PollSink {
  public:
@@ -23,6 +23,8 @@ class PollSink {
                     size_t bodyBytes) = 0;
   virtual void BadCell(uint8_t kind, uint32_t index) = 0;
   virtual void BadFrame(uint8_t ring, FrameFault reason) = 0;
+  // The device has given up the connection.
+  virtual void DeadConnection() = 0;
 
   // Private memory for a payload that is about to be copied and checked. Nobody sees it before
   // `Payload`; a second call without `Payload` in between drops the first.

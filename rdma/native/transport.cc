@@ -297,7 +297,7 @@ void Transport::TellFault(uint32_t peer, PollSink& sink) {
   if (!session.queue || session.faultTold || session.queue->fault() == nullptr || sink.Full()) return;
   session.faultTold = true;
   totals_[peer].badFrames++;
-  sink.BadFrame(layout::kRingControl, FrameFault::kDevice);
+  sink.DeadConnection();
 }
 
 std::string Transport::DeviceFault(uint32_t peer) const {

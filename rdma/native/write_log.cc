@@ -14,14 +14,6 @@ constexpr uint8_t kRing = 2;
 constexpr size_t kCellHead = 8;
 constexpr size_t kRingHead = 16;
 
-// A writer may be here again before it is read: two pieces where the ring wraps.
-void CopyRing(uint8_t* ring, size_t ringBytes, uint64_t position, const uint8_t* from, size_t bytes) {
-  const size_t at = static_cast<size_t>(position % ringBytes);
-  const size_t first = std::min(bytes, ringBytes - at);
-  std::memcpy(ring + at, from, first);
-  std::memcpy(ring, from + first, bytes - first);
-}
-
 }  // namespace
 
 WriteLog::WriteLog(const Geometry& geometry, uint8_t* base)
@@ -38,14 +30,14 @@ uint64_t WriteLog::Tail(uint8_t ring) const {
 }
 
 bool WriteLog::pending() const {
-  return first_ < order_.size() || Tail(layout::kRingLane) != shipped_[layout::kRingLane] ||
+  return !order_.empty() || Tail(layout::kRingLane) != shipped_[layout::kRingLane] ||
          Tail(layout::kRingControl) != shipped_[layout::kRingControl];
 }
 
 size_t WriteLog::Take(uint8_t* out, size_t bytesMax) {
   size_t used = 0;
-  while (first_ < order_.size() &&
-         used + kCellHead + geometry_.cellBytes(order_[first_]) <= bytesMax) {
+  while (!order_.empty() &&
+         used + kCellHead + geometry_.cellBytes(order_.front()) <= bytesMax) {
     uint32_t ordinal;
     PopCell(ordinal);
     used += TakeCell(ordinal, out + used);
@@ -75,23 +67,17 @@ size_t WriteLog::TakeRing(uint8_t ring, uint8_t* out, size_t bytesMax) {
   out[2] = from + bytes == tail ? 1 : 0;
   Store<uint32_t>(out + 4, static_cast<uint32_t>(bytes));
   Store<uint64_t>(out + 8, from);
-  const uint8_t* base = base_ + geometry_.ringOffset(ring);
-  const size_t at = static_cast<size_t>(from % geometry_.ringBytes(ring));
-  const size_t first = std::min(bytes, geometry_.ringBytes(ring) - at);
-  std::memcpy(out + kRingHead, base + at, first);
-  std::memcpy(out + kRingHead + first, base, bytes - first);
+  CopyFromRing(out + kRingHead, base_ + geometry_.ringOffset(ring), geometry_.ringBytes(ring), from,
+               bytes);
   shipped_[ring] = from + bytes;
   return kRingHead + bytes;
 }
 
 bool WriteLog::PopCell(uint32_t& ordinal) {
-  if (first_ == order_.size()) return false;
-  ordinal = order_[first_++];
+  if (order_.empty()) return false;
+  ordinal = order_.front();
+  order_.pop_front();
   dirty_[ordinal] = 0;
-  if (first_ == order_.size()) {
-    order_.clear();
-    first_ = 0;
-  }
   return true;
 }
 
@@ -142,8 +128,8 @@ const char* WriteApplier::ApplyRing(const uint8_t* frame, size_t bytes, size_t& 
   if (position != tails_[ring]) return "a write that does not continue its ring";
   taken = kRingHead + length;
   if (bytes < taken) return "a ring's bytes are cut off";
-  CopyRing(base_ + geometry_.ringOffset(ring), geometry_.ringBytes(ring), position, frame + kRingHead,
-           length);
+  CopyIntoRing(base_ + geometry_.ringOffset(ring), geometry_.ringBytes(ring), position,
+               frame + kRingHead, length);
   tails_[ring] = position + length;
   if (frame[2] == 0) return nullptr;
   SharedWord64(base_ + geometry_.tailOffset(ring)).store(tails_[ring], std::memory_order_release);

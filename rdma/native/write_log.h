@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "doorbell.h"
@@ -45,8 +46,7 @@ class WriteLog {
   Geometry geometry_;
   uint8_t* base_;
   std::vector<uint8_t> dirty_;      // by ordinal
-  std::vector<uint32_t> order_;     // dirty ordinals, oldest first, from `first_` on
-  size_t first_ = 0;
+  std::deque<uint32_t> order_;      // dirty ordinals, oldest first
   std::array<uint64_t, 2> shipped_{};  // tails, by ring
 };
 
