@@ -2,7 +2,7 @@
 import type { CoreLimits } from '../consensus/core/index.ts';
 import type { ConsenterKey, Sha256 } from '../ledger/format/index.ts';
 import type { Ledger } from '../ledger/store/index.ts';
-import type { ProviderName, WaitMode } from '../rdma/contract.ts';
+import type { DeviceChoice, ProviderName, WaitMode } from '../rdma/contract.ts';
 import type { StoredBlock } from './chain/sequencer.ts';
 import type { CheckedTransaction, EnvelopeChecker } from './envelope/index.ts';
 import type { LaneFeederOptions } from './lane-feeder.ts';
@@ -22,8 +22,7 @@ export interface RunOptions {
   readonly limits: CoreLimits;
   readonly lane: LaneFeederOptions;
   readonly provider: ProviderName;
-  /** Which device, of `verbs`; what is absent is chosen. */
-  readonly rdma: { readonly device?: string; readonly gidIndex?: number };
+  readonly rdma: DeviceChoice;
   readonly waitMode: WaitMode;
   readonly spinUs: number;
   readonly incarnation: string;

@@ -115,6 +115,14 @@ export interface RegionOffer {
 export const PROVIDERS = ['shm', 'tcp', 'verbs'] as const;
 export type ProviderName = (typeof PROVIDERS)[number];
 
+/** Of `verbs`; what is absent is chosen. */
+export interface DeviceChoice {
+  /** Name, as `ibv_devices` lists it; otherwise the first with an active port. */
+  readonly device?: string;
+  /** Index of its address (GID); otherwise the first of RoCE v2 over IPv4, else the first. */
+  readonly gidIndex?: number;
+}
+
 /** Secret and identities that a session's MAC keys are derived from. */
 export interface SessionKeys {
   /** 32 bytes from the TLS exporter, the same at both ends. */

@@ -4,7 +4,13 @@
  * Everything that crosses is plain data or a transferred buffer. The worker answers a busy main thread
  * with one message per turn of its loop (`WorkerEvents`), never one per event.
  */
-import type { ProviderName, RegionOffer, SessionKeys, WaitMode } from '../../rdma/contract.ts';
+import type {
+  DeviceChoice,
+  ProviderName,
+  RegionOffer,
+  SessionKeys,
+  WaitMode,
+} from '../../rdma/contract.ts';
 import type {
   BatchRef,
   CheckpointState,
@@ -34,8 +40,7 @@ export interface WorkerOptions {
   readonly batchTimeoutMs: number;
   readonly limits: CoreLimits;
   readonly provider: ProviderName;
-  /** Which device, of `verbs`; what is absent is chosen. */
-  readonly rdma: { readonly device?: string; readonly gidIndex?: number };
+  readonly rdma: DeviceChoice;
   readonly waitMode: WaitMode;
   readonly spinUs: number;
   /** Ed25519 seed of this replica's consenter key, 32 bytes. */

@@ -1,6 +1,7 @@
 /** replica.yaml: what is one replica's own. */
 
 import { dirname, resolve } from 'node:path';
+import type { DeviceChoice } from '../../rdma/contract.ts';
 import { CONFIG_LIMITS } from '../channel-config/index.ts';
 import {
   DURABILITIES,
@@ -31,7 +32,7 @@ export interface ReplicaSettings {
   readonly gateway: (KeyFiles & { readonly mspId: string }) | undefined;
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
   /** Which RDMA device, where network.yaml says `verbs`; what is absent is chosen. */
-  readonly rdma: { readonly device?: string; readonly gidIndex?: number };
+  readonly rdma: DeviceChoice;
   readonly verifyThreads: number;
   /** Undefined: the channel's own. */
   readonly waitMode: (typeof WAIT_MODES)[number] | undefined;

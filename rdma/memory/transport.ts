@@ -8,6 +8,7 @@
 
 import type {
   CellContent,
+  DeviceChoice,
   InboxHandler,
   PeerCounters,
   ProviderName,
@@ -29,7 +30,7 @@ import { loadNative, type NativeTransport } from '../native.ts';
 import { deriveDirectionKeys } from './keys.ts';
 import { createPollBuffers, dispatchRecords, type PollBuffers } from './records.ts';
 
-export interface MemoryTransportOptions {
+export interface MemoryTransportOptions extends DeviceChoice {
   readonly self: ReplicaIndex;
   readonly replicas: number;
   /** W: cells of each kind in a region. All replicas of a channel use the same. */
@@ -56,10 +57,6 @@ export interface MemoryTransportOptions {
   readonly pollBytesMax?: number;
   /** False: never use futex_waitv(2). For kernels and sandboxes where it misbehaves. */
   readonly futexWaitv?: boolean;
-  /** Of `verbs`: name of the device, as `ibv_devices` lists it; absent: the first with an active port. */
-  readonly device?: string;
-  /** Of `verbs`: index of its address (GID); absent: the first of RoCE v2 over IPv4, else the first. */
-  readonly gidIndex?: number;
 }
 
 interface SessionSecrets {

@@ -136,7 +136,8 @@ async function init(options: InitOptions): Promise<number> {
       batchTimeoutMs: options.batchTimeout,
       batchSize: { maxMessageCount: options.maxMessageCount },
       sluice: { waitMode: options.waitMode, viewTimeoutMs: options.viewTimeout },
-      provider: options.transport ?? (options.hosts === undefined ? 'shm' : 'tcp'),
+      provider:
+        options.transport ?? (options.hosts === undefined ? NETWORK_DEFAULTS.provider : 'tcp'),
       gateway: options.gateway,
       onProgress: ({ done, total, step }) => {
         process.stderr.write(`[${done}/${total}] ${step}\n`);
