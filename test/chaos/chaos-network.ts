@@ -35,6 +35,22 @@ const PROBE_RETRY_MS = 5;
 /** How soon a client gives up on an answer and goes elsewhere. */
 const LOAD_ANSWER_MS = patience(4_000);
 
+/** A started network for each test of the suite, and what its replicas logged when the test fails. */
+export function onNewNetworks(use: (chaos: ChaosNetwork) => void): void {
+  let chaos: ChaosNetwork | undefined;
+
+  beforeEach(async () => {
+    chaos = await ChaosNetwork.start();
+    use(chaos);
+  });
+
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') console.log(chaos?.network.logs());
+    await chaos?.destroy();
+    chaos = undefined;
+  });
+}
+
 export class ChaosNetwork {
   readonly network: TestNetwork;
   /** Every receipt that a client has been given. */
@@ -142,6 +158,17 @@ export class ChaosNetwork {
     const used = this.numbers.map((number) => cpuSeconds(this.network.process(number).pid));
     const cpuMs = used.reduce((sum, seconds) => sum + 1_000 * seconds, 0) / used.length;
     return { elapsedMs: performance.now() - startedMs, cpuMs };
+  }
+
+  /** Kills the leader and takes it back; answers how long it took from the kill to a receipt of the others. */
+  async replaceLeader(): Promise<number> {
+    const leader = await this.leader();
+    const dead = this.network.kill(leader);
+    const ms = await this.probe(this.othersThan(leader));
+    await dead;
+    this.restart(leader);
+    await this.takePart([leader]);
+    return ms;
   }
 
   /** Submits one transaction to these replicas in turn; answers after how many milliseconds it had the receipt. */

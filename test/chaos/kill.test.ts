@@ -1,6 +1,6 @@
 /** kill -9 under load: followers, then the leader, then the leader again and again. */
 import { expect } from 'chai';
-import { ChaosNetwork, describeTimes } from './chaos-network.ts';
+import { type ChaosNetwork, describeTimes, onNewNetworks } from './chaos-network.ts';
 
 const LEADER_KILLS = Number(process.env.SLUICE_CHAOS_ROUNDS ?? 20);
 /** Not a speed: that a view change is no matter of many seconds, on whatever machine. */
@@ -10,13 +10,8 @@ describe('kill -9', function () {
   this.timeout(600_000);
   let chaos: ChaosNetwork;
 
-  beforeEach(async () => {
-    chaos = await ChaosNetwork.start();
-  });
-
-  afterEach(async function () {
-    if (this.currentTest?.state === 'failed') console.log(chaos.network.logs());
-    await chaos.destroy();
+  onNewNetworks((started) => {
+    chaos = started;
   });
 
   it('each in turn, leader and followers: it is back, and the next one can be spared', async () => {
@@ -40,12 +35,7 @@ describe('kill -9', function () {
     const timesMs: number[] = [];
     for (let round = 0; round < LEADER_KILLS; round++) {
       await chaos.committed(20);
-      const leader = await chaos.leader();
-      const dead = chaos.network.kill(leader);
-      timesMs.push(await chaos.probe(chaos.othersThan(leader)));
-      await dead;
-      chaos.restart(leader);
-      await chaos.takePart([leader]);
+      timesMs.push(await chaos.replaceLeader());
     }
     const { retries, txIds } = await chaos.stopLoad();
     console.log(

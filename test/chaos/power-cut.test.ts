@@ -1,5 +1,10 @@
 /** All four killed at the same moment under load, as when the power fails, and started again. */
-import { ChaosNetwork, describeStarts, type StartCost } from './chaos-network.ts';
+import {
+  type ChaosNetwork,
+  describeStarts,
+  onNewNetworks,
+  type StartCost,
+} from './chaos-network.ts';
 import { fill } from './fill.ts';
 
 const CUTS = Number(process.env.SLUICE_CHAOS_ROUNDS ?? 20);
@@ -10,13 +15,8 @@ describe('a power cut', function () {
   this.timeout(1_800_000);
   let chaos: ChaosNetwork;
 
-  beforeEach(async () => {
-    chaos = await ChaosNetwork.start();
-  });
-
-  afterEach(async function () {
-    if (this.currentTest?.state === 'failed') console.log(chaos.network.logs());
-    await chaos.destroy();
+  onNewNetworks((started) => {
+    chaos = started;
   });
 
   it(`${CUTS} times: nothing that a client has a receipt for is lost`, async () => {

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { expect } from 'chai';
 import { residentBytes } from '../support/process-stats.ts';
-import { ChaosNetwork } from './chaos-network.ts';
+import { type ChaosNetwork, onNewNetworks } from './chaos-network.ts';
 
 const MINUTES = Number(process.env.SLUICE_CHAOS_MINUTES ?? 5);
 const SEED = Number(process.env.SLUICE_CHAOS_SEED ?? Date.now() % 2 ** 31);
@@ -30,13 +30,8 @@ describe('faults at random', function () {
   this.timeout(MINUTES * 60_000 + 600_000);
   let chaos: ChaosNetwork;
 
-  beforeEach(async () => {
-    chaos = await ChaosNetwork.start();
-  });
-
-  afterEach(async function () {
-    if (this.currentTest?.state === 'failed') console.log(chaos.network.logs());
-    await chaos.destroy();
+  onNewNetworks((started) => {
+    chaos = started;
   });
 
   async function doHarm(number: number, fault: Fault, downMs: number): Promise<void> {

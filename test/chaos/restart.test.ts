@@ -4,42 +4,13 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { audit, runScenario } from '../load/scenario.ts';
 import { TestNetwork } from '../support/network.ts';
+import { infoOf, submitText } from '../support/replica-api.ts';
+import { eventually } from '../support/until.ts';
 
-interface Info {
-  readonly height: number;
-  readonly tipHash: string;
-  readonly state: string;
-  readonly view: number;
-  readonly path: string;
-  readonly leader: number;
-  readonly mute: boolean;
-  readonly executedSlot: number;
-  readonly stableSlot: number;
-}
+const PATIENCE_MS = 20_000;
 
-async function submit(url: string, text: string): Promise<{ txId: string; blockNumber: number }> {
-  const answer = await fetch(`${url}/v1/channels/main/transactions?wait=commit&timeoutMs=15000`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ data: text }),
-  });
-  const body = await answer.text();
-  if (answer.status !== 200) throw new Error(`${url} answered ${answer.status}: ${body}`);
-  return JSON.parse(body) as { txId: string; blockNumber: number };
-}
-
-async function info(url: string): Promise<Info> {
-  return (await (await fetch(`${url}/v1/channels/main`)).json()) as Info;
-}
-
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + 20_000;
-  while (Date.now() < endMs) {
-    if (await condition().catch(() => false)) return;
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-  throw new Error(`not in 20 s: ${what}`);
-}
+const until = (what: string, condition: () => Promise<boolean>): Promise<void> =>
+  eventually(what, condition, PATIENCE_MS);
 
 describe('replicas that come back', function () {
   this.timeout(90_000);
@@ -57,7 +28,7 @@ describe('replicas that come back', function () {
 
   async function order(transactions: number, ...numbers: number[]): Promise<void> {
     for (let i = 0; i < transactions; i++) {
-      await submit(network.url(numbers[i % numbers.length] ?? 1), `tx ${count++}`);
+      await submitText(network.url(numbers[i % numbers.length] ?? 1), `tx ${count++}`);
     }
   }
 
@@ -66,7 +37,7 @@ describe('replicas that come back', function () {
     await network.ready();
     await until('the fast path is back', async () => {
       await order(4, 1, 2, 3, 4);
-      const infos = await Promise.all(network.urls.map(info));
+      const infos = await Promise.all(network.urls.map(infoOf));
       return infos.every(({ path, state }) => path === 'fast' && state === 'ordering');
     });
     await expectOneChain();
@@ -74,7 +45,7 @@ describe('replicas that come back', function () {
 
   async function expectOneChain(): Promise<void> {
     await until('all have the same certified tip', async () => {
-      const infos = await Promise.all(network.urls.map(info));
+      const infos = await Promise.all(network.urls.map(infoOf));
       return new Set(infos.map(({ tipHash }) => tipHash)).size === 1;
     });
     const report = await audit(network.urls.map((at) => ({ kind: 'url', at })));
@@ -141,7 +112,7 @@ describe('replicas that come back', function () {
     await network.kill(2);
     rmSync(network.channelFolder(2), { recursive: true });
     network.spawn(2);
-    await until('it has joined', async () => (await info(network.url(2))).state === 'joined');
+    await until('it has joined', async () => (await infoOf(network.url(2))).state === 'joined');
     const answer = await fetch(`${network.url(2)}/healthz`);
     expect(answer.status).to.equal(503);
     expect(await answer.text()).to.contain('joined without memory of its votes');
@@ -174,7 +145,7 @@ describe('replicas that come back', function () {
     expect(network.log(3)).to.match(/move the folder of this file away, and start it again/);
     renameSync(log, join(network.directory, 'damaged-log'));
     network.spawn(3);
-    await until('it has joined', async () => (await info(network.url(3))).state === 'joined');
+    await until('it has joined', async () => (await infoOf(network.url(3))).state === 'joined');
     await order(40, 1, 2, 4);
     await expectAllTakePart();
   });
@@ -201,15 +172,15 @@ describe('replicas that come back', function () {
     expect(existsSync(join(network.channelFolder(1), 'log'))).to.equal(false);
     await network.kill(4);
     network.spawn(4);
-    await until('it has joined', async () => (await info(network.url(4))).state === 'joined');
+    await until('it has joined', async () => (await infoOf(network.url(4))).state === 'joined');
     await order(40, 1, 2, 3);
     await expectAllTakePart();
-    const { height, tipHash } = await info(network.url(1));
+    const { height, tipHash } = await infoOf(network.url(1));
     await network.kill(1, 2, 3, 4);
     network.spawn();
     await network.ready();
-    expect((await info(network.url(3))).height).to.be.at.least(height);
-    const { blockNumber } = await submit(network.url(2), 'after the restart');
+    expect((await infoOf(network.url(3))).height).to.be.at.least(height);
+    const { blockNumber } = await submitText(network.url(2), 'after the restart');
     expect(blockNumber).to.be.at.least(height);
     await expectAllTakePart();
     expect(tipHash).to.have.length(64);
@@ -219,12 +190,12 @@ describe('replicas that come back', function () {
   it('more than f of them without memory: all leave the run and begin another', async () => {
     await create();
     await order(8, 1, 2, 3, 4);
-    const { height } = await info(network.url(3));
+    const { height } = await infoOf(network.url(3));
     await network.kill(1, 2);
     for (const number of [1, 2]) rmSync(network.channelFolder(number), { recursive: true });
     network.spawn(1, 2);
     await network.ready();
-    expect((await submit(network.url(3), 'in the new run')).blockNumber).to.be.at.least(height);
+    expect((await submitText(network.url(3), 'in the new run')).blockNumber).to.be.at.least(height);
     await expectAllTakePart();
     expect(network.log(3)).to.match(/2 of 4 replicas have lost the memory of this run/);
     expect(readdirSync(network.channelFolder(3))).to.include('log.abandoned-1');

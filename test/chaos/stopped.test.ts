@@ -1,7 +1,7 @@
 /** SIGSTOP: a replica that stands still for longer than every time-out, and then goes on as if nothing had been. */
 import { expect } from 'chai';
 import { DEFAULT_LIMITS } from '../../consensus/core/index.ts';
-import { ChaosNetwork } from './chaos-network.ts';
+import { type ChaosNetwork, onNewNetworks } from './chaos-network.ts';
 
 /** Links, sessions, views and clients have all given up by then. */
 const STOP_MS = 3 * DEFAULT_LIMITS.viewTimeoutMsMax;
@@ -10,13 +10,8 @@ describe('a replica that is stopped', function () {
   this.timeout(600_000);
   let chaos: ChaosNetwork;
 
-  beforeEach(async () => {
-    chaos = await ChaosNetwork.start();
-  });
-
-  afterEach(async function () {
-    if (this.currentTest?.state === 'failed') console.log(chaos.network.logs());
-    await chaos.destroy();
+  onNewNetworks((started) => {
+    chaos = started;
   });
 
   /** Answers how many transactions were ordered meanwhile. */

@@ -11,6 +11,7 @@ import {
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { TestNetwork } from '../support/network.ts';
+import { eventually } from '../support/until.ts';
 
 const MIB = 1024 * 1024;
 /** What others may do to the disk meanwhile must not matter. */
@@ -33,14 +34,10 @@ async function healthOf(url: string): Promise<string> {
   return `${answer.status} ${await answer.text()}`;
 }
 
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + 20_000;
-  while (Date.now() < endMs) {
-    if (await condition().catch(() => false)) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`not in 20 s: ${what}`);
-}
+const PATIENCE_MS = 20_000;
+
+const until = (what: string, condition: () => Promise<boolean>): Promise<void> =>
+  eventually(what, condition, PATIENCE_MS);
 
 describe('a replica without room on its disk', function () {
   this.timeout(60_000);

@@ -3,38 +3,16 @@ import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { decodeBlock, headerHash } from '../../ledger/format/index.ts';
 import { TestNetwork } from '../support/network.ts';
+import { infoOf, type ReceiptBody, submitText as submitAt } from '../support/replica-api.ts';
+import { eventually } from '../support/until.ts';
 
 const sha256 = (bytes: Uint8Array): Uint8Array =>
   new Uint8Array(createHash('sha256').update(bytes).digest());
 
-interface Info {
-  readonly height: number;
-  readonly tipHash: string;
-  readonly path: string;
-  readonly view: number;
-  readonly leader: number;
-}
+const ANSWER_MS = 20_000;
 
-interface ReceiptBody {
-  readonly txId: string;
-  readonly blockNumber: number;
-  readonly index: number;
-}
-
-async function submitText(url: string, text: string): Promise<ReceiptBody> {
-  const answer = await fetch(`${url}/v1/channels/main/transactions?wait=commit&timeoutMs=20000`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ data: text }),
-  });
-  const body = await answer.text();
-  if (answer.status !== 200) throw new Error(`${url} answered ${answer.status}: ${body}`);
-  return JSON.parse(body) as ReceiptBody;
-}
-
-async function info(url: string): Promise<Info> {
-  return (await (await fetch(`${url}/v1/channels/main`)).json()) as Info;
-}
+const submitText = (url: string, text: string): Promise<ReceiptBody> =>
+  submitAt(url, text, ANSWER_MS);
 
 async function blockHash(url: string, number: number): Promise<string> {
   const answer = await fetch(`${url}/v1/channels/main/blocks/${number}`, {
@@ -49,7 +27,7 @@ async function blockHash(url: string, number: number): Promise<string> {
 async function heightReached(urls: readonly string[], height: number): Promise<void> {
   const endMs = Date.now() + 20_000;
   while (Date.now() < endMs) {
-    const infos = await Promise.all(urls.map(info));
+    const infos = await Promise.all(urls.map(infoOf));
     if (infos.every((one) => one.height >= height)) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -99,24 +77,28 @@ describe('a network of four replicas', function () {
     const alive = network.urls.filter((_, index) => index !== 2);
     const receipts: ReceiptBody[] = [];
     for (let i = 0; i < 10; i++) receipts.push(await submitText(alive[i % 3] ?? '', `three ${i}`));
-    expect((await info(alive[0] ?? '')).path).to.equal('slow');
+    expect((await infoOf(alive[0] ?? '')).path).to.equal('slow');
     const height = 1 + Math.max(...receipts.map(({ blockNumber }) => blockNumber));
     await expectSameChain(alive, height);
   });
 
   it('lets the killed replica take part again after its restart', async () => {
     network.spawn(3);
-    const { height } = await info(network.urls[0] ?? '');
+    const { height } = await infoOf(network.urls[0] ?? '');
     await network.ready();
     await expectSameChain(network.urls, height);
-    await waitFor(async () => {
-      await submitText(network.urls[2] ?? '', 'back again');
-      return (await info(network.urls[2] ?? '')).path === 'fast';
-    });
+    await eventually(
+      'the fast path is back',
+      async () => {
+        await submitText(network.urls[2] ?? '', 'back again');
+        return (await infoOf(network.urls[2] ?? '')).path === 'fast';
+      },
+      ANSWER_MS,
+    );
   });
 
   it('holds submissions while the leader is replaced, and answers them with receipts', async () => {
-    const { leader } = await info(network.urls[1] ?? '');
+    const { leader } = await infoOf(network.urls[1] ?? '');
     const alive = network.urls.filter((_, index) => index !== leader - 1);
     const submitting = alive.flatMap((url, i) => [
       submitText(url, `before ${i}`),
@@ -126,7 +108,7 @@ describe('a network of four replicas', function () {
     submitting.push(...alive.map((url, i) => submitText(url, `after ${i}`)));
     const receipts = await Promise.all(submitting);
     expect(new Set(receipts.map(({ txId }) => txId)).size).to.equal(9);
-    const now = await info(alive[0] ?? '');
+    const now = await infoOf(alive[0] ?? '');
     expect(now.leader).to.not.equal(leader);
     expect(now.view).to.be.above(0);
     network.spawn(leader);
@@ -141,7 +123,7 @@ describe('a network of four replicas', function () {
   });
 
   it('continues the same chain after all have stopped', async () => {
-    const before = await info(network.urls[0] ?? '');
+    const before = await infoOf(network.urls[0] ?? '');
     await network.stop();
     await network.start();
     const receipt = await submitText(network.urls[1] ?? '', 'after the restart');
@@ -149,22 +131,13 @@ describe('a network of four replicas', function () {
     expect(await blockHash(network.urls[3] ?? '', before.height - 1)).to.equal(before.tipHash);
     await expectSameChain(network.urls, receipt.blockNumber + 1);
     // The first slots may be decided while one replica is still coming up; then the fast path is back by itself.
-    await waitFor(async () => {
-      await submitText(network.urls[1] ?? '', 'on the fast path again');
-      return (await info(network.urls[0] ?? '')).path === 'fast';
-    });
+    await eventually(
+      'the fast path is back',
+      async () => {
+        await submitText(network.urls[1] ?? '', 'on the fast path again');
+        return (await infoOf(network.urls[0] ?? '')).path === 'fast';
+      },
+      ANSWER_MS,
+    );
   });
 });
-
-async function waitFor(condition: () => Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + 20_000;
-  while (Date.now() < endMs) {
-    try {
-      if (await condition()) return;
-    } catch {
-      // The replica does not listen yet.
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error('the condition did not come true in 20 s');
-}

@@ -3,40 +3,16 @@ import { expect } from 'chai';
 import { audit } from '../load/scenario.ts';
 import { cutLinks } from '../support/link-player.ts';
 import { TestNetwork } from '../support/network.ts';
-
-interface Info {
-  readonly height: number;
-  readonly tipHash: string;
-  readonly path: string;
-  readonly executedSlot: number;
-  readonly peers: readonly { readonly replica: number; readonly connected: boolean }[];
-}
+import { infoOf, submitText } from '../support/replica-api.ts';
+import { eventually } from '../support/until.ts';
 
 /** Links die after five seconds of silence (rdma/links/limits.ts). */
 const PAUSE_MS = 7_000;
 
-async function submit(url: string, text: string): Promise<void> {
-  const answer = await fetch(`${url}/v1/channels/main/transactions?wait=commit&timeoutMs=15000`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ data: text }),
-  });
-  const body = await answer.text();
-  if (answer.status !== 200) throw new Error(`${url} answered ${answer.status}: ${body}`);
-}
+const PATIENCE_MS = 15_000;
 
-async function info(url: string): Promise<Info> {
-  return (await (await fetch(`${url}/v1/channels/main`)).json()) as Info;
-}
-
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + 15_000;
-  while (Date.now() < endMs) {
-    if (await condition().catch(() => false)) return;
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-  throw new Error(`not in 15 s: ${what}`);
-}
+const until = (what: string, condition: () => Promise<boolean>): Promise<void> =>
+  eventually(what, condition, PATIENCE_MS);
 
 describe('a replica that is away for a while', function () {
   this.timeout(60_000);
@@ -55,7 +31,7 @@ describe('a replica that is away for a while', function () {
   /** Submits to these replicas, one after the other, until told to stop. */
   async function lightLoad(urls: readonly string[], done: () => boolean): Promise<void> {
     while (!done()) {
-      await submit(urls[count++ % urls.length] ?? '', `light load ${count}`);
+      await submitText(urls[count++ % urls.length] ?? '', `light load ${count}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
@@ -63,15 +39,15 @@ describe('a replica that is away for a while', function () {
   /** All sessions open, one chain, and the fast path, which needs all four. */
   async function expectRecovered(): Promise<void> {
     await until('all sessions are open', async () => {
-      const infos = await Promise.all(network.urls.map(info));
+      const infos = await Promise.all(network.urls.map(infoOf));
       return infos.every(({ peers }) => peers.every(({ connected }) => connected));
     });
     await until('the fast path is back', async () => {
-      for (const url of network.urls) await submit(url, `again ${count++}`);
-      return (await Promise.all(network.urls.map(info))).every(({ path }) => path === 'fast');
+      for (const url of network.urls) await submitText(url, `again ${count++}`);
+      return (await Promise.all(network.urls.map(infoOf))).every(({ path }) => path === 'fast');
     });
     await until('all have the same certified tip', async () => {
-      const infos = await Promise.all(network.urls.map(info));
+      const infos = await Promise.all(network.urls.map(infoOf));
       return new Set(infos.map(({ tipHash }) => tipHash)).size === 1;
     });
     const report = await audit(network.urls.map((at) => ({ kind: 'url', at })));
@@ -83,10 +59,10 @@ describe('a replica that is away for a while', function () {
     network.process(3).kill('SIGSTOP');
     const endMs = Date.now() + PAUSE_MS;
     await lightLoad([one, two, four], () => Date.now() > endMs);
-    const { height } = await info(one);
+    const { height } = await infoOf(one);
     expect(height, 'blocks made meanwhile').to.be.above(50);
     network.process(3).kill('SIGCONT');
-    await until('it has all certified blocks', async () => (await info(three)).height >= height);
+    await until('it has all certified blocks', async () => (await infoOf(three)).height >= height);
     await expectRecovered();
   });
 
@@ -95,7 +71,7 @@ describe('a replica that is away for a while', function () {
     const load = lightLoad(network.urls, () => stop);
     expect(await cutLinks(network, 4), 'links cut').to.equal(3);
     await until('the sessions are open again', async () => {
-      const { peers } = await info(network.urls[3] ?? '');
+      const { peers } = await infoOf(network.urls[3] ?? '');
       return peers.every(({ connected }) => connected);
     });
     stop = true;

@@ -7,7 +7,8 @@ import type {
   Prepare,
   Proposal,
 } from '../../../consensus/core/index.ts';
-import { listOf, type Means, randomBytes, type Strategy } from './strategy.ts';
+import { encodeEnvelopeList } from '../../../consensus/wire/index.ts';
+import { type Means, randomBytes, type Strategy } from './strategy.ts';
 
 /** Shows one side another content for each slot that it leads, and stands to each face: votes, PREPAREs, COMMITs. */
 export function twoFaces(means: Means): Strategy {
@@ -150,7 +151,7 @@ export function badFrontiers(means: Means): Strategy {
     if (state === undefined || transactions.issued === 0 || random.chance(0.6)) return proposal;
     const lane = random.below(proposal.frontier.length);
     const tip = proposal.frontier[lane] as BatchRef;
-    const payload = listOf([transactions.envelope(random.below(transactions.issued))]);
+    const payload = encodeEnvelopeList([transactions.envelope(random.below(transactions.issued))]);
     const invented = conspiracy.inventBatch(state, lane, tip, payload);
     const tips: BatchRef[] = [
       invented,

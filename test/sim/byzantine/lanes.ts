@@ -1,6 +1,7 @@
 /** Lies about batches: two for one number, none for some, worthless ones, too many. */
 import type { Batch } from '../../../consensus/core/index.ts';
-import { listOf, type Means, others, randomBytes, type Strategy } from './strategy.ts';
+import { encodeEnvelopeList } from '../../../consensus/wire/index.ts';
+import { type Means, others, randomBytes, type Strategy } from './strategy.ts';
 
 /** A lane that forks: some are sent another batch of the same number, and what continues it. */
 export function forkedLane(means: Means): Strategy {
@@ -12,7 +13,9 @@ export function forkedLane(means: Means): Strategy {
     if (branch?.seq === batch.seq) return branch;
     const continues = tip !== undefined && tip.seq === batch.seq - 1 && random.chance(0.7);
     const previous = continues && tip !== undefined ? tip.digest : batch.previous;
-    const payload = listOf([transactions.envelope(random.below(Math.max(1, transactions.issued)))]);
+    const payload = encodeEnvelopeList([
+      transactions.envelope(random.below(Math.max(1, transactions.issued))),
+    ]);
     branch = { ...batch, previous, payload };
     const digest = means.state()?.digests.batch(batch.lane, batch.seq, previous, payload);
     tip = digest && { seq: batch.seq, digest };
@@ -48,7 +51,7 @@ export function worthlessBatches(means: Means): Strategy {
   const { random, transactions } = means;
   const spoil = (batch: Batch): Batch => {
     if (random.chance(0.6)) return batch;
-    const forged = listOf([transactions.forged(random.below(1_000))]);
+    const forged = encodeEnvelopeList([transactions.forged(random.below(1_000))]);
     const payload = random.pick([forged, randomBytes(random, 20), new Uint8Array([0, 0, 0, 0])]);
     return { ...batch, payload };
   };

@@ -79,16 +79,3 @@ export function others({ self, replicas }: Means): number[] {
 export function randomBytes(random: Random, length: number): Uint8Array {
   return Uint8Array.from({ length }, () => random.below(256));
 }
-
-/** count u32 | per envelope: length u32, bytes; as consensus/wire does it. */
-export function listOf(envelopes: readonly Uint8Array[]): Uint8Array {
-  const parts: Buffer[] = [u32(envelopes.length)];
-  for (const envelope of envelopes) parts.push(u32(envelope.length), Buffer.from(envelope));
-  return new Uint8Array(Buffer.concat(parts));
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
