@@ -7,6 +7,9 @@ import type { BatchSize, SluiceOptions } from './channel-config/types.ts';
 import { OrdererError } from './errors.ts';
 import { ENVELOPE_FRAMING_BYTES_MAX, ORDERER_LIMITS } from './limits.ts';
 
+/** A channel of slow machines, with a long time-out, does not wake them all the time. */
+const HEARTBEATS_PER_VIEW_TIMEOUT = 6;
+
 /** Throws CoreError `invalid_options` naming the relation that does not hold. */
 export function coreLimitsOf(sluice: SluiceOptions, batchSize: BatchSize): CoreLimits {
   // A batch always takes one envelope, however large the channel allows it to be.
@@ -19,7 +22,7 @@ export function coreLimitsOf(sluice: SluiceOptions, batchSize: BatchSize): CoreL
     checkpointSlots: Math.floor(sluice.windowSlots / 2),
     viewTimeoutMs: sluice.viewTimeoutMs,
     viewTimeoutMsMax: Math.max(DEFAULT_LIMITS.viewTimeoutMsMax, sluice.viewTimeoutMs),
-    heartbeatMs: Math.min(DEFAULT_LIMITS.heartbeatMs, Math.floor(sluice.viewTimeoutMs / 4)),
+    heartbeatMs: Math.max(1, Math.floor(sluice.viewTimeoutMs / HEARTBEATS_PER_VIEW_TIMEOUT)),
     leaderGoneMs: Math.min(DEFAULT_LIMITS.leaderGoneMs, sluice.viewTimeoutMs),
     laneAdvanceBatchesMax: sluice.laneAdvanceBatchesMax,
     laneAdvanceBytesMax,

@@ -18,6 +18,7 @@ import { coreLimitsOf } from './core-limits.ts';
 import { createWriterJudge, EnvelopeChecker } from './envelope/index.ts';
 import { createGateway } from './gateway.ts';
 import { checkOrdererLimits, ORDERER_LIMITS, type OrdererLimits } from './limits.ts';
+import { linkOptionsOf } from './links.ts';
 import { byConsenterNumber, type Log } from './log.ts';
 import { IdentityResolver } from './msp/index.ts';
 import type { LoadedChannel, LoadedReplica } from './network/index.ts';
@@ -32,8 +33,6 @@ const START_TOPIC = LINK_TOPICS.ordererFirst;
 const START_GRACE_MS = 5_000;
 /** Time for which the consensus thread polls before it blocks, in wait mode `adaptive`. */
 const SPIN_US = 20;
-/** A start-up frame carries at least one block of any size that the channel allows. */
-const LINK_FRAME_SLACK_BYTES = 4 * 1024 * 1024;
 
 const sha256: Sha256 = (bytes) => hash('sha256', bytes, 'buffer');
 
@@ -111,44 +110,18 @@ export class Replica implements OrderingService {
   }
 
   #createLinks(): PeerLinks {
-    const { channels, tls, number } = this.#loaded;
-    const first = channels[0];
-    const own = first?.config.consenters[first.self];
-    if (first === undefined || own === undefined) {
-      throw new Error(`replica ${number} has no channel: name one in network.yaml`);
-    }
-    const largest = Math.max(...channels.map(({ config }) => config.batchSize.absoluteMaxBytes));
-    return new PeerLinks(
-      {
-        self: first.self,
-        listenHost: own.host,
-        listenPort: own.port,
-        peers: first.config.consenters.flatMap((consenter, index) =>
-          index === first.self ? [] : [{ index, ...consenter }],
-        ),
-        tlsCertPem: tls.certificatePem,
-        tlsKeyPem: tls.keyPem,
-        caPem: tls.rootsPem,
-        incarnation: this.#incarnation,
-        networkId: hash('sha256', Buffer.concat(channels.map(({ genesisBlock }) => genesisBlock))),
-        limits: {
-          frameBytesMax: largest + LINK_FRAME_SLACK_BYTES,
-          outputBytesMax: 2 * (largest + LINK_FRAME_SLACK_BYTES),
+    return new PeerLinks(linkOptionsOf(this.#loaded, this.#incarnation), {
+      log: this.#log,
+      handlers: {
+        onUp: (peer, info) => {
+          for (const channel of this.#channels.values()) channel.onLinkUp(peer, info);
         },
-      },
-      {
-        log: this.#log,
-        handlers: {
-          onUp: (peer, info) => {
-            for (const channel of this.#channels.values()) channel.onLinkUp(peer, info);
-          },
-          onDown: (peer) => {
-            for (const channel of this.#channels.values()) channel.onLinkDown(peer);
-          },
-          onFrame: (peer, topic, body) => this.#onFrame(peer, topic, body),
+        onDown: (peer) => {
+          for (const channel of this.#channels.values()) channel.onLinkDown(peer);
         },
+        onFrame: (peer, topic, body) => this.#onFrame(peer, topic, body),
       },
-    );
+    });
   }
 
   #onFrame(peer: number, topic: number, body: Uint8Array): void {

@@ -56,16 +56,24 @@ export function createCore(options: CoreOptions, crypto: CoreCrypto): ConsensusC
 
 /** The machine over a given state; tests use it to plant bugs. */
 export function coreOf(state: CoreState): ConsensusCore {
-  enterRun(state);
   // What entering has to say goes out with the first step.
-  let entering: Effect[] | undefined = state.effects;
+  enterRun(state);
+  const take = (input: Input, nowMs: number): void => {
+    setClock(state, nowMs);
+    onInput(state, input);
+  };
+  const settle = (): Effect[] => {
+    settleAll(state);
+    const { effects } = state;
+    state.effects = [];
+    return effects;
+  };
   return {
+    take,
+    settle,
     step(input, nowMs) {
-      const effects = step(state, input, nowMs);
-      if (entering === undefined) return effects;
-      const all = [...entering, ...effects];
-      entering = undefined;
-      return all;
+      take(input, nowMs);
+      return settle();
     },
     nextTickMs: () => nextTickMs(state),
     interest: () => ({
@@ -74,14 +82,6 @@ export function coreOf(state: CoreState): ConsensusCore {
     }),
     status: () => statusOf(state),
   };
-}
-
-function step(state: CoreState, input: Input, nowMs: number): Effect[] {
-  state.effects = [];
-  setClock(state, nowMs);
-  onInput(state, input);
-  settle(state);
-  return state.effects;
 }
 
 function onInput(state: CoreState, input: Input): void {
@@ -168,7 +168,7 @@ function onMessage(state: CoreState, from: ReplicaIndex, message: Message): void
 }
 
 /** Does whatever the rules allow now, until nothing more follows from it. */
-function settle(state: CoreState): void {
+function settleAll(state: CoreState): void {
   runMute(state);
   runViews(state);
   takeEarlyCells(state);

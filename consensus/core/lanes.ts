@@ -13,6 +13,7 @@ import {
   putOnProbation,
   removeBatch,
 } from './lane-store.ts';
+import { noteNews } from './progress.ts';
 import { type CoreState, ignore } from './state.ts';
 import type { Batch, BatchRef, ReplicaIndex } from './types.ts';
 
@@ -208,7 +209,7 @@ function retip(state: CoreState, lane: LaneState): void {
   // What peers have reported to hold of the other chain says nothing of this one (P1).
   if (!isKept) for (const peer of state.peers) peer.coveredSeq[lane.lane] = 0;
   if (equalBytes(lane.tip.digest, before.digest)) return;
-  if (state.progress.heldSinceMs === Infinity) state.progress.heldSinceMs = state.timerMs;
+  noteNews(state);
 }
 
 /** L4. */
@@ -220,7 +221,7 @@ function advanceTip(state: CoreState, lane: LaneState): void {
     lane.tip = next.ref;
   }
   if (lane.tip === before) return;
-  if (state.progress.heldSinceMs === Infinity) state.progress.heldSinceMs = state.timerMs;
+  noteNews(state);
 }
 
 /**

@@ -23,8 +23,13 @@ export function onApplied(state: CoreState, slot: Slot, blocksUncertified: numbe
   state.blocksUncertified = blocksUncertified;
   if (slot === state.appliedSlot) return;
   state.appliedSlot = slot;
-  state.progress.urgent = true;
+  noteNews(state);
   forgetAppliedCuts(state);
+}
+
+/** Something to tell that may wait for more (C1). */
+export function noteNews(state: CoreState): void {
+  if (state.progress.newsSinceMs === Infinity) state.progress.newsSinceMs = state.timerMs;
 }
 
 /** Beats wrap. */
@@ -69,7 +74,7 @@ export function writeProgress(state: CoreState): void {
   const { progress, views } = state;
   if (!progress.urgent && state.timerMs < nextProgressMs(state)) return;
   progress.urgent = false;
-  progress.heldSinceMs = Infinity;
+  progress.newsSinceMs = Infinity;
   progress.writtenMs = state.timerMs;
   progress.beat = (progress.beat + 1) % BEATS;
   const { appliedSlot, view } = state;
@@ -85,11 +90,11 @@ export function writeProgress(state: CoreState): void {
 
 /** A lane without trust waits for this report (P1), so it goes out at once. */
 export function nextProgressMs(state: CoreState): number {
-  const { heldSinceMs } = state.progress;
+  const { newsSinceMs } = state.progress;
   const beatMs = nextBeatMs(state);
-  if (heldSinceMs === Infinity) return beatMs;
+  if (newsSinceMs === Infinity) return beatMs;
   const urgent = state.lanes.some((lane) => !isTrusted(lane));
-  return Math.min(beatMs, urgent ? heldSinceMs : heldSinceMs + state.limits.progressDelayMs);
+  return Math.min(beatMs, urgent ? newsSinceMs : newsSinceMs + state.limits.progressDelayMs);
 }
 
 /** Between two cells of a replica that wishes for another view, in heartbeats: one may be lost. */

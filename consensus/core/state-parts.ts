@@ -233,7 +233,7 @@ export interface ProgressState {
   beat: number;
   writtenMs: number;
   /** Since when a held tip has moved unreported; Infinity: none has. */
-  heldSinceMs: number;
+  newsSinceMs: number;
 }
 
 export interface Counters {

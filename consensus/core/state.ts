@@ -165,7 +165,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
     leader: { head: executed, uncutSinceMs: undefined, cutSlots: [], pushTo: before },
     // Until measured, the fast path gets the longest wait.
     path: { slowMode: false, slowStreak: 0, commitMs: limits.slowPathAfterMsMax },
-    progress: { urgent: false, beat: 0, writtenMs: -Infinity, heldSinceMs: Infinity },
+    progress: { urgent: false, beat: 0, writtenMs: -Infinity, newsSinceMs: Infinity },
     wants: [],
     catchUp: {
       stalledSinceMs: Infinity,

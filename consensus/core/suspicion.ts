@@ -173,8 +173,10 @@ function isBacklog(state: CoreState, slot: Slot): boolean {
   if (round === undefined || proposal === undefined || round.voted) return false;
   return state.lanes.some((lane) => {
     const tip = proposal.frontier[lane.lane] as BatchRef;
-    for (const [seq, held] of lane.batches) {
-      if (held.check === 'pending' && seq > lane.executed.seq && seq <= tip.seq) return true;
+    // A liar's tip may be as far away as it likes.
+    const last = Math.min(tip.seq, lane.executed.seq + state.limits.laneBatchesHeldMax);
+    for (let seq = lane.executed.seq + 1; seq <= last; seq++) {
+      if (lane.batches.get(seq)?.check === 'pending') return true;
     }
     return false;
   });

@@ -209,8 +209,16 @@ export interface CoreStatus {
   }[];
 }
 
-/** The state machine. */
+/**
+ * The state machine. What comes in at one time may be taken one after the other and settled once: what a replica
+ * may do then depends on all of it, not on the order in which it was looked at.
+ */
 export interface ConsensusCore {
+  /** Notes the input; `settle` must follow before anything is waited for. `nowMs`: the wall clock. */
+  take(input: Input, nowMs: number): void;
+  /** Does all that the rules allow now; answers the effects since the last `settle`, in their order. */
+  settle(): Effect[];
+  /** `take` of one input, and `settle`. */
   step(input: Input, nowMs: number): Effect[];
   /**
    * Milliseconds (same clock as `nowMs`) at which a `tick` is next needed; Infinity when none is.

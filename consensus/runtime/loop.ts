@@ -1,25 +1,16 @@
 /**
  * The consensus loop of one channel: transport and core on one thread, messages from the main thread in
- * between. Each turn polls, steps, executes effects, tells the main thread in one message, and waits.
+ * between. Each turn polls, settles, executes effects, tells the main thread in one message, and waits.
  */
-import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { InboxHandler, Transport } from '../../rdma/contract.ts';
 import { assertNever } from '../core/assert.ts';
 import type { ConsensusCore, CoreStatus, Input, Message, ReplicaIndex } from '../core/types.ts';
 import type { Wal } from '../wal/index.ts';
-import {
-  decodeCell,
-  decodeLaneBatch,
-  decodeMessage,
-  encodeCell,
-  encodeLaneBatch,
-  encodeMessage,
-  unwrapApplication,
-  wrapApplication,
-} from '../wire/index.ts';
+import { encodeCell, encodeLaneBatch, encodeMessage, wrapApplication } from '../wire/index.ts';
 import { PeerBudget } from './budget.ts';
+import { createInbox } from './inbox.ts';
 import { isDiskFull, Outbox, type OuterEffect } from './outbox.ts';
-import type { ToWorker, TransportCall, WorkerEvent } from './protocol.ts';
+import type { ToWorker, TransportCall, WorkerEvent, WorkerEvents } from './protocol.ts';
 import { Shipper } from './shipper.ts';
 
 /** Longest block in `wait`: bounds how late a lost wake-up or a terminate can be noticed. */
@@ -38,10 +29,18 @@ const APPLICATION_BUDGET = { burstBytes: 4 * 1024 * 1024, bytesPerMs: 8 * 1024 }
 /** How often a replica that is held by a full disk looks for room. */
 const DISK_RETRY_MS = 200;
 
+/** Whoever runs the replica around the loop: the main thread. Whatever is sent to the loop wakes its transport, too. */
+export interface LoopPort {
+  /** The next message, undefined when there is none. Does not wait. */
+  receive(): ToWorker | undefined;
+  /** `transfer`: buffers in the events that change hands. */
+  post(events: WorkerEvents, transfer: ArrayBuffer[]): void;
+}
+
 export interface LoopDependencies {
   readonly transport: Transport;
   readonly core: ConsensusCore;
-  readonly port: MessagePort;
+  readonly port: LoopPort;
   /** Told before anything else happens. */
   readonly firstEvents: readonly WorkerEvent[];
   /** As in `OutboxDependencies`. */
@@ -52,7 +51,7 @@ export interface LoopDependencies {
 export class ConsensusLoop {
   readonly #transport: Transport;
   readonly #core: ConsensusCore;
-  readonly #port: MessagePort;
+  readonly #port: LoopPort;
   readonly #outbox: Outbox;
   readonly #inbox: InboxHandler;
   readonly #open: boolean[];
@@ -63,6 +62,7 @@ export class ConsensusLoop {
   /** What the main thread said while the disk was full; it waits for answers, so there is little of it. */
   readonly #heldMessages: ToWorker[] = [];
   #stopping = false;
+  #hasTaken = false;
   #statusAtMs = 0;
   #activeSinceStatus = true;
 
@@ -81,27 +81,44 @@ export class ConsensusLoop {
     this.#budgets = this.#open.map(() => new PeerBudget(APPLICATION_BUDGET));
     const { shipping, replicas } = this.#transport;
     this.#shipper = shipping && new Shipper(shipping, replicas);
-    this.#inbox = this.#createInbox();
+    this.#inbox = createInbox({
+      replicas,
+      take: (input) => this.#take(input, clockMs()),
+      onApplication: (from, body) => this.#onApplication(from, body),
+      onFault: (from, reason) => this.#transportFault(from, reason),
+    });
   }
 
   /** Runs until the main thread says stop; then closes the transport. */
   run(): void {
-    this.#events.push({ kind: 'ready', wakeHandle: this.#transport.wakeHandle });
+    this.begin();
     while (!this.#stopping) {
-      const messages = this.#drainPort();
-      const items = this.#transport.poll(this.#core.interest(), this.#inbox);
-      const nowMs = clockMs();
-      if (nowMs >= this.#core.nextTickMs()) this.#step({ kind: 'tick' }, nowMs);
-      this.#flushEffects();
-      this.#ship();
-      if (messages + items > 0) this.#activeSinceStatus = true;
-      this.#pushStatus(nowMs);
-      this.#flush();
-      // More messages may be queued than one turn takes; peers get their turn first, then the port.
-      if (messages < PORT_MESSAGES_PER_TURN_MAX && !this.#stopping) {
-        this.#transport.wait(this.#waitUs());
-      }
+      if (this.turn()) this.#transport.wait(this.#waitUs());
     }
+    this.end();
+  }
+
+  begin(): void {
+    this.#events.push({ kind: 'ready', wakeHandle: this.#transport.wakeHandle });
+  }
+
+  /** Does what there is to do. True: nothing more until something comes, or until the next tick. */
+  turn(): boolean {
+    const messages = this.#drainPort();
+    const items = this.#transport.poll(this.#core.interest(), this.#inbox);
+    const nowMs = clockMs();
+    if (nowMs >= this.#core.nextTickMs()) this.#take({ kind: 'tick' }, nowMs);
+    this.#settle();
+    this.#flushEffects();
+    this.#ship();
+    if (messages + items > 0) this.#activeSinceStatus = true;
+    this.#pushStatus(nowMs);
+    this.#flush();
+    // More messages may be queued than one turn takes; peers get their turn first, then the port.
+    return messages < PORT_MESSAGES_PER_TURN_MAX && !this.#stopping;
+  }
+
+  end(): void {
     this.#transport.destroy();
     this.#outbox.close();
     this.#events.push({ kind: 'stopped' });
@@ -149,9 +166,9 @@ export class ConsensusLoop {
 
   *#receive(max: number): Generator<ToWorker> {
     for (let count = 0; count < max; count++) {
-      const received = receiveMessageOnPort(this.#port);
-      if (received === undefined) return;
-      yield received.message as ToWorker;
+      const message = this.#port.receive();
+      if (message === undefined) return;
+      yield message;
     }
   }
 
@@ -160,21 +177,21 @@ export class ConsensusLoop {
       case 'transport':
         return this.#onTransportCall(message.id, message.call);
       case 'submit':
-        return this.#step({ kind: 'submit', payload: message.payload }, clockMs());
+        return this.#take({ kind: 'submit', payload: message.payload }, clockMs());
       case 'batch-checked': {
         const { lane, ref, valid } = message;
-        return this.#step({ kind: 'batch-checked', lane, ref, valid }, clockMs());
+        return this.#take({ kind: 'batch-checked', lane, ref, valid }, clockMs());
       }
       case 'applied': {
         const { slot, blocksUncertified } = message;
-        return this.#step({ kind: 'applied', slot, blocksUncertified }, clockMs());
+        return this.#take({ kind: 'applied', slot, blocksUncertified }, clockMs());
       }
       case 'checkpointed': {
         const { slot, height, tipHash } = message;
-        return this.#step({ kind: 'checkpointed', slot, height, tipHash }, clockMs());
+        return this.#take({ kind: 'checkpointed', slot, height, tipHash }, clockMs());
       }
       case 'transferred':
-        return this.#step({ kind: 'transferred', slot: message.slot }, clockMs());
+        return this.#take({ kind: 'transferred', slot: message.slot }, clockMs());
       case 'application':
         return this.#sendApplication(message.to, message.body);
       case 'writes':
@@ -228,54 +245,24 @@ export class ConsensusLoop {
     if (open === this.#open[peer]) return;
     this.#open[peer] = open;
     this.#events.push({ kind: 'session', peer, open });
-    this.#step({ kind: 'session', peer, open }, clockMs());
+    this.#take({ kind: 'session', peer, open }, clockMs());
   }
 
-  #createInbox(): InboxHandler {
-    const replicas = this.#transport.replicas;
-    return {
-      onCell: (from, kind, slot, view, flags, body) => {
-        const cell = decodeCell({ kind, slot, view, flags, body }, replicas);
-        if (cell.kind === 'malformed') return this.#malformed(from, cell.reason);
-        this.#step({ kind: 'cell', from, cell: cell.value }, clockMs());
-      },
-      onLane: (from, payload, frameSha256) => {
-        const batch = decodeLaneBatch(payload, from);
-        if (batch.kind === 'malformed') return this.#malformed(from, batch.reason);
-        this.#step({ kind: 'lane-batch', from, batch: batch.value, frameSha256 }, clockMs());
-      },
-      onMessage: (from, payload) => this.#onPeerMessage(from, payload),
-      onFault: (from, fault) => {
-        // Whoever kills a connection need not be the peer: its session begins anew, and nothing is held against it.
-        if (fault.kind === 'device') return this.#transportFault(from, fault.reason);
-        const where =
-          fault.kind === 'bad-cell' ? fault.cell : `${fault.ring} ring, ${fault.reason}`;
-        this.#malformed(from, `${fault.kind}: ${where}`);
-        // The reader does not know where the next frame would begin; a bad `head` mends itself.
-        if (fault.kind === 'bad-frame' && fault.reason !== 'head')
-          this.#transportFault(from, where);
-      },
-    };
+  #onApplication(from: ReplicaIndex, body: Uint8Array): void {
+    if (this.#budgets[from]?.take(body.length, clockMs()) !== true) return;
+    this.#events.push({ kind: 'application', from, body });
   }
 
-  #onPeerMessage(from: ReplicaIndex, payload: Uint8Array): void {
-    const body = unwrapApplication(payload);
-    if (body !== undefined) {
-      if (this.#budgets[from]?.take(body.length, clockMs()) !== true) return;
-      this.#events.push({ kind: 'application', from, body });
-      return;
-    }
-    const message = decodeMessage(payload, this.#transport.replicas);
-    if (message.kind === 'malformed') return this.#malformed(from, message.reason);
-    this.#step({ kind: 'message', from, message: message.value }, clockMs());
+  #take(input: Input, nowMs: number): void {
+    this.#hasTaken = true;
+    this.#core.take(input, nowMs);
   }
 
-  #malformed(from: ReplicaIndex, reason: string): void {
-    this.#step({ kind: 'malformed', from, reason }, clockMs());
-  }
-
-  #step(input: Input, nowMs: number): void {
-    this.#outbox.push(this.#core.step(input, nowMs));
+  /** All that came in this turn is judged together, and costs one pass over the rules. */
+  #settle(): void {
+    if (!this.#hasTaken) return;
+    this.#hasTaken = false;
+    this.#outbox.push(this.#core.settle());
   }
 
   #execute(effect: OuterEffect): void {
@@ -327,7 +314,7 @@ export class ConsensusLoop {
   #applyWrites(from: ReplicaIndex, frames: Uint8Array): void {
     const fault = this.#shipper?.apply(from, frames);
     if (fault === undefined) return;
-    this.#malformed(from, `bad-write: ${fault}`);
+    this.#take({ kind: 'malformed', from, reason: `bad-write: ${fault}` }, clockMs());
     this.#transportFault(from, fault);
   }
 
@@ -370,7 +357,7 @@ export class ConsensusLoop {
     const transfer = this.#transfer;
     this.#events = [];
     this.#transfer = [];
-    this.#port.postMessage(events, transfer);
+    this.#port.post(events, transfer);
   }
 
   #waitUs(): number {

@@ -49,6 +49,12 @@ export interface RuntimeHandlers {
   onFatal(error: Error): void;
 }
 
+/** The program of the thread. Measurements run the same loop with instruments around it. */
+export interface WorkerEntry {
+  readonly file: URL;
+  readonly dataOf: (options: WorkerOptions) => unknown;
+}
+
 interface PendingCall {
   resolve(offer: RegionOffer | undefined): void;
   reject(error: Error): void;
@@ -56,6 +62,11 @@ interface PendingCall {
 
 /** Heap of the worker: batches live outside the JavaScript heap, in array buffers. */
 const WORKER_HEAP_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
+
+const WORKER: WorkerEntry = {
+  file: new URL('./worker.js', import.meta.url),
+  dataOf: (options) => options,
+};
 
 export class ConsensusRuntime {
   readonly #worker: Worker;
@@ -68,10 +79,10 @@ export class ConsensusRuntime {
   readonly #exited: Promise<void>;
   #ready!: { resolve(): void; reject(error: Error): void };
 
-  private constructor(options: WorkerOptions, handlers: RuntimeHandlers) {
+  private constructor(options: WorkerOptions, handlers: RuntimeHandlers, entry: WorkerEntry) {
     this.#handlers = handlers;
-    this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
-      workerData: options,
+    this.#worker = new Worker(entry.file, {
+      workerData: entry.dataOf(options),
       name: `consensus-${options.channel}`,
       resourceLimits: WORKER_HEAP_LIMITS,
     });
@@ -88,8 +99,12 @@ export class ConsensusRuntime {
   }
 
   /** Resolves when the worker's loop runs and its transport accepts calls. */
-  static async start(options: WorkerOptions, handlers: RuntimeHandlers): Promise<ConsensusRuntime> {
-    const runtime = new ConsensusRuntime(options, handlers);
+  static async start(
+    options: WorkerOptions,
+    handlers: RuntimeHandlers,
+    entry: WorkerEntry = WORKER,
+  ): Promise<ConsensusRuntime> {
+    const runtime = new ConsensusRuntime(options, handlers, entry);
     await new Promise<void>((resolve, reject) => {
       runtime.#ready = { resolve, reject };
     });
@@ -99,6 +114,12 @@ export class ConsensusRuntime {
   /** Newest status that the worker reported; undefined before the first. */
   get status(): CoreStatus | undefined {
     return this.#status;
+  }
+
+  /** What wakes the worker (`wakeTransport`) for a message that did not come through here. */
+  get wakeHandle(): number {
+    if (this.#wakeHandle === undefined) throw new Error('the worker has not started');
+    return this.#wakeHandle;
   }
 
   /** Queues one own batch; `onOwnBatch` answers in order. The buffer is transferred. */

@@ -67,7 +67,13 @@ export class ChaosNetwork {
   /** Four replicas that order. */
   static async start(options: TestNetworkOptions = {}): Promise<ChaosNetwork> {
     const chaos = await ChaosNetwork.create(options);
-    await chaos.network.start();
+    try {
+      await chaos.network.start();
+    } catch (error) {
+      console.log(chaos.network.logs());
+      await chaos.destroy();
+      throw error;
+    }
     return chaos;
   }
 

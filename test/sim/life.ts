@@ -72,6 +72,7 @@ export class Life {
   readonly #dependencies: LifeDependencies;
   #held: (Effect | Barrier)[] = [];
   #postponed: Input[] = [];
+  #hasTaken = false;
   /** Ticks that were due again at once, one after the other. */
   #restlessTicks = 0;
 
@@ -92,6 +93,12 @@ export class Life {
   }
 
   step(input: Input): void {
+    this.take(input);
+    this.settle();
+  }
+
+  /** As the real loop does with what it finds in one turn: `settle` comes once after all. */
+  take(input: Input): void {
     if (this.isOver) return;
     const { watcher, clockMs, isPaused } = this.#dependencies;
     if (isPaused()) {
@@ -99,14 +106,25 @@ export class Life {
       return;
     }
     watcher.onInput(this, input);
-    let effects: Effect[];
+    this.#hasTaken = true;
+    this.#guarded(() => this.core.take(input, clockMs()));
+  }
+
+  settle(): void {
+    if (this.isOver || !this.#hasTaken) return;
+    this.#hasTaken = false;
+    const effects = this.#guarded(() => this.core.settle());
+    for (const effect of effects ?? []) this.#accept(effect);
+  }
+
+  #guarded<T>(call: () => T): T | undefined {
     try {
-      effects = this.core.step(input, clockMs());
+      return call();
     } catch (error) {
       this.end();
-      return watcher.onFailure(this, error);
+      this.#dependencies.watcher.onFailure(this, error);
+      return undefined;
     }
-    for (const effect of effects) this.#accept(effect);
   }
 
   resume(): void {

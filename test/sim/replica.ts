@@ -111,7 +111,10 @@ export class Replica implements Actor, Endpoint, Inbox {
     const { network, queue, machine } = this.#dependencies;
     network.poll(this.self, this.#interest(), this);
     let nextMs = Infinity;
-    for (const life of this.lives) nextMs = Math.min(nextMs, life.tick());
+    for (const life of this.lives) {
+      life.settle();
+      nextMs = Math.min(nextMs, life.tick());
+    }
     const dueMs = Math.max(nextMs - machine.clockOffsetMs, queue.nowMs + TURN_AGAIN_MS);
     if (dueMs >= this.#timerAtMs) return;
     this.#timerAtMs = dueMs;
@@ -157,6 +160,6 @@ export class Replica implements Actor, Endpoint, Inbox {
   }
 
   #give(input: Input): void {
-    for (const life of this.lives) life.step(input);
+    for (const life of this.lives) life.take(input);
   }
 }

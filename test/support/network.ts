@@ -15,7 +15,7 @@ import { PROVIDERS, type ProviderName } from '../../rdma/contract.ts';
 import { ReplicaProcess } from '../../scripts/network/replica-process.ts';
 import { waitReady } from '../../scripts/network/wait-ready.ts';
 import { type ReservedPorts, reservePorts } from './ports.ts';
-import { patience } from './slow.ts';
+import { CHANNEL_OF_GUEST, IN_GUEST, patience } from './slow.ts';
 
 const READY_TIMEOUT_MS = patience(60_000);
 
@@ -80,7 +80,7 @@ export class TestNetwork {
       apiPortBase: ports.first,
       linkPortBase: ports.first + replicas,
       gateway: true,
-      sluice: options.sluice ?? {},
+      sluice: { ...(IN_GUEST ? CHANNEL_OF_GUEST : {}), ...options.sluice },
       provider: options.provider ?? providerOfTests(),
       hosts: options.hosts ?? [],
       ...(options.createdAtMs === undefined ? {} : { nowMs: options.createdAtMs }),

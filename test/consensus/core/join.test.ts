@@ -1,5 +1,6 @@
 /** J1 to J4, P8: a replica that does not know what it may have voted for. */
 import { expect } from 'chai';
+import { DEFAULT_LIMITS } from '../../../consensus/core/limits.ts';
 import { START_MS } from '../support/replica.ts';
 import { createSolo, EMPTY, type Solo } from '../support/solo.ts';
 
@@ -103,6 +104,7 @@ describe('a joiner', () => {
     }
     solo.apply();
     expect(solo.delivered()).to.eql([1]);
+    solo.live(DEFAULT_LIMITS.progressDelayMs);
     expect(solo.cells('progress').at(-1)).to.include({ appliedSlot: 1, mute: true });
   });
 

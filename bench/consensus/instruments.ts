@@ -1,0 +1,130 @@
+/**
+ * What stands around a consensus loop while it is measured: answers at once what the orderer would answer, submits by
+ * itself, and notes when each batch was submitted and delivered.
+ */
+import { createHash } from 'node:crypto';
+import type { LoopPort } from '../../consensus/runtime/loop.ts';
+import type { Delivery, ToWorker, WorkerEvent } from '../../consensus/runtime/protocol.ts';
+
+/** A closed loop: so many batches are under way until `batches` have been delivered. */
+export interface Job {
+  readonly batches: number;
+  readonly batchBytes: number;
+  readonly inFlight: number;
+}
+
+export interface JobResult {
+  readonly elapsedMs: number;
+  /** Submit to deliver at the submitter, microseconds, in order of delivery. */
+  readonly latenciesUs: Float64Array;
+  /** Slots that were delivered here meanwhile. */
+  readonly slots: number;
+}
+
+interface RunningJob {
+  readonly job: Job;
+  readonly payload: Uint8Array;
+  readonly latenciesUs: Float64Array;
+  readonly submittedMs: Float64Array;
+  readonly startedMs: number;
+  submitted: number;
+  delivered: number;
+  slots: number;
+}
+
+export class Instruments implements LoopPort {
+  readonly #self: number;
+  readonly #outer: LoopPort;
+  readonly #wake: () => void;
+  /** Answers of the orderer that is not there, oldest first from `#next` on. */
+  #answers: ToWorker[] = [];
+  #next = 0;
+  #running: RunningJob | undefined;
+  #onDone: (result: JobResult) => void = () => {};
+
+  /** `outer`: who gets what is not answered here. `wake`: the loop must not wait before its next turn. */
+  constructor(self: number, outer: LoopPort, wake: () => void) {
+    this.#self = self;
+    this.#outer = outer;
+    this.#wake = wake;
+  }
+
+  start(job: Job, onDone: (result: JobResult) => void): void {
+    this.#onDone = onDone;
+    this.#running = {
+      job,
+      payload: new Uint8Array(job.batchBytes).fill(0x5a),
+      latenciesUs: new Float64Array(job.batches),
+      submittedMs: new Float64Array(job.batches),
+      startedMs: performance.now(),
+      submitted: 0,
+      delivered: 0,
+      slots: 0,
+    };
+    for (let i = 0; i < job.inFlight; i++) this.#submit(this.#running);
+  }
+
+  receive(): ToWorker | undefined {
+    const answer = this.#answers[this.#next];
+    if (answer === undefined) return this.#outer.receive();
+    this.#next++;
+    if (this.#next === this.#answers.length) {
+      this.#answers = [];
+      this.#next = 0;
+    }
+    return answer;
+  }
+
+  post(events: readonly WorkerEvent[], transfer: ArrayBuffer[]): void {
+    const others: WorkerEvent[] = [];
+    for (const event of events) {
+      if (event.kind === 'deliver') this.#onDeliver(event.delivery);
+      else if (event.kind === 'check-batch') {
+        this.#answer({ kind: 'batch-checked', lane: event.lane, ref: event.ref, valid: true });
+      } else if (event.kind !== 'own-batch' && event.kind !== 'status') others.push(event);
+    }
+    if (others.length > 0) this.#outer.post(others, transfer.filter(isIn(others)));
+  }
+
+  #answer(message: ToWorker): void {
+    this.#answers.push(message);
+    this.#wake();
+  }
+
+  #onDeliver({ slot, batches, checkpoint }: Delivery): void {
+    if (checkpoint) {
+      // Any ledger would do that is the same at all replicas.
+      const tipHash = createHash('sha256').update(String(slot)).digest();
+      this.#answer({ kind: 'checkpointed', slot, height: slot, tipHash });
+    }
+    this.#answer({ kind: 'applied', slot, blocksUncertified: 0 });
+    const running = this.#running;
+    if (running === undefined) return;
+    running.slots++;
+    for (const { lane } of batches) if (lane === this.#self) this.#onOwnDelivered(running);
+  }
+
+  #onOwnDelivered(running: RunningJob): void {
+    const { job, latenciesUs, submittedMs } = running;
+    const nowMs = performance.now();
+    const index = running.delivered++;
+    latenciesUs[index] = (nowMs - (submittedMs[index] as number)) * 1_000;
+    if (running.delivered < job.batches) return this.#submit(running);
+    this.#running = undefined;
+    const { slots, startedMs } = running;
+    this.#onDone({ elapsedMs: nowMs - startedMs, latenciesUs, slots });
+  }
+
+  #submit(running: RunningJob): void {
+    if (running.submitted === running.job.batches) return;
+    running.submittedMs[running.submitted++] = performance.now();
+    this.#answer({ kind: 'submit', payload: running.payload.slice() });
+  }
+}
+
+/** Buffers of batches that were answered here need not change hands. */
+function isIn(events: readonly WorkerEvent[]): (buffer: ArrayBuffer) => boolean {
+  const buffers = new Set<ArrayBufferLike>();
+  for (const event of events) if (event.kind === 'writes') buffers.add(event.frames.buffer);
+  return (buffer) => buffers.has(buffer);
+}

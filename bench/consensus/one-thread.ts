@@ -1,0 +1,173 @@
+/**
+ * A whole cluster on one thread: real loops over real transports, one turn each in turn. Nobody waits and nobody is waited
+ * for, so time divided by replicas and slots is what the protocol itself costs, and a profile shows nothing else.
+ */
+import { randomBytes } from 'node:crypto';
+import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
+import { assembleLoop } from '../../consensus/runtime/assemble.ts';
+import { ed25519KeyPair } from '../../consensus/runtime/ed25519.ts';
+import type { ConsensusLoop, LoopPort } from '../../consensus/runtime/loop.ts';
+import type {
+  ToWorker,
+  TransportCall,
+  WorkerEvent,
+  WorkerOptions,
+} from '../../consensus/runtime/protocol.ts';
+import type { ProviderName, RegionOffer, SessionKeys } from '../../rdma/contract.ts';
+import { Instruments, type Job, type JobResult } from './instruments.ts';
+
+export interface ClusterOptions {
+  readonly replicas: number;
+  readonly provider: ProviderName;
+  /** Folder for the logs; undefined: `memory`. */
+  readonly walFolder: string | undefined;
+}
+
+/** What a main thread would see of a loop, and say to it. */
+class Outside implements LoopPort {
+  readonly messages: ToWorker[] = [];
+  reply: Extract<WorkerEvent, { kind: 'transport-reply' }> | undefined;
+  readonly open = new Set<number>();
+  onWrites: (to: number, frames: Uint8Array) => void = () => {};
+
+  receive(): ToWorker | undefined {
+    return this.messages.shift();
+  }
+
+  post(events: readonly WorkerEvent[]): void {
+    for (const event of events) {
+      if (event.kind === 'transport-reply') this.reply = event;
+      else if (event.kind === 'writes') this.onWrites(event.to, event.frames);
+      else if (event.kind === 'session' && event.open) this.open.add(event.peer);
+      else if (event.kind === 'evidence' || event.kind === 'transport-fault') {
+        throw new Error(`the cluster is not healthy: ${JSON.stringify(event)}`);
+      }
+    }
+  }
+}
+
+interface Member {
+  readonly loop: ConsensusLoop;
+  readonly outside: Outside;
+  readonly instruments: Instruments;
+}
+
+export class OneThreadCluster {
+  readonly #members: readonly Member[];
+
+  constructor(options: ClusterOptions) {
+    const seeds = Array.from({ length: options.replicas }, () => new Uint8Array(randomBytes(32)));
+    const runId = new Uint8Array(randomBytes(32));
+    this.#members = seeds.map((_, self) => createMember(optionsOf(options, runId, seeds, self)));
+    for (const [from, { outside }] of this.#members.entries()) {
+      outside.onWrites = (to, frames) => {
+        this.#at(to).outside.messages.push({ kind: 'writes', from, frames });
+        outside.messages.push({ kind: 'shipped', to, bytes: frames.length });
+      };
+    }
+    this.#meet();
+  }
+
+  /** One batch after the other (or `inFlight` at a time) from `submitter`; 0 leads. */
+  run(job: Job, submitter = 0): JobResult {
+    let result: JobResult | undefined;
+    this.#at(submitter).instruments.start(job, (done) => {
+      result = done;
+    });
+    while (result === undefined) for (const { loop } of this.#members) loop.turn();
+    return result;
+  }
+
+  close(): void {
+    for (const { loop } of this.#members) loop.end();
+  }
+
+  #at(index: number): Member {
+    return this.#members[index] as Member;
+  }
+
+  #meet(): void {
+    const count = this.#members.length;
+    for (let a = 0; a < count; a++) for (let b = a + 1; b < count; b++) this.#connect(a, b);
+    while (this.#members.some(({ outside }) => outside.open.size < count - 1)) {
+      for (const { loop } of this.#members) loop.turn();
+    }
+  }
+
+  #connect(a: number, b: number): void {
+    const pairSecret = new Uint8Array(randomBytes(32));
+    const keys = (self: number, peer: number): SessionKeys => ({
+      pairSecret,
+      selfIncarnation: incarnationOf(self),
+      peerIncarnation: incarnationOf(peer),
+    });
+    const offerOfA = this.#offer(a, b, keys(a, b));
+    const offerOfB = this.#offer(b, a, keys(b, a));
+    this.#call(a, { op: 'accept', peer: b, offer: offerOfB });
+    this.#call(b, { op: 'accept', peer: a, offer: offerOfA });
+    this.#call(a, { op: 'confirm', peer: b });
+    this.#call(b, { op: 'confirm', peer: a });
+  }
+
+  #offer(self: number, peer: number, keys: SessionKeys): RegionOffer {
+    const offer = this.#call(self, { op: 'offer', peer, keys });
+    if (offer === undefined) throw new Error('an offer call was answered without an offer');
+    return offer;
+  }
+
+  #call(self: number, call: TransportCall): RegionOffer | undefined {
+    const { loop, outside } = this.#at(self);
+    outside.reply = undefined;
+    outside.messages.push({ kind: 'transport', id: 0, call });
+    loop.turn();
+    const reply = outside.reply as Outside['reply'];
+    if (reply === undefined || reply.error !== undefined) {
+      throw new Error(`${call.op}: ${reply?.error?.message ?? 'no answer'}`);
+    }
+    return reply.offer;
+  }
+}
+
+function createMember(options: WorkerOptions): Member {
+  const outside = new Outside();
+  const instruments = new Instruments(options.self, outside, () => {});
+  const loop = assembleLoop(options, instruments);
+  loop.begin();
+  return { loop, outside, instruments };
+}
+
+function optionsOf(
+  { replicas, provider, walFolder }: ClusterOptions,
+  runId: Uint8Array,
+  seeds: readonly Uint8Array[],
+  self: number,
+): WorkerOptions {
+  return {
+    channel: 'bench',
+    self,
+    replicas,
+    runId,
+    firstSlot: 1,
+    baseTimeMs: 0,
+    baseHeight: 1,
+    baseHash: new Uint8Array(32),
+    entry: 'begin',
+    wal:
+      walFolder === undefined
+        ? undefined
+        : { directory: `${walFolder}/${self}`, reserveBytes: 16 * 1024 * 1024 },
+    batchTimeoutMs: 2_000,
+    limits: DEFAULT_LIMITS,
+    provider,
+    rdma: {},
+    waitMode: 'spin',
+    spinUs: 0,
+    signingSeed: seeds[self] as Uint8Array,
+    consenterKeys: seeds.map((seed) => ed25519KeyPair(seed).publicKey),
+    incarnation: incarnationOf(self),
+  };
+}
+
+function incarnationOf(replica: number): string {
+  return String(1_000 + replica);
+}

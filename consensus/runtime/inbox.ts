@@ -1,0 +1,46 @@
+/** What comes from peers, decoded for the core. Whatever the bytes are, at worst their writer's session begins anew. */
+import type { InboxHandler } from '../../rdma/contract.ts';
+import type { Input, ReplicaIndex } from '../core/types.ts';
+import { decodeCell, decodeLaneBatch, decodeMessage, unwrapApplication } from '../wire/index.ts';
+
+export interface InboxDependencies {
+  readonly replicas: number;
+  readonly take: (input: Input) => void;
+  /** A message that is not for consensus. */
+  readonly onApplication: (from: ReplicaIndex, body: Uint8Array) => void;
+  /** The peer's session cannot go on. */
+  readonly onFault: (from: ReplicaIndex, reason: string) => void;
+}
+
+export function createInbox(dependencies: InboxDependencies): InboxHandler {
+  const { replicas, take, onApplication, onFault } = dependencies;
+  const malformed = (from: ReplicaIndex, reason: string): void =>
+    take({ kind: 'malformed', from, reason });
+  return {
+    onCell: (from, kind, slot, view, flags, body) => {
+      const cell = decodeCell({ kind, slot, view, flags, body }, replicas);
+      if (cell.kind === 'malformed') return malformed(from, cell.reason);
+      take({ kind: 'cell', from, cell: cell.value });
+    },
+    onLane: (from, payload, frameSha256) => {
+      const batch = decodeLaneBatch(payload, from);
+      if (batch.kind === 'malformed') return malformed(from, batch.reason);
+      take({ kind: 'lane-batch', from, batch: batch.value, frameSha256 });
+    },
+    onMessage: (from, payload) => {
+      const body = unwrapApplication(payload);
+      if (body !== undefined) return onApplication(from, body);
+      const message = decodeMessage(payload, replicas);
+      if (message.kind === 'malformed') return malformed(from, message.reason);
+      take({ kind: 'message', from, message: message.value });
+    },
+    onFault: (from, fault) => {
+      // Whoever kills a connection need not be the peer: its session begins anew, and nothing is held against it.
+      if (fault.kind === 'device') return onFault(from, fault.reason);
+      const where = fault.kind === 'bad-cell' ? fault.cell : `${fault.ring} ring, ${fault.reason}`;
+      malformed(from, `${fault.kind}: ${where}`);
+      // The reader does not know where the next frame would begin; a bad `head` mends itself.
+      if (fault.kind === 'bad-frame' && fault.reason !== 'head') onFault(from, where);
+    },
+  };
+}
