@@ -1,0 +1,63 @@
+/** A client that submits signed envelopes, one or many in a request, and waits for their certified blocks. */
+import { Agent, request } from 'node:http';
+import { encodeFrames, FRAME_MEDIA_TYPE } from '../../api/framing.ts';
+
+const ANSWER_MS = 30_000;
+const RETRY_MS = 20;
+/** Status codes that say "again". */
+const RETRYABLE = new Set([202, 207, 429, 502, 503, 504]);
+
+export class SubmitClient {
+  readonly #urls: readonly string[];
+  readonly #channel: string;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+  /** Requests that were answered with "again", or not at all. */
+  retries = 0;
+
+  constructor(urls: readonly string[], channel: string) {
+    this.#urls = urls;
+    this.#channel = channel;
+  }
+
+  /** Resolves when all of them are in certified blocks; `home` is asked first, the others when it cannot. */
+  async submit(envelopes: readonly Uint8Array[], home: number): Promise<void> {
+    const [only] = envelopes;
+    const isOne = envelopes.length === 1 && only !== undefined;
+    const body = isOne ? only : encodeFrames(envelopes);
+    const type = isOne ? 'application/octet-stream' : FRAME_MEDIA_TYPE;
+    for (let attempt = 0; ; attempt++) {
+      const url = this.#urls[(home + attempt) % this.#urls.length] ?? '';
+      const status = await this.#post(url, type, body);
+      if (status === 200) return;
+      if (status !== undefined && !RETRYABLE.has(status)) {
+        throw new Error(`${url} answered ${status}, which a client cannot retry`);
+      }
+      this.retries++;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #post(url: string, type: string, body: Uint8Array): Promise<number | undefined> {
+    return new Promise((resolve) => {
+      const outgoing = request(
+        `${url}/v1/channels/${this.#channel}/transactions?wait=commit&timeoutMs=${ANSWER_MS}`,
+        {
+          method: 'POST',
+          agent: this.#agent,
+          headers: { 'content-type': type, 'content-length': body.length },
+        },
+        (incoming) => {
+          incoming.on('end', () => resolve(incoming.statusCode));
+          incoming.on('error', () => resolve(undefined));
+          incoming.resume();
+        },
+      );
+      outgoing.on('error', () => resolve(undefined));
+      outgoing.end(body);
+    });
+  }
+}
