@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { runMain, SetupError } from '../../scripts/setup/errors.mjs';
 import { ROOT } from '../../scripts/setup/paths.mjs';
 import { prepare } from '../../scripts/setup/prepare.mjs';
+import { buildAttacker } from '../attacks/native/build.mjs';
 import { buildImage } from './image.mjs';
 import { fetchKernel } from './kernel.mjs';
 import { CONTRACT, NETWORK } from './suites.mjs';
@@ -28,6 +29,7 @@ runMain(async () => {
   const options = parseArguments(process.argv.slice(2));
   await requireTools();
   await prepare();
+  await buildAttacker();
   const kernel = await fetchKernel();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-guest-'));
   try {

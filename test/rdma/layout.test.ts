@@ -4,7 +4,7 @@ import { cellBodyBytes } from '../../rdma/index.ts';
 import { LAYOUT, layoutDigest, regionLayout } from '../../rdma/layout.ts';
 import { LIMITS } from '../../rdma/limits.ts';
 import { loadNative } from '../../rdma/native.ts';
-import { cmac } from './support/byzantine.ts';
+import { cmac } from '../attacks/support/forge.ts';
 
 describe('layout', () => {
   it('has the same constants in TypeScript and in C++', () => {

@@ -31,8 +31,8 @@ export const SMALL = {
 let provider: ProviderName = 'shm';
 
 /** The tests of `body`, once for each provider: what the contract says holds for all of them. */
-export function describeProviders(title: string, body: () => void): void {
-  for (const name of PROVIDERS) describeProvider(name, title, body);
+export function describeProviders(title: string, body: (provider: ProviderName) => void): void {
+  for (const name of PROVIDERS) describeProvider(name, title, () => body(name));
 }
 
 /** Skipped, with a line that says why, where there is no device for it. */

@@ -1,13 +1,11 @@
 /**
- * A peer that holds the session's keys and writes whatever it likes into the region, through the
- * file under /dev/shm. It is a second implementation of the layout, MAC and key derivation
- * included.
+ * What a peer that holds the session's keys can seal: a second implementation of the layout, MAC and key
+ * derivation included.
  */
 
 import { createCipheriv, createHash, hkdfSync } from 'node:crypto';
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { LAYOUT, type RegionLayout, regionLayout } from '../../../rdma/layout.ts';
-import { incarnationOf, SMALL } from './pair.ts';
+import { incarnationOf, SMALL } from '../../rdma/support/pair.ts';
 
 /** AES-128-CMAC, RFC 4493, for whole blocks. */
 export function cmac(key: Uint8Array, message: Uint8Array): Buffer {
@@ -30,18 +28,19 @@ function directionKeys(
   writer: number,
   reader: number,
   regionName: string,
+  channel: string,
 ): { cell: Buffer; lane: Buffer; control: Buffer } {
   const head = Buffer.alloc(28);
   head.writeUInt32LE(writer, 0);
   head.writeUInt32LE(reader, 4);
   head.writeBigUInt64LE(BigInt(incarnationOf(writer)), 8);
   head.writeBigUInt64LE(BigInt(incarnationOf(reader)), 16);
-  head.writeUInt16LE(SMALL.channel.length, 24);
+  head.writeUInt16LE(channel.length, 24);
   head.writeUInt16LE(regionName.length, 26);
   const info = Buffer.concat([
     Buffer.from('sluice/region/1'),
     head,
-    Buffer.from(SMALL.channel + regionName),
+    Buffer.from(channel + regionName),
   ]);
   const keys = Buffer.from(hkdfSync('sha256', pairSecret, '', info, 48));
   return { cell: keys.subarray(0, 16), lane: keys.subarray(16, 32), control: keys.subarray(32) };
@@ -66,50 +65,28 @@ export interface ForgedFrame {
   readonly mac?: Uint8Array;
 }
 
-export class ByzantinePeer {
+/** Of one direction of one session. */
+export interface ForgeOptions {
+  readonly regionName: string;
+  readonly pairSecret: Uint8Array;
+  readonly writer: number;
+  readonly reader: number;
+  readonly replicas: number;
+  readonly channel?: string;
+}
+
+export class Forge {
+  readonly options: ForgeOptions;
   readonly layout: RegionLayout;
-  readonly #fd: number;
   readonly #writer: number;
   readonly #keys: ReturnType<typeof directionKeys>;
-  #doorbell = 0;
 
-  /** Call while the region's name is still there, with the replicas and window of the reader. */
-  constructor(
-    name: string,
-    pairSecret: Uint8Array,
-    writer: number,
-    reader: number,
-    replicas: number,
-  ) {
-    this.#fd = openSync(`/dev/shm${name}`, 'r+');
+  constructor(options: ForgeOptions) {
+    const { pairSecret, writer, reader, regionName, replicas, channel = SMALL.channel } = options;
+    this.options = options;
     this.#writer = writer;
-    this.#keys = directionKeys(pairSecret, writer, reader, name);
+    this.#keys = directionKeys(pairSecret, writer, reader, regionName, channel);
     this.layout = regionLayout({ ...SMALL, replicas, payloadBytesMax: 0 });
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
-
-  read(offset: number, bytes: number): Buffer {
-    const buffer = Buffer.alloc(bytes);
-    readSync(this.#fd, buffer, 0, bytes, offset);
-    return buffer;
-  }
-
-  write(offset: number, bytes: Uint8Array): void {
-    writeSync(this.#fd, bytes, 0, bytes.length, offset);
-  }
-
-  /** Rings the doorbell; the reader will look everywhere, because the hint is none. */
-  ring(): void {
-    this.#doorbell = this.read(LAYOUT.HEADER_DOORBELL, 4).readUInt32LE() + 1;
-    const hint = Buffer.alloc(4);
-    hint.writeUInt32LE(0xfffffffe);
-    this.write(LAYOUT.HEADER_HINTS + 4 * ((this.#doorbell - 1) % LAYOUT.HINTS), hint);
-    const word = Buffer.alloc(4);
-    word.writeUInt32LE(this.#doorbell >>> 0);
-    this.write(LAYOUT.HEADER_DOORBELL, word);
   }
 
   cellBytes(kind: number): number {
@@ -123,6 +100,13 @@ export class ByzantinePeer {
     if (kind >= LAYOUT.KIND_PROGRESS) return progressOffset;
     const start = { 1: proposalsOffset, 2: votesOffset, 3: commitsOffset }[kind] ?? 0;
     return start + index * this.cellBytes(kind);
+  }
+
+  /** The cell's number, as hints name it. */
+  cellOrdinal(kind: number, index: number): number {
+    const kinds = LAYOUT.KIND_PROGRESS - LAYOUT.KIND_PROPOSAL;
+    if (kind >= LAYOUT.KIND_PROGRESS) return kinds * SMALL.windowSlots;
+    return (kind - LAYOUT.KIND_PROPOSAL) * SMALL.windowSlots + index;
   }
 
   sealCell(cell: ForgedCell): Buffer {
@@ -144,31 +128,21 @@ export class ByzantinePeer {
     return bytes;
   }
 
-  writeCell(cell: ForgedCell, index = Number(cell.slot % BigInt(SMALL.windowSlots))): void {
-    this.write(this.cellOffset(cell.kind, index), this.sealCell(cell));
-    this.ring();
+  /** Frame after frame, each at the next place. */
+  sealFrames(ring: 'lane' | 'control', frames: readonly ForgedFrame[]): Buffer {
+    return Buffer.concat(frames.map((frame) => this.#sealFrame(ring, frame)));
   }
 
-  /**
-   * Puts one frame at ring position `position` without moving the tail; returns the position after
-   * it.
-   */
-  writeFrame(ring: 'lane' | 'control', position: number, frame: ForgedFrame): number {
+  #sealFrame(ring: 'lane' | 'control', frame: ForgedFrame): Buffer {
+    const { payload } = frame;
     const header = Buffer.alloc(LAYOUT.FRAME_HEADER_BYTES);
-    header.writeUInt32LE(frame.length ?? frame.payload.length, 0);
-    header.writeUInt32LE(frame.total ?? frame.payload.length, 4);
+    header.writeUInt32LE(frame.length ?? payload.length, 0);
+    header.writeUInt32LE(frame.total ?? payload.length, 4);
     header.writeBigUInt64LE(frame.sequence ?? 0n, 8);
-    header.set(frame.hash ?? createHash('sha256').update(frame.payload).digest(), 16);
+    header.set(frame.hash ?? createHash('sha256').update(payload).digest(), 16);
     header.set(frame.mac ?? cmac(this.#keys[ring], header.subarray(0, 48)), 48);
-    const start = ring === 'lane' ? this.layout.laneRingOffset : this.layout.controlRingOffset;
-    this.write(start + position, Buffer.concat([header, frame.payload]));
-    return position + 64 + Math.ceil(frame.payload.length / 64) * 64;
-  }
-
-  publishTail(ring: 'lane' | 'control', tail: bigint): void {
-    const bytes = Buffer.alloc(8);
-    bytes.writeBigUInt64LE(BigInt.asUintN(64, tail));
-    this.write(ring === 'lane' ? LAYOUT.HEADER_LANE_TAIL : LAYOUT.HEADER_CONTROL_TAIL, bytes);
-    this.ring();
+    const align = LAYOUT.FRAME_ALIGN;
+    const padding = Buffer.alloc(Math.ceil(payload.length / align) * align - payload.length);
+    return Buffer.concat([header, payload, padding]);
   }
 }
