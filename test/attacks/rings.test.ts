@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { LAYOUT } from '../../rdma/layout.ts';
 import { ALL, describeProviders, Inbox, pollUntil, SMALL } from '../rdma/support/pair.ts';
 import { IN_GUEST } from '../support/slow.ts';
+import { Attacker } from './support/attacker.ts';
 import { startFlipping } from './support/flip.ts';
 import type { ForgedFrame } from './support/forge.ts';
 import { LIAR, Stage } from './support/stage.ts';
@@ -22,6 +23,7 @@ describeProviders('attacks on rings', (provider) => {
   afterEach(() => {
     stage.destroy();
   });
+  after(() => Attacker.stopShared());
 
   /** With `tcp` the victim's own host keeps the tail. */
   const reachesAnyByte = provider !== 'tcp';
@@ -239,7 +241,7 @@ describeProviders('attacks on rings', (provider) => {
         stage.expectOtherPeerUnharmed();
         stage.inbox.faults.length = 0;
       }),
-      { numRuns: IN_GUEST ? 20 : 100 },
+      { numRuns: IN_GUEST ? 10 : 100 },
     );
   });
 });

@@ -1,6 +1,15 @@
 /** The attacker of native/main.cc: a process with a queue pair of its own. Commands are answered before they return. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,7 +40,14 @@ function hex(bytes: Uint8Array = new Uint8Array()): string {
   return bytes.length === 0 ? '-' : Buffer.from(bytes).toString('hex');
 }
 
-/** Blocking pipes: named ones, since those that Node makes for a child do not block. */
+const REST_MS = 0.2;
+const never = new Int32Array(new SharedArrayBuffer(4));
+
+function rest(): void {
+  Atomics.wait(never, 0, 0, REST_MS);
+}
+
+/** Named pipes: those that Node makes for a child are read by its event loop only. */
 class Pipes {
   readonly commands: number;
   readonly answers: number;
@@ -45,7 +61,7 @@ class Pipes {
     const ends = [openSync(to, 'r+'), openSync(from, 'r+')] as const;
     this.child = spawn(program, [], { stdio: [ends[0], ends[1], 'inherit'] });
     this.commands = openSync(to, 'w');
-    this.answers = openSync(from, 'r');
+    this.answers = openSync(from, constants.O_RDONLY | constants.O_NONBLOCK);
     // A process that dies is seen as the end of its answers.
     for (const end of ends) closeSync(end);
     rmSync(folder, { recursive: true });
@@ -53,8 +69,20 @@ class Pipes {
 }
 
 export class Attacker {
+  static #shared: Attacker | undefined;
   readonly #pipes: Pipes;
   #heard = '';
+
+  /** One process for many tests: starting it takes a second in the guest. */
+  static shared(): Attacker {
+    Attacker.#shared ??= new Attacker();
+    return Attacker.#shared;
+  }
+
+  static stopShared(): void {
+    Attacker.#shared?.stop();
+    Attacker.#shared = undefined;
+  }
 
   constructor() {
     const program = fileURLToPath(new URL(PROGRAM, import.meta.url));
@@ -85,8 +113,9 @@ export class Attacker {
     this.#tell(`post ${where} ${hex(bytes)}${others === undefined ? '' : ` ${hex(others)}`}`);
   }
 
-  finish(): string {
-    return this.#hear();
+  /** Of what was begun; `meanwhile` runs until the answer is there. */
+  finish(meanwhile?: () => unknown): string {
+    return this.#hear(meanwhile);
   }
 
   receive(count: number): void {
@@ -124,17 +153,28 @@ export class Attacker {
     for (let at = 0; at < line.length; ) at += writeSync(this.#pipes.commands, line, at);
   }
 
-  #hear(): string {
+  #hear(meanwhile: () => unknown = rest): string {
     const chunk = Buffer.alloc(1 << 16);
     while (!this.#heard.includes('\n')) {
-      const bytes = readSync(this.#pipes.answers, chunk);
+      const bytes = this.#read(chunk);
       if (bytes === 0) throw new Error('the attacker is gone');
-      this.#heard += chunk.toString('latin1', 0, bytes);
+      if (bytes === undefined) meanwhile();
+      else this.#heard += chunk.toString('latin1', 0, bytes);
     }
     const end = this.#heard.indexOf('\n');
     const line = this.#heard.slice(0, end);
     this.#heard = this.#heard.slice(end + 1);
     if (!line.startsWith('ok')) throw new Error(`the attacker says: ${line}`);
     return line.slice(3);
+  }
+
+  /** Undefined: nothing yet. */
+  #read(into: Buffer): number | undefined {
+    try {
+      return readSync(this.#pipes.answers, into);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined;
+      throw error;
+    }
   }
 }

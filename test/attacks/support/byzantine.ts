@@ -1,21 +1,30 @@
 /** A replica with a live session that lies: what it can seal, and how it gets it into the victim's region. */
 import { randomBytes } from 'node:crypto';
 import type { ProviderName, Transport, WriteShipping } from '../../../rdma/index.ts';
+import type { RegionLayout } from '../../../rdma/layout.ts';
 import { connect, SMALL, sessionKeys } from '../../rdma/support/pair.ts';
 import type { Attacker } from './attacker.ts';
-import { Forge, type ForgedCell, type ForgedFrame } from './forge.ts';
+import {
+  type Forge,
+  type ForgedCell,
+  type ForgedFrame,
+  type ForgeOptions,
+  forgeOf,
+} from './forge.ts';
 import { DeviceReach, FileReach, FrameReach, type Reach, type Ring } from './reach.ts';
 
 export class ByzantinePeer {
+  readonly session: ForgeOptions;
   readonly forge: Forge;
   readonly reach: Reach;
 
-  constructor(forge: Forge, reach: Reach) {
-    this.forge = forge;
-    this.reach = reach;
+  constructor(session: ForgeOptions, reach: (layout: RegionLayout) => Reach) {
+    this.session = session;
+    this.forge = forgeOf(session);
+    this.reach = reach(this.forge.layout);
   }
 
-  writeCell(cell: ForgedCell, index = Number(cell.slot % BigInt(SMALL.windowSlots))): void {
+  writeCell(cell: ForgedCell, index = this.forge.cellIndex(cell.slot)): void {
     this.putCell(cell.kind, index, this.forge.sealCell(cell));
   }
 
@@ -34,27 +43,24 @@ export class ByzantinePeer {
   }
 }
 
-export interface Meeting {
-  readonly peer: ByzantinePeer;
-  readonly pairSecret: Uint8Array;
-  readonly regionName: string;
-}
-
 /** Opens a session of `victim` with the correct transport of a peer, which also has an evil twin. */
-export function meetTwin(provider: ProviderName, victim: Transport, twin: Transport): Meeting {
+export function meetTwin(
+  provider: ProviderName,
+  victim: Transport,
+  twin: Transport,
+): ByzantinePeer {
   const { self: writer, replicas } = twin;
-  let reach: Reach | undefined;
-  const forgeOf = (regionName: string, pairSecret: Uint8Array): Forge =>
-    new Forge({ regionName, pairSecret, writer, reader: victim.self, replicas });
-  const { intoA, pairSecret } = connect(victim, twin, (names) => {
-    const { layout } = forgeOf(names.intoA, names.pairSecret);
-    reach =
+  let peer: ByzantinePeer | undefined;
+  connect(victim, twin, ({ intoA: regionName, pairSecret }) => {
+    const session = { writer, reader: victim.self, replicas, regionName, pairSecret };
+    const shipping = victim.shipping as WriteShipping;
+    peer = new ByzantinePeer(session, (layout) =>
       provider === 'shm'
-        ? new FileReach(names.intoA, layout)
-        : new FrameReach(victim.shipping as WriteShipping, writer, SMALL.laneRingBytes);
+        ? new FileReach(regionName, layout)
+        : new FrameReach((frames) => shipping.apply(writer, frames), SMALL.laneRingBytes),
+    );
   });
-  const peer = new ByzantinePeer(forgeOf(intoA, pairSecret), reach as Reach);
-  return { peer, pairSecret, regionName: intoA };
+  return peer as ByzantinePeer;
 }
 
 export interface DeviceMeeting {
@@ -69,7 +75,7 @@ export function meetDevice(
   attacker: Attacker,
   writer: number,
   { receives, notReadyTimer }: DeviceMeeting = {},
-): Meeting {
+): ByzantinePeer {
   const { self: reader, replicas } = victim;
   const pairSecret = randomBytes(32);
   const offer = victim.offer(writer, sessionKeys(reader, writer, pairSecret)[0]);
@@ -78,7 +84,9 @@ export function meetDevice(
   victim.accept(writer, { ...offer, name, endpoint });
   attacker.connect(offer.endpoint ?? '', notReadyTimer);
   victim.confirm(writer);
-  const forge = new Forge({ regionName: offer.name, pairSecret, writer, reader, replicas });
-  const reach = new DeviceReach(attacker, offer.endpoint ?? '', forge.layout);
-  return { peer: new ByzantinePeer(forge, reach), pairSecret, regionName: offer.name };
+  const session = { regionName: offer.name, pairSecret, writer, reader, replicas };
+  return new ByzantinePeer(
+    session,
+    (layout) => new DeviceReach(attacker, offer.endpoint ?? '', layout),
+  );
 }

@@ -4,7 +4,12 @@
  */
 
 import { createCipheriv, createHash, hkdfSync } from 'node:crypto';
-import { LAYOUT, type RegionLayout, regionLayout } from '../../../rdma/layout.ts';
+import {
+  LAYOUT,
+  type RegionDimensions,
+  type RegionLayout,
+  regionLayout,
+} from '../../../rdma/layout.ts';
 import { incarnationOf, SMALL } from '../../rdma/support/pair.ts';
 
 /** AES-128-CMAC, RFC 4493, for whole blocks. */
@@ -65,7 +70,7 @@ export interface ForgedFrame {
   readonly mac?: Uint8Array;
 }
 
-/** Of one direction of one session. */
+/** Of one direction of one session of the tests' own transports. */
 export interface ForgeOptions {
   readonly regionName: string;
   readonly pairSecret: Uint8Array;
@@ -75,18 +80,40 @@ export interface ForgeOptions {
   readonly channel?: string;
 }
 
-export class Forge {
-  readonly options: ForgeOptions;
-  readonly layout: RegionLayout;
-  readonly #writer: number;
-  readonly #keys: ReturnType<typeof directionKeys>;
+/** One key for each use, as `NativeTransport.map` takes them one after the other. */
+export interface ForgeKeys {
+  readonly cell: Uint8Array;
+  readonly lane: Uint8Array;
+  readonly control: Uint8Array;
+}
 
-  constructor(options: ForgeOptions) {
-    const { pairSecret, writer, reader, regionName, replicas, channel = SMALL.channel } = options;
-    this.options = options;
-    this.#writer = writer;
-    this.#keys = directionKeys(pairSecret, writer, reader, regionName, channel);
-    this.layout = regionLayout({ ...SMALL, replicas, payloadBytesMax: 0 });
+export interface ForgeIdentity {
+  readonly incarnation: bigint;
+  readonly epoch: number;
+}
+
+export function forgeOf({ channel = SMALL.channel, ...options }: ForgeOptions): Forge {
+  const { pairSecret, writer, reader, regionName, replicas } = options;
+  const keys = directionKeys(pairSecret, writer, reader, regionName, channel);
+  const identity = { incarnation: BigInt(incarnationOf(writer)), epoch: SMALL.epoch };
+  return new Forge({ ...SMALL, replicas, payloadBytesMax: 0 }, keys, identity);
+}
+
+export class Forge {
+  readonly layout: RegionLayout;
+  readonly #windowSlots: number;
+  readonly #keys: ForgeKeys;
+  readonly #identity: ForgeIdentity;
+
+  constructor(dimensions: RegionDimensions, keys: ForgeKeys, identity: ForgeIdentity) {
+    this.layout = regionLayout(dimensions);
+    this.#windowSlots = dimensions.windowSlots;
+    this.#keys = keys;
+    this.#identity = identity;
+  }
+
+  cellIndex(slot: bigint): number {
+    return Number(slot % BigInt(this.#windowSlots));
   }
 
   cellBytes(kind: number): number {
@@ -105,25 +132,22 @@ export class Forge {
   /** The cell's number, as hints name it. */
   cellOrdinal(kind: number, index: number): number {
     const kinds = LAYOUT.KIND_PROGRESS - LAYOUT.KIND_PROPOSAL;
-    if (kind >= LAYOUT.KIND_PROGRESS) return kinds * SMALL.windowSlots;
-    return (kind - LAYOUT.KIND_PROPOSAL) * SMALL.windowSlots + index;
+    if (kind >= LAYOUT.KIND_PROGRESS) return kinds * this.#windowSlots;
+    return (kind - LAYOUT.KIND_PROPOSAL) * this.#windowSlots + index;
   }
 
   sealCell(cell: ForgedCell): Buffer {
     const bytes = Buffer.alloc(this.cellBytes(cell.kind));
     bytes.writeBigUInt64LE(cell.slot, 0);
     bytes.writeUInt32LE(cell.view ?? 0, 8);
-    bytes.writeUInt16LE(cell.epoch ?? SMALL.epoch, 12);
+    bytes.writeUInt16LE(cell.epoch ?? this.#identity.epoch, 12);
     bytes.writeUInt8(cell.kind, 14);
     if (cell.body !== undefined) bytes.set(cell.body, 16);
     if (cell.heads !== undefined) {
       bytes.writeBigUInt64LE(cell.heads[0], bytes.length - 40);
       bytes.writeBigUInt64LE(cell.heads[1], bytes.length - 32);
     }
-    bytes.writeBigUInt64LE(
-      cell.incarnation ?? BigInt(incarnationOf(this.#writer)),
-      bytes.length - 24,
-    );
+    bytes.writeBigUInt64LE(cell.incarnation ?? this.#identity.incarnation, bytes.length - 24);
     bytes.set(cmac(this.#keys.cell, bytes.subarray(0, -16)), bytes.length - 16);
     return bytes;
   }

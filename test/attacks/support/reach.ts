@@ -1,6 +1,5 @@
 /** How an attacker gets bytes into the victim's region, by provider: past its own transport, with no rule kept. */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import type { WriteShipping } from '../../../rdma/index.ts';
 import { LAYOUT, type RegionLayout } from '../../../rdma/layout.ts';
 import { type Attacker, ENDPOINT } from './attacker.ts';
 
@@ -92,10 +91,11 @@ export class FrameReach implements Reach {
   readonly #tails = { lane: 0n, control: 0n };
   readonly #ringBytes: number;
 
-  constructor(shipping: WriteShipping, attacker: number, ringBytes: number) {
+  /** `apply` says why it refuses. */
+  constructor(apply: (frames: Uint8Array) => string | undefined, ringBytes: number) {
     this.#ringBytes = ringBytes;
     this.#apply = (frames) => {
-      const refused = shipping.apply(attacker, frames);
+      const refused = apply(frames);
       if (refused !== undefined) throw new Error(refused);
     };
   }
@@ -133,12 +133,14 @@ export class DeviceReach implements Reach {
   readonly attacker: Attacker;
   readonly address: bigint;
   readonly key: number;
+  /** Of the victim, hex. */
+  readonly endpoint: string;
   readonly #layout: RegionLayout;
 
-  /** Of the victim's endpoint, hex. */
   constructor(attacker: Attacker, endpoint: string, layout: RegionLayout) {
     const bytes = Buffer.from(endpoint, 'hex');
     this.attacker = attacker;
+    this.endpoint = endpoint;
     this.address = bytes.readBigUInt64LE(ENDPOINT.ADDRESS);
     this.key = bytes.readUInt32LE(ENDPOINT.KEY);
     this.#layout = layout;

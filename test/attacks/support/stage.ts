@@ -3,14 +3,8 @@ import { expect } from 'chai';
 import type { ProviderName, Transport, TransportFault } from '../../../rdma/index.ts';
 import { ALL, connect, Inbox, open, pollUntil } from '../../rdma/support/pair.ts';
 import { Attacker } from './attacker.ts';
-import {
-  type ByzantinePeer,
-  type DeviceMeeting,
-  type Meeting,
-  meetDevice,
-  meetTwin,
-} from './byzantine.ts';
-import { Forge } from './forge.ts';
+import { type ByzantinePeer, type DeviceMeeting, meetDevice, meetTwin } from './byzantine.ts';
+import { type Forge, forgeOf } from './forge.ts';
 
 const VICTIM = 0;
 export const LIAR = 1;
@@ -37,10 +31,10 @@ export class Stage {
     this.#provider = provider;
     const { intoA, pairSecret } = connect(this.reader, this.other);
     const direction = { writer: OTHER, reader: VICTIM, replicas: 3 };
-    this.otherForge = new Forge({ ...direction, regionName: intoA, pairSecret });
-    if (provider === 'verbs') this.attacker = new Attacker();
+    this.otherForge = forgeOf({ ...direction, regionName: intoA, pairSecret });
+    if (provider === 'verbs') this.attacker = Attacker.shared();
     else this.twin = open(LIAR, 3, { payloadBytesMax: 64 * 1024 });
-    this.evil = this.#meet(meeting).peer;
+    this.evil = this.#meet(meeting);
   }
 
   /** Ends the session with the liar, and opens another. */
@@ -48,10 +42,10 @@ export class Stage {
     this.reader.close(LIAR);
     this.twin?.close(VICTIM);
     this.evil.close();
-    this.evil = this.#meet(meeting).peer;
+    this.evil = this.#meet(meeting);
   }
 
-  #meet(meeting: DeviceMeeting): Meeting {
+  #meet(meeting: DeviceMeeting): ByzantinePeer {
     const { reader, attacker, twin } = this;
     if (attacker !== undefined) return meetDevice(reader, attacker, LIAR, meeting);
     return meetTwin(this.#provider, reader, twin as Transport);
@@ -101,8 +95,7 @@ export class Stage {
   }
 
   destroy(): void {
-    this.attacker?.stop();
-    if (this.attacker === undefined) this.evil.close();
+    this.evil.close();
     for (const transport of [this.reader, this.other, this.twin]) transport?.destroy();
   }
 }

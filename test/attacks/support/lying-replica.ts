@@ -1,0 +1,131 @@
+/**
+ * Loaded before a replica's own code, in each of its threads: from then on it is the real program, with its real
+ * certificate and keys, whose transport also writes lies into the others' regions, over and over.
+ */
+import { randomBytes } from 'node:crypto';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { PROVIDERS } from '../../../rdma/contract.ts';
+import { type RegionDimensions, regionLayout } from '../../../rdma/layout.ts';
+import type { NativeAddon, NativeTransportOptions } from '../../../rdma/native.ts';
+import { ENDPOINT } from './attacker.ts';
+import { Forge } from './forge.ts';
+import { FileReach, FrameReach, type Reach } from './reach.ts';
+
+const LIE_EVERY_MS = 10;
+/** The lies that end a session come this much rarer: the others need one. */
+const SESSION_LIE_EVERY = 40;
+
+/** The same object that the replica's own code will get. */
+const path = fileURLToPath(new URL('../../../../build/Release/sluice_rdma.node', import.meta.url));
+const addon = createRequire(import.meta.url)(path) as {
+  -readonly [K in keyof NativeAddon]: NativeAddon[K];
+};
+
+interface Target {
+  readonly forge: Forge;
+  readonly reach: Reach;
+  /** Frames that travel with the next ones. */
+  readonly frames: Uint8Array[];
+}
+
+function cellLies({ forge, reach }: Target): void {
+  const slot = BigInt(randomBytes(2).readUInt16LE());
+  const index = forge.cellIndex(slot);
+  const kind = 1 + (randomBytes(1).readUInt8() % 3);
+  const at = [forge.cellOrdinal(kind, index), forge.cellOffset(kind, index)] as const;
+  const lies = [
+    randomBytes(forge.cellBytes(kind)),
+    forge.sealCell({ kind, slot: slot + 1n }),
+    forge.sealCell({ kind, slot, epoch: 77 }),
+    forge.sealCell({ kind, slot, view: 1 << 30, body: randomBytes(24) }),
+    forge.sealCell({ kind, slot: 1n << 62n }),
+  ];
+  reach.putCell(...at, lies[randomBytes(1).readUInt8() % lies.length] as Buffer);
+}
+
+function sessionLies({ forge, reach }: Target): void {
+  const ring = randomBytes(1).readUInt8() % 2 === 0 ? 'lane' : 'control';
+  const frames = forge.sealFrames(ring, [{ payload: Buffer.alloc(64), length: 0xffffffff }]);
+  reach.putRing(ring, frames, BigInt(frames.length));
+}
+
+class LyingTransport extends addon.NativeTransport {
+  readonly #options: NativeTransportOptions;
+  readonly #targets = new Map<number, Target>();
+  #lies = 0;
+  #lastMs = 0;
+
+  constructor(options: NativeTransportOptions & RegionDimensions) {
+    super(options);
+    this.#options = options;
+  }
+
+  override map(
+    peer: number,
+    name: string,
+    keys: Uint8Array,
+    incarnation: bigint,
+    endpoint: Uint8Array | undefined,
+  ): void {
+    const dimensions = this.#options as NativeTransportOptions & RegionDimensions;
+    const provider = PROVIDERS[this.#options.provider];
+    const copy = Buffer.from(keys);
+    const [cell, lane, control] = [0, 16, 32].map((at) => copy.subarray(at, at + 16));
+    const { epoch } = this.#options;
+    const forge = new Forge(
+      dimensions,
+      { cell: cell as Buffer, lane: lane as Buffer, control: control as Buffer },
+      { incarnation, epoch },
+    );
+    this.#targets.get(peer)?.reach.close();
+    this.#targets.delete(peer);
+    const frames: Uint8Array[] = [];
+    const take = (more: Uint8Array) => void frames.push(Uint8Array.from(more));
+    const layout = regionLayout(dimensions);
+    if (provider === 'shm') {
+      this.#targets.set(peer, { forge, frames, reach: new FileReach(name, layout) });
+    } else if (provider === 'tcp') {
+      const reach = new FrameReach((more) => take(more) as undefined, dimensions.laneRingBytes);
+      this.#targets.set(peer, { forge, frames, reach });
+    }
+    super.map(peer, name, keys, incarnation, endpoint && bent(endpoint));
+  }
+
+  override poll(
+    fromSlot: number,
+    toSlot: number,
+    records: Uint8Array,
+    payloads: ArrayBuffer[],
+  ): number {
+    const nowMs = Date.now();
+    if (nowMs - this.#lastMs >= LIE_EVERY_MS) {
+      this.#lastMs = nowMs;
+      this.#lies++;
+      for (const target of this.#targets.values()) {
+        cellLies(target);
+        if (this.#lies % SESSION_LIE_EVERY === 0) sessionLies(target);
+      }
+    }
+    return super.poll(fromSlot, toSlot, records, payloads);
+  }
+
+  override takeWrites(peer: number, buffer: Uint8Array): number {
+    const frames = this.#targets.get(peer)?.frames ?? [];
+    const lies = Buffer.concat(frames.splice(0));
+    const bytes = super.takeWrites(peer, buffer.subarray(0, buffer.length - lies.length));
+    buffer.set(lies, bytes);
+    return bytes + lies.length;
+  }
+}
+
+/** `verbs`: under a key that it was not given, in half of its sessions. */
+function bent(endpoint: Uint8Array): Uint8Array {
+  const copy = Buffer.from(endpoint);
+  if (randomBytes(1).readUInt8() % 2 === 0) {
+    copy.writeUInt32LE((copy.readUInt32LE(ENDPOINT.KEY) + 1) >>> 0, ENDPOINT.KEY);
+  }
+  return copy;
+}
+
+addon.NativeTransport = LyingTransport as unknown as NativeAddon['NativeTransport'];
