@@ -191,7 +191,7 @@ describeProvider('verbs', 'packets of an outsider', () => {
     expectAnew();
   });
 
-  it('with everything right write what nobody believes, and swallow one write, which is seen', () => {
+  it('with everything right write what nobody believes, and swallow one write until it is repeated', () => {
     inject({ body: writeOf(target.key) });
     // Its number has been used: the device acknowledges the peer's own packet and drops it.
     peer.writeCell(vote(1, 3, PEER));

@@ -1,5 +1,6 @@
 /** An authenticated replica that abuses the way in which sessions open: real links, real transports. */
 import { randomBytes } from 'node:crypto';
+import net from 'node:net';
 import { expect } from 'chai';
 import { Bootstrap } from '../../rdma/bootstrap.ts';
 import {
@@ -25,6 +26,10 @@ const LINK_INTERVAL_MS = 200;
 const RUSH_MS = 3_000;
 const WAIT_MS = patience(8_000);
 
+/** An emulated machine takes a second for a handshake. */
+const PATIENT = { silenceMaxMs: WAIT_MS, helloTimeoutMs: patience(1_000) };
+const STRANGERS = 200;
+
 const incarnationOf = (index: number): string => String(1000 + index);
 
 /** A correct replica, as far as sessions go. */
@@ -44,7 +49,7 @@ class Replica {
       if (typeof code === 'string') this.refusals.push(code);
     };
     const log = { debug: note, info: note, warn: note, error: note };
-    const limits = { linkIntervalMinMs: LINK_INTERVAL_MS, silenceMaxMs: WAIT_MS };
+    const limits = { ...PATIENT, linkIntervalMinMs: LINK_INTERVAL_MS };
     const incarnation = incarnationOf(index);
     this.links = new PeerLinks(linkOptions(network, index, index, { incarnation, limits }), {
       log,
@@ -98,7 +103,7 @@ class Abuser {
   opened = 0;
 
   constructor(network: TestNetwork) {
-    const limits = { backoffMinMs: 1, backoffMaxMs: 2, silenceMaxMs: WAIT_MS };
+    const limits = { ...PATIENT, backoffMinMs: 1, backoffMaxMs: 2 };
     const incarnation = incarnationOf(ATTACKER);
     const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
     this.links = new PeerLinks(linkOptions(network, ATTACKER, ATTACKER, { incarnation, limits }), {
@@ -218,5 +223,31 @@ describeProviders('a replica that abuses sessions', (provider) => {
     await until('the victim too', () => victim.bootstrap.state(ATTACKER) === 'open', WAIT_MS);
     expect(resourcesInUse(provider)).to.deep.equal(held);
     expectOtherUntouched();
+  });
+
+  it('strangers get neither memory nor a connection of the device, however many come', async () => {
+    const held = resourcesInUse(provider);
+    const settled: string[] = [];
+    const sockets = Array.from({ length: STRANGERS }, (_, i) => {
+      const socket = net.connect(victim.port, '127.0.0.1');
+      socket.on('error', () => {});
+      // Half of them say something that is not TLS, half say nothing.
+      if (i % 2 === 0) socket.write(randomBytes(200));
+      socket.once('close', () => settled.push('closed'));
+      return socket;
+    });
+    try {
+      await until('most of them are turned away', () => settled.length > STRANGERS / 2, WAIT_MS);
+      expect(resourcesInUse(provider)).to.deep.equal(held);
+      expectOtherUntouched();
+      const startMs = performance.now();
+      abuser.links.dial();
+      await until('a replica gets through', () => abuser.opened === 1, WAIT_MS);
+      const ms = Math.round(performance.now() - startMs);
+      console.log(`      a session opened amid ${STRANGERS} strangers after ${ms} ms`);
+      expectOtherUntouched();
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
   });
 });

@@ -1,24 +1,22 @@
 /** What runs in the guest, from the repository's root. Emulation is slow: starting four replicas takes minutes. */
 const MOCHA = 'node node_modules/mocha/bin/mocha.js';
 
-/** The transport contract on a device, and attacks with one. */
+function files(...names) {
+  return names.map((name) => `dist/test/${name}.test.js`).join(' ');
+}
+
+/** The transport contract on a device, the attacks with one, and who gets no session at all. */
 export const CONTRACT = `
 set -e
 rdma link
-${MOCHA} --timeout 120000 --grep '(verbs)' ${[
-  'rdma/cells',
-  'rdma/rings',
-  'rdma/wait',
-  'rdma/reconnect',
-  'attacks/device',
-]
-  .map((name) => `dist/test/${name}.test.js`)
-  .join(' ')}
+${MOCHA} --timeout 120000 --grep '(verbs)' ${files('rdma/cells', 'rdma/rings', 'rdma/wait', 'rdma/reconnect')} \
+  ${files(...['cells', 'rings', 'device', 'queue-pair', 'packets', 'sessions'].map((name) => `attacks/${name}`))}
+${MOCHA} --timeout 120000 ${files('rdma/links-refusals')}
 `;
 
-/** Four replicas, load, a killed leader, audit. */
+/** Four replicas, load, a killed leader, audit; and the same with one that lies. */
 export const NETWORK = `
 set -e
 rdma link
-${MOCHA} dist/test/hosts/providers.test.js
+${MOCHA} ${files('hosts/providers', 'attacks/ordering')}
 `;

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { Transport } from '../../rdma/index.ts';
-import { patience } from '../support/slow.ts';
+import { IN_GUEST, patience } from '../support/slow.ts';
 import {
   ALL,
   cluster,
@@ -13,7 +13,8 @@ import {
   pollUntil,
 } from './support/pair.ts';
 
-const ROUNDS = 1_000;
+/** A session takes a tenth of a second in the guest. */
+const ROUNDS = IN_GUEST ? 250 : 1_000;
 /** What the runtime itself may come to hold meanwhile. */
 const FEW = 20;
 
@@ -34,7 +35,7 @@ describeProviders('sessions', () => {
     transports = [];
   });
 
-  it('may be opened and closed a thousand times', function () {
+  it('may be opened and closed hundreds of times, and hold nothing afterwards', function () {
     this.timeout(patience(30_000));
     transports = [open(0, 2), open(1, 2)];
     const [a, b] = transports as [Transport, Transport];
