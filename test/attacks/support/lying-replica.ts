@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { PROVIDERS } from '../../../rdma/contract.ts';
-import { type RegionDimensions, regionLayout } from '../../../rdma/layout.ts';
+import type { RegionDimensions } from '../../../rdma/layout.ts';
 import type { NativeAddon, NativeTransportOptions } from '../../../rdma/native.ts';
 import { ENDPOINT } from './attacker.ts';
 import { Forge } from './forge.ts';
@@ -21,6 +21,8 @@ const path = fileURLToPath(new URL('../../../../build/Release/sluice_rdma.node',
 const addon = createRequire(import.meta.url)(path) as {
   -readonly [K in keyof NativeAddon]: NativeAddon[K];
 };
+
+type LyingOptions = NativeTransportOptions & RegionDimensions;
 
 interface Target {
   readonly forge: Forge;
@@ -51,12 +53,13 @@ function sessionLies({ forge, reach }: Target): void {
 }
 
 class LyingTransport extends addon.NativeTransport {
-  readonly #options: NativeTransportOptions;
+  readonly #options: LyingOptions;
   readonly #targets = new Map<number, Target>();
   #lies = 0;
+  readonly #sessions = new Map<number, number>();
   #lastMs = 0;
 
-  constructor(options: NativeTransportOptions & RegionDimensions) {
+  constructor(options: LyingOptions) {
     super(options);
     this.#options = options;
   }
@@ -68,28 +71,37 @@ class LyingTransport extends addon.NativeTransport {
     incarnation: bigint,
     endpoint: Uint8Array | undefined,
   ): void {
-    const dimensions = this.#options as NativeTransportOptions & RegionDimensions;
-    const provider = PROVIDERS[this.#options.provider];
-    const copy = Buffer.from(keys);
-    const [cell, lane, control] = [0, 16, 32].map((at) => copy.subarray(at, at + 16));
-    const { epoch } = this.#options;
-    const forge = new Forge(
-      dimensions,
-      { cell: cell as Buffer, lane: lane as Buffer, control: control as Buffer },
-      { incarnation, epoch },
-    );
     this.#targets.get(peer)?.reach.close();
     this.#targets.delete(peer);
-    const frames: Uint8Array[] = [];
-    const take = (more: Uint8Array) => void frames.push(Uint8Array.from(more));
-    const layout = regionLayout(dimensions);
-    if (provider === 'shm') {
-      this.#targets.set(peer, { forge, frames, reach: new FileReach(name, layout) });
-    } else if (provider === 'tcp') {
-      const reach = new FrameReach((more) => take(more) as undefined, dimensions.laneRingBytes);
-      this.#targets.set(peer, { forge, frames, reach });
+    if (endpoint === undefined) {
+      this.#targets.set(peer, this.#target(name, Buffer.from(keys), incarnation));
+      super.map(peer, name, keys, incarnation, endpoint);
+      return;
     }
-    super.map(peer, name, keys, incarnation, endpoint && bent(endpoint));
+    const [bent, falseKeys] = [Buffer.from(endpoint), Buffer.from(keys)];
+    const session = this.#sessions.get(peer) ?? 0;
+    this.#sessions.set(peer, session + 1);
+    DEVICE_LIES[session % DEVICE_LIES.length]?.(bent, falseKeys);
+    super.map(peer, name, falseKeys, incarnation, bent);
+  }
+
+  #target(name: string, keys: Buffer, incarnation: bigint): Target {
+    const dimensions = this.#options;
+    const part = (use: number): Buffer => keys.subarray(16 * use, 16 * use + 16);
+    const forge = new Forge(
+      dimensions,
+      { cell: part(0), lane: part(1), control: part(2) },
+      { incarnation, epoch: dimensions.epoch },
+    );
+    const frames: Uint8Array[] = [];
+    const keep = (more: Uint8Array): undefined => {
+      frames.push(Uint8Array.from(more));
+    };
+    const isFile = PROVIDERS[dimensions.provider] === 'shm';
+    const reach = isFile
+      ? new FileReach(name, forge.layout)
+      : new FrameReach(keep, dimensions.laneRingBytes);
+    return { forge, reach, frames };
   }
 
   override poll(
@@ -119,13 +131,14 @@ class LyingTransport extends addon.NativeTransport {
   }
 }
 
-/** `verbs`: under a key that it was not given, in half of its sessions. */
-function bent(endpoint: Uint8Array): Uint8Array {
-  const copy = Buffer.from(endpoint);
-  if (randomBytes(1).readUInt8() % 2 === 0) {
-    copy.writeUInt32LE((copy.readUInt32LE(ENDPOINT.KEY) + 1) >>> 0, ENDPOINT.KEY);
-  }
-  return copy;
-}
+/** `verbs`: one lie a session, in turns, since the device takes no writes but those of the transport. */
+const DEVICE_LIES: readonly ((endpoint: Buffer, keys: Buffer) => void)[] = [
+  // Everything is sealed with keys that it made up.
+  (_, keys) => keys.set(randomBytes(keys.length)),
+  // A key that it was not given.
+  (endpoint) => {
+    endpoint.writeUInt32LE((endpoint.readUInt32LE(ENDPOINT.KEY) + 1) >>> 0, ENDPOINT.KEY);
+  },
+];
 
 addon.NativeTransport = LyingTransport as unknown as NativeAddon['NativeTransport'];
