@@ -35,6 +35,7 @@ const INSIDE = 'rdma0';
 const ADDRESS = '10.99.0.1';
 const STRANGER = '10.99.0.77';
 const GUESSES = 64;
+const SESSIONS = 6;
 
 function pairOf(endpoint: string): {
   pair: number;
@@ -170,6 +171,15 @@ describeProvider('verbs', 'packets of an outsider', () => {
     }
     const { faults } = expectWordsOf([peer, other], 1);
     expect(faults).to.deep.equal([]);
+    // Nor does one session tell the next one's.
+    const numbers = [expected];
+    for (let session = 1; session < SESSIONS; session++) {
+      victim.close(PEER);
+      peer.close(VICTIM);
+      numbers.push(pairOf(meet(peer)[1].endpoint ?? '').sequence);
+    }
+    const steps = numbers.slice(1).map((number, i) => number - (numbers[i] ?? 0));
+    expect(new Set(steps).size).to.equal(SESSIONS - 1);
   });
 
   it('with the right queue pair and number break that one connection, which begins anew', () => {

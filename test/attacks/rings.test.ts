@@ -1,5 +1,4 @@
 /** Lies in rings, by a replica that holds the session's keys and writes past its own transport. */
-import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { LAYOUT } from '../../rdma/layout.ts';
@@ -13,7 +12,7 @@ import { LIAR, Stage } from './support/stage.ts';
 const RING_BYTES = SMALL.laneRingBytes;
 const FRAGMENT_BYTES_MAX = RING_BYTES / LAYOUT.FRAGMENTS_PER_RING;
 /** Sessions in which a payload is changed under the reader. */
-const ROUNDS = 10;
+const ROUNDS = IN_GUEST ? 20 : 40;
 
 describeProviders('attacks on rings', (provider) => {
   let stage: Stage;
@@ -139,24 +138,29 @@ describeProviders('attacks on rings', (provider) => {
     });
 
     it('a payload that changes while it is read is handed up whole, or not at all', async () => {
-      const { forge } = stage.evil;
-      const payloads = [Buffer.alloc(4000, 1), Buffer.alloc(4000, 2)] as const;
-      const hashes = payloads.map((payload) => createHash('sha256').update(payload).digest('hex'));
+      const payload = Buffer.alloc(FRAGMENT_BYTES_MAX, 1);
+      const middle = [Buffer.alloc(64, 1), Buffer.alloc(64, 2)] as const;
       const outcomes: string[] = [];
       for (let round = 0; round < ROUNDS; round++) {
         stage.meetAgain();
-        const contents = payloads.map((payload) =>
-          stage.evil.forge.sealFrames('lane', [{ payload }]),
-        ) as [Buffer, Buffer];
-        const { reach } = stage.evil;
-        // The tail goes first: the two contents come after it, over and over.
-        reach.putRing('lane', contents[0], BigInt(contents[0].length));
-        const flipping = await startFlipping(reach, forge.layout.laneRingOffset, contents);
-        stage.poll();
+        const { forge, reach } = stage.evil;
+        const { laneRingOffset } = forge.layout;
+        const frame = forge.sealFrames('lane', [{ payload }]);
+        const tail = Buffer.alloc(8);
+        tail.writeBigUInt64LE(BigInt(frame.length));
+        reach.write?.(laneRingOffset, frame);
+        reach.write?.(LAYOUT.HEADER_LANE_TAIL, tail);
+        const place = laneRingOffset + LAYOUT.FRAME_HEADER_BYTES + payload.length / 2;
+        // The victim learns of the frame when it is being changed already.
+        const flipping = await startFlipping(reach, place, middle, LAYOUT.HINT_RING);
+        const isRead = (): boolean => {
+          flipping.ring();
+          return stage.inbox.lanes.length + stage.inbox.faults.length > 0;
+        };
+        pollUntil(stage.reader, stage.inbox, isRead, 'end of the frame');
         await flipping.stop();
-        for (const { payload, sha256 } of stage.inbox.lanes.splice(0)) {
-          expect(payload.every((byte) => byte === payload[0])).to.equal(true);
-          expect(Buffer.from(sha256).toString('hex')).to.be.oneOf(hashes);
+        for (const lane of stage.inbox.lanes.splice(0)) {
+          expect(Buffer.from(lane.payload).equals(payload)).to.equal(true);
           outcomes.push('whole');
         }
         for (const fault of stage.faults()) {

@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { DeviceReach, FileReach, type Reach } from './reach.ts';
 
-const DEVICE_WRITES = 600;
+const DEVICE_WRITES = 400;
 
 export interface Flipping {
   /** Tells the victim to look. */
@@ -11,22 +11,20 @@ export interface Flipping {
   stop(): Promise<void>;
 }
 
-/** By another thread, or by another process with a device, which rings by itself for a cell. */
+/** By another thread, or by another process with a device, which rings by itself. */
 export async function startFlipping(
   reach: Reach,
   offset: number,
   contents: readonly [Uint8Array, Uint8Array],
-  ordinal?: number,
+  hint: number,
 ): Promise<Flipping> {
   const [bytes, others] = contents;
   if (reach instanceof DeviceReach) {
     const { attacker, key } = reach;
     const address = reach.address + BigInt(offset);
-    const isCell = ordinal !== undefined;
     attacker.begin({
-      operation: isCell ? 'write-immediate' : 'write',
-      ...{ address, key, bytes, others, count: DEVICE_WRITES },
-      ...(isCell ? { immediate: ordinal } : {}),
+      operation: 'write-immediate',
+      ...{ address, key, immediate: hint, bytes, others, count: DEVICE_WRITES },
     });
     return {
       ring: () => {},
