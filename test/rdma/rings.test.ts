@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Transport } from '../../rdma/index.ts';
+import { IN_GUEST } from '../support/slow.ts';
 import { ALL, cluster, describeProviders, Inbox, pollUntil } from './support/pair.ts';
 
 function sha256(bytes: Uint8Array): Buffer {
@@ -209,7 +210,7 @@ describeProviders('rings', () => {
           for (const end of pair) end.destroy();
         },
       ),
-      { numRuns: 60 },
+      { numRuns: IN_GUEST ? 15 : 60 },
     );
   });
 });
