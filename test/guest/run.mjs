@@ -90,6 +90,9 @@ function boot({ kernel, image, job }, { timeoutS, memoryMib, console: verbose })
   return new Promise((resolve, reject) => {
     const child = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const started = Date.now();
+    // Whoever stops this command does not want to leave a machine running.
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+      process.once(signal, () => child.kill('SIGKILL'));
     const timer = setTimeout(() => {
       process.stderr.write(`the guest was not done within ${timeoutS} s\n`);
       child.kill('SIGKILL');

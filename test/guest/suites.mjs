@@ -18,5 +18,5 @@ ${MOCHA} --timeout 120000 ${files('rdma/links-refusals')}
 export const NETWORK = `
 set -e
 rdma link
-${MOCHA} ${files('hosts/providers', 'attacks/ordering')}
+${MOCHA} ${files('hosts/providers', 'hosts/attacked')}
 `;

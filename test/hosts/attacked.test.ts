@@ -11,7 +11,7 @@ import { eventually } from '../support/until.ts';
 const LIAR = 4;
 const CORRECT = [1, 2, 3];
 const TRANSACTIONS = IN_GUEST ? 20 : 300;
-const LYING = new URL('./support/lying-replica.js', import.meta.url).href;
+const LYING = new URL('../attacks/support/lying-replica.js', import.meta.url).href;
 /** A device is where the guest is. */
 const PROVIDERS_HERE: readonly ProviderName[] = IN_GUEST ? ['verbs'] : ['shm', 'tcp'];
 
