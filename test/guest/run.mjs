@@ -3,6 +3,7 @@
  *
  *   node test/guest/run.mjs [options]
  *     --network       four replicas with a killed leader, instead of the transport contract and the attacks
+ *     --bench DIR     commit latency over tcp and verbs; bench.json and report.html go into the folder
  *     --run COMMAND   this command in the repository instead
  *     --timeout S     seconds until it is given up (600)
  *     --memory MIB    of the guest (4096)
@@ -13,14 +14,14 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve as resolvePath } from 'node:path';
 import { runMain, SetupError } from '../../scripts/setup/errors.mjs';
 import { ROOT } from '../../scripts/setup/paths.mjs';
 import { prepare } from '../../scripts/setup/prepare.mjs';
 import { buildAttacker } from '../attacks/native/build.mjs';
 import { buildImage } from './image.mjs';
 import { fetchKernel } from './kernel.mjs';
-import { CONTRACT, NETWORK } from './suites.mjs';
+import { BENCH, CONTRACT, NETWORK } from './suites.mjs';
 import { requireTools } from './tools.mjs';
 
 const PROCESSORS = 2;
@@ -48,7 +49,10 @@ function parseArguments(args) {
   for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
     if (name === '--console') options.console = true;
     else if (name === '--network') options.run = NETWORK;
-    else if (name === '--run') options.run = rest.shift() ?? '';
+    else if (name === '--bench') {
+      options.run = BENCH;
+      options.out = resolvePath(rest.shift() ?? 'bench-out');
+    } else if (name === '--run') options.run = rest.shift() ?? '';
     else if (name === '--timeout') options.timeoutS = positive(name, rest.shift());
     else if (name === '--memory') options.memoryMib = positive(name, rest.shift());
     else throw new SetupError(`unknown option ${name}; see the top of test/guest/run.mjs`);
@@ -67,7 +71,7 @@ function jobScript(command) {
   return `cd '${ROOT}'\nexport PATH="${node}:$PATH" SLUICE_GUEST=1\n${command}\n`;
 }
 
-function boot({ kernel, image, job }, { timeoutS, memoryMib, console: verbose }) {
+function boot({ kernel, image, job }, { timeoutS, memoryMib, out, console: verbose }) {
   const share = (path, tag) =>
     `local,path=${path},mount_tag=${tag},security_model=none,readonly=on,multidevs=remap`;
   const now = Math.ceil(Date.now() / 1000) + 5;
@@ -101,7 +105,9 @@ function boot({ kernel, image, job }, { timeoutS, memoryMib, console: verbose })
     let begun = verbose;
     const onLine = (line) => {
       const exit = /SLUICE-GUEST-EXIT (\d+)/.exec(line);
+      const file = /SLUICE-GUEST-FILE ([\w.-]+) (\S+)/.exec(line);
       if (exit !== null) code = Number(exit[1]);
+      else if (file !== null && out !== undefined) keepFile(out, file[1], file[2]);
       else if (line.includes('SLUICE-GUEST-BEGIN')) {
         begun = true;
         process.stderr.write(`guest: up after ${Math.round((Date.now() - started) / 1000)} s\n`);
@@ -115,6 +121,13 @@ function boot({ kernel, image, job }, { timeoutS, memoryMib, console: verbose })
       resolve(code);
     });
   });
+}
+
+/** The guest writes nothing to the host's file system: files come through its console. */
+function keepFile(folder, name, base64) {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, name), Buffer.from(base64, 'base64'));
+  process.stdout.write(`wrote ${join(folder, name)}\n`);
 }
 
 function byLine(stream, onLine) {

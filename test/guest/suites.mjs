@@ -14,6 +14,14 @@ ${MOCHA} --timeout 120000 --grep '(verbs)' ${files('rdma/cells', 'rdma/rings', '
 ${MOCHA} --timeout 120000 ${files('rdma/links-refusals')}
 `;
 
+/** Commit latency of the providers that a device allows to compare; the result goes to the host. */
+export const BENCH = `
+set -e
+rdma link
+node dist/bench/main.js --only commit-latency --providers tcp,verbs --short --out /tmp/bench
+for file in bench.json report.html; do echo "SLUICE-GUEST-FILE $file $(base64 -w0 /tmp/bench/$file)"; done
+`;
+
 /** Four replicas, load, a killed leader, audit; and the same with one that lies. */
 export const NETWORK = `
 set -e
