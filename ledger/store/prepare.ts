@@ -35,6 +35,8 @@ export interface BlockToAppend {
   block: Block;
   /** 64 lower-case hex digits, equal to the envelope's own tx_id. */
   txIds: readonly (string | undefined)[];
+  /** They were read from these very bytes by `parseEnvelope` in this process: nobody has to do that again. */
+  idsWereRead?: boolean;
 }
 
 export interface Prepared {
@@ -53,8 +55,9 @@ export function prepareBlocks(
   const operations: Operation[] = [];
   const locations = new Map<string, TransactionLocation>();
   let { tip } = state;
-  for (const { block, txIds } of blocks) {
+  for (const { block, txIds, idsWereRead = false } of blocks) {
     requireExtension(block, txIds, tip, sha256);
+    if (!idsWereRead) requireOwnIds(block, txIds);
     const { number } = block.header;
     operations.push(
       put(blockKey(KIND.HEADER, number), encodeBlockHeader(block.header)),
@@ -109,6 +112,10 @@ function requireExtension(
   if (txIds.length !== data.length) {
     throw invalidCall(`${name} has ${data.length} transactions and ${txIds.length} ids`);
   }
+}
+
+function requireOwnIds({ header, data }: Block, txIds: readonly (string | undefined)[]): void {
+  const name = `block ${header.number}`;
   for (const [index, entry] of data.entries()) {
     const envelope = parseEnvelope(entry);
     if (envelope.kind === 'malformed') {

@@ -77,9 +77,7 @@ export class WriteQueue {
     while (this.waiting.length > 0) {
       const group = this.takeGroup();
       try {
-        const operations = group.flatMap((job) => job.operations);
-        const sync = group.some((job) => job.sync);
-        if (this.failed === undefined) await this.database.batch(operations, { sync });
+        if (this.failed === undefined) await this.write(group);
       } catch (error) {
         this.failed = writeError(error, this.location);
       }
@@ -93,6 +91,18 @@ export class WriteQueue {
       }
     }
     this.draining = undefined;
+  }
+
+  /** A chained batch takes operations as they are; of an array abstract-level copies each, at four times the cost. */
+  private write(group: readonly WaitingJob[]): Promise<void> {
+    const batch = this.database.batch();
+    for (const { operations } of group) {
+      for (const operation of operations) {
+        if (operation.type === 'put') batch.put(operation.key, operation.value);
+        else batch.del(operation.key);
+      }
+    }
+    return batch.write({ sync: group.some((job) => job.sync) });
   }
 
   private takeGroup(): WaitingJob[] {
