@@ -35,4 +35,6 @@ $B date -s "@$($B sed -n 's/.*sluice_now=\([0-9]*\).*/\1/p' /proc/cmdline)" > /d
 echo "SLUICE-GUEST-BEGIN"
 $B chroot /host /bin/bash -c 'ulimit -l unlimited; ulimit -n 65536; exec /bin/bash /run/job.sh'
 echo "SLUICE-GUEST-EXIT $?"
+# Waits until all of it has left: the kernel's last word would stand in the middle of a line.
+$B stty opost < /dev/console
 $B poweroff -f

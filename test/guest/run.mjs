@@ -4,6 +4,7 @@
  *   node test/guest/run.mjs [options]
  *     --network       four replicas with a killed leader, instead of the transport contract and the attacks
  *     --bench DIR     commit latency over tcp and verbs; bench.json and report.html go into the folder
+ *     --memory-cost   what registering, copying and windows cost: writes the figures of docs/rdma.md
  *     --run COMMAND   this command in the repository instead
  *     --timeout S     seconds until it is given up (600)
  *     --memory MIB    of the guest (4096)
@@ -21,6 +22,8 @@ import { prepare } from '../../scripts/setup/prepare.mjs';
 import { buildAttacker } from '../attacks/native/build.mjs';
 import { buildImage } from './image.mjs';
 import { fetchKernel } from './kernel.mjs';
+import { buildProgram, COMMAND as MEMORY_COST } from './memory-cost/program.mjs';
+import { writeReport } from './memory-cost/report.mjs';
 import { BENCH, CONTRACT, NETWORK } from './suites.mjs';
 import { requireTools } from './tools.mjs';
 
@@ -31,13 +34,17 @@ runMain(async () => {
   await requireTools();
   await prepare();
   await buildAttacker();
+  const isCost = options.run === MEMORY_COST;
+  if (isCost) await buildProgram();
   const kernel = await fetchKernel();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-guest-'));
   try {
     const job = join(folder, 'job');
     mkdirSync(job);
     writeFileSync(join(job, 'job.sh'), jobScript(options.run));
-    return await boot({ kernel, image: buildImage(kernel, folder), job }, options);
+    const { code, lines } = await boot({ kernel, image: buildImage(kernel, folder), job }, options);
+    if (isCost && code === 0) writeReport(lines);
+    return code;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -49,6 +56,7 @@ function parseArguments(args) {
   for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
     if (name === '--console') options.console = true;
     else if (name === '--network') options.run = NETWORK;
+    else if (name === '--memory-cost') options.run = MEMORY_COST;
     else if (name === '--bench') {
       options.run = BENCH;
       options.out = resolvePath(rest.shift() ?? 'bench-out');
@@ -103,6 +111,7 @@ function boot({ kernel, image, job }, { timeoutS, memoryMib, out, console: verbo
     }, timeoutS * 1000);
     let code = 1;
     let begun = verbose;
+    const lines = [];
     const onLine = (line) => {
       const exit = /SLUICE-GUEST-EXIT (\d+)/.exec(line);
       const file = /SLUICE-GUEST-FILE ([\w.-]+) (\S+)/.exec(line);
@@ -111,14 +120,17 @@ function boot({ kernel, image, job }, { timeoutS, memoryMib, out, console: verbo
       else if (line.includes('SLUICE-GUEST-BEGIN')) {
         begun = true;
         process.stderr.write(`guest: up after ${Math.round((Date.now() - started) / 1000)} s\n`);
-      } else if (begun || line.startsWith('guest:')) process.stdout.write(`${line}\n`);
+      } else if (begun || line.startsWith('guest:')) {
+        lines.push(line);
+        process.stdout.write(`${line}\n`);
+      }
     };
     byLine(child.stdout, onLine);
     byLine(child.stderr, (line) => process.stderr.write(`${line}\n`));
     child.once('error', reject);
     child.once('close', () => {
       clearTimeout(timer);
-      resolve(code);
+      resolve({ code, lines });
     });
   });
 }
