@@ -16,6 +16,7 @@
         "rdma/native/verbs_device.cc",
         "rdma/native/verbs_library.cc",
         "rdma/native/verbs_queue.cc",
+        "rdma/native/verbs_window.cc",
         "rdma/native/wait.cc",
         "rdma/native/write_log.cc"
       ],

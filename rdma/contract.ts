@@ -115,12 +115,17 @@ export interface RegionOffer {
 export const PROVIDERS = ['shm', 'tcp', 'verbs'] as const;
 export type ProviderName = (typeof PROVIDERS)[number];
 
+/** `auto`: peers write through memory windows of type 2B where the device has them, otherwise by the key of their region. */
+export const MEMORY_WINDOWS = ['auto', 'off'] as const;
+
 /** Of `verbs`; what is absent is chosen. */
 export interface DeviceChoice {
   /** Name, as `ibv_devices` lists it; otherwise the first with an active port. */
   readonly device?: string;
   /** Index of its address (GID); otherwise the first of RoCE v2 over IPv4, else the first. */
   readonly gidIndex?: number;
+  /** Default `auto`. */
+  readonly memoryWindows?: (typeof MEMORY_WINDOWS)[number];
 }
 
 /** Secret and identities that a session's MAC keys are derived from. */
@@ -186,6 +191,8 @@ export interface Transport {
   wait(timeoutUs: number): boolean;
   /** Number to hand to another thread, which wakes this one with `wakeTransport(handle)`. */
   readonly wakeHandle: number;
+  /** Of `verbs`: peers write through memory windows, whose keys are worth something on their connection only. */
+  readonly usesWindows: boolean;
 
   /** Where nobody writes into this memory from outside (`tcp`): the caller carries the writes. */
   readonly shipping: WriteShipping | undefined;

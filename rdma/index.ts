@@ -4,7 +4,7 @@
  */
 
 export type * from './contract.ts';
-export { PROVIDERS } from './contract.ts';
+export { MEMORY_WINDOWS, PROVIDERS } from './contract.ts';
 export { TransportError, type TransportErrorCode } from './errors.ts';
 export { CELL_KIND_CODES, cellBodyBytes } from './layout.ts';
 export { LIMITS as TRANSPORT_LIMITS } from './limits.ts';

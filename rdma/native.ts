@@ -24,6 +24,8 @@ export interface NativeTransportOptions extends TransportSizes {
   readonly device: string;
   /** Of `verbs`: 0 chooses, otherwise the index and one. */
   readonly gidIndex: number;
+  /** Of `verbs`: whether windows are used where the device has them. */
+  readonly memoryWindows: boolean;
   readonly digest: Uint8Array;
 }
 
@@ -58,6 +60,8 @@ export interface NativeTransport {
   poll(fromSlot: number, toSlot: number, records: Uint8Array, payloads: ArrayBuffer[]): number;
   wait(timeoutUs: number): boolean;
   wakeHandle(): number;
+  /** Whether peers write through memory windows. */
+  usesWindows(): boolean;
   counters(peer: number): PeerCounters;
   destroy(): void;
 }

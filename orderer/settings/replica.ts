@@ -1,7 +1,7 @@
 /** replica.yaml: what is one replica's own. */
 
 import { dirname, resolve } from 'node:path';
-import type { DeviceChoice } from '../../rdma/contract.ts';
+import { type DeviceChoice, MEMORY_WINDOWS } from '../../rdma/contract.ts';
 import { CONFIG_LIMITS } from '../channel-config/index.ts';
 import {
   DURABILITIES,
@@ -103,6 +103,9 @@ function readRdma(section: Section | undefined): ReplicaSettings['rdma'] {
     ...(section.has('device') && { device: section.text('device') }),
     ...(section.has('gidIndex') && {
       gidIndex: section.integer('gidIndex', { min: 0, max: SETTINGS_LIMITS.gidIndexMax }),
+    }),
+    ...(section.has('memoryWindows') && {
+      memoryWindows: section.choice('memoryWindows', MEMORY_WINDOWS),
     }),
   };
 }

@@ -22,7 +22,7 @@ import type {
   WriteOutcome,
   WriteShipping,
 } from '../contract.ts';
-import { PROVIDERS } from '../contract.ts';
+import { MEMORY_WINDOWS, PROVIDERS } from '../contract.ts';
 import { TransportError } from '../errors.ts';
 import { CELL_KIND_CODES, layoutDigest, type RegionDimensions, regionLayout } from '../layout.ts';
 import { checkInteger, checkSizes, LIMITS } from '../limits.ts';
@@ -115,6 +115,7 @@ function withDefaults(options: MemoryTransportOptions) {
     pollBytesMax = LIMITS.pollBytesMaxDefault,
     futexWaitv = true,
     device = '',
+    memoryWindows = 'auto',
   } = options;
   return {
     ...options,
@@ -128,6 +129,7 @@ function withDefaults(options: MemoryTransportOptions) {
     pollBytesMax,
     futexWaitv,
     device,
+    memoryWindows,
   };
 }
 
@@ -157,6 +159,7 @@ class MemoryTransport implements Transport {
   readonly replicas: number;
   readonly windowSlots: number;
   readonly wakeHandle: number;
+  readonly usesWindows: boolean;
   readonly shipping: WriteShipping | undefined;
 
   readonly #provider: ProviderName;
@@ -180,6 +183,9 @@ class MemoryTransport implements Transport {
     checkInteger('spinUs', options.spinUs, 0, LIMITS.spinUsMax);
     const waitMode = WAIT_MODES.indexOf(options.waitMode);
     if (waitMode < 0) throw invalid(`waitMode must be one of ${WAIT_MODES.join(', ')}`);
+    if (!MEMORY_WINDOWS.includes(options.memoryWindows)) {
+      throw invalid(`memoryWindows must be one of ${MEMORY_WINDOWS.join(', ')}`);
+    }
     const dimensions: RegionDimensions = options;
     this.#provider = provider;
     this.#channel = checkChannel(options.channel);
@@ -197,8 +203,10 @@ class MemoryTransport implements Transport {
       waitMode,
       provider: PROVIDERS.indexOf(provider),
       gidIndex: options.gidIndex === undefined ? 0 : options.gidIndex + 1,
+      memoryWindows: options.memoryWindows === 'auto',
       digest: Buffer.from(this.#layoutDigest, 'hex'),
     });
+    this.usesWindows = this.#native.usesWindows();
     this.wakeHandle = this.#native.wakeHandle();
     this.shipping = provider === 'tcp' ? this.#createShipping() : undefined;
   }

@@ -60,6 +60,7 @@ TransportOptions ReadOptions(const Napi::Value& value) {
   read.verbs.device = StringArgument(options.Get("device"), "device", kNameBytesMax);
   // Shifted by one: 0 chooses.
   read.verbs.gidIndex = static_cast<int>(IntegerOption(options, "gidIndex", 0, 256)) - 1;
+  read.verbs.memoryWindows = BooleanArgument(options.Get("memoryWindows"), "memoryWindows");
   const Bytes digest = BytesArgument(options.Get("digest"), "digest", layout::kHeaderDigestBytes,
                                      layout::kHeaderDigestBytes);
   std::copy_n(digest.data, digest.size, read.digest.begin());
@@ -88,6 +89,7 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
                            InstanceMethod<&TransportWrap::Poll>("poll"),
                            InstanceMethod<&TransportWrap::Wait>("wait"),
                            InstanceMethod<&TransportWrap::WakeHandle>("wakeHandle"),
+                           InstanceMethod<&TransportWrap::UsesWindows>("usesWindows"),
                            InstanceMethod<&TransportWrap::Counters>("counters"),
                            InstanceMethod<&TransportWrap::Destroy>("destroy"),
                        });
@@ -279,6 +281,12 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
   Napi::Value WakeHandle(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&]() -> Napi::Value {
       return Napi::Number::New(info.Env(), static_cast<double>(Core().wakeHandle()));
+    });
+  }
+
+  Napi::Value UsesWindows(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      return Napi::Boolean::New(info.Env(), Core().usesWindows());
     });
   }
 

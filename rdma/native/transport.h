@@ -83,6 +83,7 @@ class Transport {
   bool Wait(uint64_t timeoutUs);
 
   uint64_t wakeHandle() const { return wakeHandle_; }
+  bool usesWindows() const { return device_ && device_->usesWindows(); }
   // Why the peer's connection is dead; empty while it lives.
   std::string DeviceFault(uint32_t peer) const;
   PeerCounters Counters(uint32_t peer) const;

@@ -2,7 +2,7 @@
 // throws `verbs_unavailable`.
 //
 // For each peer a protection domain, a completion queue and a reliable connection of its own, so that a key of one region is
-// worth nothing on another peer's connection. A cell is one RDMA WRITE whose immediate value is the doorbell's hint; a ring's bytes are
+// worth nothing on another peer's connection; where the device has memory windows of type 2B, the key belongs to that connection alone. A cell is one RDMA WRITE whose immediate value is the doorbell's hint; a ring's bytes are
 // one or two WRITEs, then its tail with an immediate value. Nothing may be read remotely.
 #pragma once
 
@@ -38,6 +38,7 @@ struct VerbsEndpoint {
 struct VerbsDeviceOptions {
   std::string device;  // empty: the first one with an active port
   int gidIndex = -1;   // negative: the first address that looks like RoCE v2 over IPv4, else the first one
+  bool memoryWindows = true;  // where the device has them
 };
 
 class VerbsQueue {
@@ -45,7 +46,7 @@ class VerbsQueue {
   virtual ~VerbsQueue() = default;
 
   virtual const VerbsEndpoint& endpoint() const = 0;
-  // `copy` is our copy of the peer's region, which the log watches. Throws `verbs_failed`.
+  // `copy` is our copy of the peer's region, which the log watches. When it returns, the peer can write. Throws `verbs_failed`.
   virtual void Connect(const VerbsEndpoint& peer, uint8_t* copy, WriteLog& log) = 0;
   // Hands to the device as much of what is pending as its queue takes.
   virtual void Post() = 0;
@@ -63,6 +64,8 @@ class VerbsDevice {
   static std::unique_ptr<VerbsDevice> Open(const VerbsDeviceOptions& options);
   virtual ~VerbsDevice() = default;
 
+  // Whether peers write through memory windows of type 2B.
+  virtual bool usesWindows() const = 0;
   // `region` is written by the peer. Throws `verbs_failed`, naming the call.
   virtual std::unique_ptr<VerbsQueue> CreateQueue(const Geometry& geometry, uint8_t* region) = 0;
   // Readable when an armed queue has had a completion; `TakeEvents` makes it unreadable again.

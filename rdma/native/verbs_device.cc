@@ -40,6 +40,7 @@ OpenedDevice::OpenedDevice(const VerbsLibrary& verbs, const VerbsDeviceOptions& 
   try {
     OpenContext(options.device);
     FindGid(options.gidIndex);
+    usesWindows_ = options.memoryWindows && HasWindows();
     channel_ = verbs_.createCompChannel(context_);
     if (channel_ == nullptr) throw TransportError::System("verbs_failed", "ibv_create_comp_channel", errno);
     const int flags = fcntl(channel_->fd, F_GETFL);
@@ -113,6 +114,14 @@ void OpenedDevice::FindGid(int wanted) {
                 ": give its network interface an IP address");
   }
   gidIndex_ = static_cast<uint8_t>(found);
+}
+
+// Of type 2B, the one that the standard binds to a queue pair. The user-space driver must know them as well.
+bool OpenedDevice::HasWindows() const {
+  ibv_device_attr attributes{};
+  const int error = verbs_.queryDevice(context_, &attributes);
+  if (error != 0) throw TransportError::System("verbs_failed", "ibv_query_device", error);
+  return (attributes.device_cap_flags & IBV_DEVICE_MEM_WINDOW_TYPE_2B) != 0 && context_->ops.alloc_mw != nullptr;
 }
 
 void OpenedDevice::TakeEvents() {

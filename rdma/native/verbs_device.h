@@ -17,6 +17,7 @@ class OpenedDevice final : public VerbsDevice {
   OpenedDevice& operator=(const OpenedDevice&) = delete;
 
   std::unique_ptr<VerbsQueue> CreateQueue(const Geometry& geometry, uint8_t* region) override;
+  bool usesWindows() const override { return usesWindows_; }
   int eventFd() const override { return channel_->fd; }
   void TakeEvents() override;
 
@@ -33,6 +34,7 @@ class OpenedDevice final : public VerbsDevice {
   void OpenContext(const std::string& wanted);
   bool FindPort();
   void FindGid(int wanted);
+  bool HasWindows() const;
 
   const VerbsLibrary& verbs_;
   ibv_context* context_ = nullptr;
@@ -40,6 +42,7 @@ class OpenedDevice final : public VerbsDevice {
   std::string name_;
   uint8_t port_ = 0;
   uint8_t gidIndex_ = 0;
+  bool usesWindows_ = false;
   ibv_gid gid_{};
   ibv_port_attr portAttributes_{};
 };

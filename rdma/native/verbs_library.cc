@@ -36,6 +36,7 @@ VerbsLibrary LoadLibrary() {
   Resolve(library, "ibv_get_device_name", verbs.getDeviceName);
   Resolve(library, "ibv_open_device", verbs.openDevice);
   Resolve(library, "ibv_close_device", verbs.closeDevice);
+  Resolve(library, "ibv_query_device", verbs.queryDevice);
   Resolve(library, "ibv_query_port", verbs.queryPort);
   Resolve(library, "ibv_query_gid", verbs.queryGid);
   Resolve(library, "ibv_alloc_pd", verbs.allocPd);

@@ -15,6 +15,7 @@ struct VerbsLibrary {
   decltype(&ibv_get_device_name) getDeviceName;
   decltype(&ibv_open_device) openDevice;
   decltype(&ibv_close_device) closeDevice;
+  decltype(&ibv_query_device) queryDevice;
   int (*queryPort)(ibv_context*, uint8_t, _compat_ibv_port_attr*);
   decltype(&ibv_query_gid) queryGid;
   decltype(&ibv_alloc_pd) allocPd;

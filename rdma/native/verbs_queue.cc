@@ -38,12 +38,16 @@ bool VerbsEndpoint::Decode(const uint8_t in[kBytes], VerbsEndpoint& endpoint) {
 #ifdef SLUICE_VERBS
 
 #include <arpa/inet.h>
+#include <sched.h>
 #include <sys/random.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "doorbell.h"
+#include "verbs_window.h"
+#include "wait.h"
 
 namespace sluice {
 
@@ -64,6 +68,9 @@ constexpr uint8_t kRetries = 7;
 constexpr uint8_t kRetriesForEver = 7;  // of a peer that has no receive ready: it may be stopped
 constexpr uint8_t kNotReadyTimer = 1;   // 10 us
 constexpr int kWriteAccess = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE;
+constexpr int kWindowAccess = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_MW_BIND;
+// A device does it in microseconds, by itself.
+constexpr uint64_t kBindUs = 2'000'000;
 
 template <typename T>
 T* Made(T* pointer, const char* call) {
@@ -100,6 +107,7 @@ class Queue final : public VerbsQueue {
     source_ = Register(copy, IBV_ACCESS_LOCAL_WRITE);
     ReadyToReceive(peer);
     ReadyToSend();
+    if (window_) BindWindow();
     peer_ = peer;
     copy_ = copy;
     log_ = &log;
@@ -137,7 +145,8 @@ class Queue final : public VerbsQueue {
  private:
   void Create(uint8_t* region) {
     domain_ = Made(verbs_.allocPd(device_.context()), "ibv_alloc_pd");
-    target_ = Register(region, kWriteAccess);
+    target_ = Register(region, device_.usesWindows() ? kWindowAccess : kWriteAccess);
+    if (device_.usesWindows()) window_.emplace(domain_);
     completions_ = Made(verbs_.createCq(device_.context(), static_cast<int>(kSends + kReceives), nullptr,
                                         device_.channel(), 0),
                         "ibv_create_cq");
@@ -151,7 +160,7 @@ class Queue final : public VerbsQueue {
     PostReceives(kReceives);
     std::memcpy(endpoint_.gid.data(), device_.gid().raw, endpoint_.gid.size());
     endpoint_.address = reinterpret_cast<uint64_t>(region);
-    endpoint_.rkey = target_->rkey;
+    endpoint_.rkey = window_ ? window_->key() : target_->rkey;
     endpoint_.queuePair = pair_->qp_num;
     endpoint_.packetSequence = RandomSequence();
     endpoint_.lid = device_.portAttributes().lid;
@@ -227,6 +236,18 @@ class Queue final : public VerbsQueue {
            "RTS");
   }
 
+  // Waits for it: a peer that is told over the links that we are ready may write at once.
+  void BindWindow() {
+    window_->PostBind(pair_, target_);
+    const uint64_t deadline = MonotonicUs() + kBindUs;
+    while (!bound_) {
+      Reap();
+      if (!fault_.empty()) throw TransportError("verbs_failed", "binding the memory window: " + fault_);
+      if (MonotonicUs() >= deadline) throw TransportError("verbs_failed", "binding the memory window took too long");
+      if (!bound_) sched_yield();
+    }
+  }
+
   // Writes of a peer carry their data to where they belong: a receive has no memory of its own.
   void PostReceives(uint32_t count) {
     ibv_recv_wr requests[kRepostEvery] = {};
@@ -300,6 +321,10 @@ class Queue final : public VerbsQueue {
       if (fault_.empty()) Fail("work completion: ", verbs_.wcStatusStr(done.status));
       return;
     }
+    if (done.opcode == IBV_WC_BIND_MW) {
+      bound_ = true;
+      return;
+    }
     if ((done.opcode & IBV_WC_RECV) == 0) {
       completed_ = done.wr_id;
       return;
@@ -311,6 +336,7 @@ class Queue final : public VerbsQueue {
   void Fail(const char* call, const char* what) { fault_ = std::string(call) + what; }
 
   void Destroy() {
+    window_.reset();
     if (pair_ != nullptr) verbs_.destroyQp(pair_);
     if (completions_ != nullptr) verbs_.destroyCq(completions_);
     if (source_ != nullptr) verbs_.deregMr(source_);
@@ -324,6 +350,8 @@ class Queue final : public VerbsQueue {
   Doorbell doorbell_;
   ibv_pd* domain_ = nullptr;
   ibv_mr* target_ = nullptr;
+  std::optional<MemoryWindow> window_;  // the peer's way into `target_`; none: the region's own key is
+  bool bound_ = false;
   ibv_mr* source_ = nullptr;
   ibv_cq* completions_ = nullptr;
   ibv_qp* pair_ = nullptr;

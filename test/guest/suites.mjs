@@ -9,7 +9,7 @@ function files(...names) {
 export const CONTRACT = `
 set -e
 rdma link
-${MOCHA} --timeout 120000 --grep '(verbs)' ${files('rdma/cells', 'rdma/rings', 'rdma/wait', 'rdma/reconnect')} \
+${MOCHA} --timeout 120000 --grep '(verbs)' ${files('rdma/cells', 'rdma/rings', 'rdma/wait', 'rdma/reconnect', 'rdma/windows')} \
   ${files(...['cells', 'rings', 'device', 'queue-pair', 'packets', 'sessions'].map((name) => `attacks/${name}`))}
 ${MOCHA} --timeout 120000 ${files('rdma/links-refusals')}
 `;

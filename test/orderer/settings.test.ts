@@ -100,7 +100,7 @@ verifyThreads: 2
 waitMode: spin
 durability: memory
 diskReserveBytes: 1048576
-rdma: { device: mlx5_1, gidIndex: 3 }
+rdma: { device: mlx5_1, gidIndex: 3, memoryWindows: off }
 `;
     const settings = readReplicaFile(write(more));
     expect(settings.api).to.deep.equal({ host: '::', port: 7051 });
@@ -115,7 +115,11 @@ rdma: { device: mlx5_1, gidIndex: 3 }
       'spin',
     ]);
     expect([settings.durability, settings.diskReserveBytes]).to.deep.equal(['memory', 1_048_576]);
-    expect(settings.rdma).to.deep.equal({ device: 'mlx5_1', gidIndex: 3 });
+    expect(settings.rdma).to.deep.equal({
+      device: 'mlx5_1',
+      gidIndex: 3,
+      memoryWindows: 'off',
+    });
   });
 
   it('reads a network, replicas sorted by number', () => {

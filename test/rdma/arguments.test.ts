@@ -34,6 +34,7 @@ function nativeTransport(self: number): NativeTransport {
     provider: 0,
     device: '',
     gidIndex: 0,
+    memoryWindows: true,
     digest: Buffer.alloc(32),
   });
 }
@@ -69,6 +70,7 @@ describe('wrong arguments', () => {
       ['epoch', { epoch: 65_536 }],
       ['spinUs', { spinUs: -1 }],
       ['waitMode', { waitMode: 'sleep' }],
+      ['memoryWindows', { memoryWindows: 'on' }],
       ['channel', { channel: '' }],
       ['futexWaitv', { futexWaitv: 1 }],
     ];
@@ -150,7 +152,7 @@ describe('wrong arguments', () => {
     const methods = Object.getOwnPropertyNames(addon.NativeTransport.prototype).filter(
       (name) => name !== 'constructor' && name !== 'destroy',
     );
-    expect(methods).to.have.length(18);
+    expect(methods).to.have.length(19);
     const target = { ...addon, create: (options: never) => new addon.NativeTransport(options) };
     const functions = ['create', 'wake', 'aesCmac', 'regionLayout'];
     fc.assert(

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import type {
   CellKind,
+  DeviceChoice,
   InboxHandler,
   MemoryTransportOptions,
   ProviderName,
@@ -28,22 +29,43 @@ export const SMALL = {
   controlRingBytes: 16 * 1024,
 } as const;
 
+/** What runs the tests of the contract: the providers, `verbs` with and without memory windows. */
+interface Variant {
+  readonly provider: ProviderName;
+  readonly title: string;
+  readonly device: DeviceChoice;
+}
+
+const VARIANTS: readonly Variant[] = [
+  ...PROVIDERS.map((provider) => ({ provider, title: provider, device: {} })),
+  { provider: 'verbs', title: 'verbs without windows', device: { memoryWindows: 'off' } },
+];
 let provider: ProviderName = 'shm';
+let device: DeviceChoice = {};
 
 /** The tests of `body`, once for each provider: what the contract says holds for all of them. */
 export function describeProviders(title: string, body: (provider: ProviderName) => void): void {
-  for (const name of PROVIDERS) describeProvider(name, title, () => body(name));
+  for (const variant of VARIANTS) {
+    describeVariant(variant, title, () => body(variant.provider));
+  }
+}
+
+/** As `describeProviders`, for each variant of one provider. */
+export function describeProvider(name: ProviderName, title: string, body: () => void): void {
+  for (const variant of VARIANTS) {
+    if (variant.provider === name) describeVariant(variant, title, body);
+  }
 }
 
 /** Skipped, with a line that says why, where there is no device for it. */
-export function describeProvider(name: ProviderName, title: string, body: () => void): void {
-  describe(`${title} (${name})`, () => {
+function describeVariant(variant: Variant, title: string, body: () => void): void {
+  describe(`${title} (${variant.title})`, () => {
     before(function () {
-      if (name === 'verbs' && !hasDevice()) this.skip();
-      provider = name;
+      if (variant.provider === 'verbs' && !hasDevice()) this.skip();
+      ({ provider, device } = variant);
     });
     after(() => {
-      provider = 'shm';
+      [provider, device] = ['shm', {}];
     });
     body();
   });
@@ -71,7 +93,7 @@ export function open(
   replicas: number,
   options: Partial<MemoryTransportOptions> = {},
 ): Transport {
-  const all = { ...SMALL, self, replicas, ...options };
+  const all = { ...SMALL, self, replicas, ...device, ...options };
   if (provider === 'verbs') return openVerbsTransport(all);
   return provider === 'shm' ? openShmTransport(all) : openShipped(all);
 }
