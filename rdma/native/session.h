@@ -67,6 +67,13 @@ struct Outbound {
     else doorbell.Ring(ordinal);
   }
 
+  // The reader says that it has taken `head` bytes of a ring. False when that cannot be: what has not been shipped yet has been
+  // read by nobody, and must not be written over.
+  bool Acknowledge(uint8_t ring, uint64_t head) {
+    if (log && head > log->shipped(ring)) return false;
+    return (ring == layout::kRingLane ? lane : control).Acknowledge(head);
+  }
+
   Region region;
   Doorbell doorbell;
   CellWriter cells;

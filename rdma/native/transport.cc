@@ -279,11 +279,11 @@ void Transport::ApplyHeads(uint32_t peer, PollSink& sink) {
     return;
   }
   session.appliedHeads = heads;
-  if (!out.lane.Acknowledge(heads.lane)) {
+  if (!out.Acknowledge(layout::kRingLane, heads.lane)) {
     totals_[peer].badFrames++;
     sink.BadFrame(layout::kRingLane, FrameFault::kHead);
   }
-  if (!out.control.Acknowledge(heads.control)) {
+  if (!out.Acknowledge(layout::kRingControl, heads.control)) {
     totals_[peer].badFrames++;
     sink.BadFrame(layout::kRingControl, FrameFault::kHead);
   }

@@ -29,6 +29,9 @@ class WriteLog {
 
   void NoteCell(uint32_t ordinal);
   bool pending() const;
+  // Bytes of a ring that are on their way or there. The ring's writer keeps within its size of it, or what is shipped next would
+  // be more than the ring.
+  uint64_t shipped(uint8_t ring) const { return shipped_[ring]; }
   // Fills `out` with whole frames of what is pending, at most `bytesMax`; returns the number of bytes. Cells first: they are
   // small, and what is decided hangs on them.
   size_t Take(uint8_t* out, size_t bytesMax);
