@@ -140,10 +140,12 @@ Region Region::Map(const std::string& name, const Geometry& geometry, const Layo
   }
   uint8_t* base = MapShared(fd.get(), geometry.regionBytes, "map_failed");
   Region region(name, base, geometry.regionBytes, false, FileDescriptor());
-  if (std::memcmp(base + layout::kHeaderMagic, layout::kMagic, 8) != 0 ||
-      Load<uint32_t>(base + layout::kHeaderVersion) != layout::kVersion ||
-      Load<uint64_t>(base + layout::kHeaderRegionBytes) != geometry.regionBytes ||
-      std::memcmp(base + layout::kHeaderDigest, digest.data(), digest.size()) != 0) {
+  uint8_t header[layout::kHeaderDoorbell];
+  CopyFromShared(header, base, sizeof header);
+  if (std::memcmp(header + layout::kHeaderMagic, layout::kMagic, 8) != 0 ||
+      Load<uint32_t>(header + layout::kHeaderVersion) != layout::kVersion ||
+      Load<uint64_t>(header + layout::kHeaderRegionBytes) != geometry.regionBytes ||
+      std::memcmp(header + layout::kHeaderDigest, digest.data(), digest.size()) != 0) {
     Mismatch(name, "another layout");
   }
   return region;
