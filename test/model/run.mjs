@@ -13,6 +13,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runMain, SetupError } from '../../scripts/setup/errors.mjs';
+import { limiter } from '../../scripts/setup/limiter.mjs';
 import { runQuietly } from '../../scripts/setup/progress.mjs';
 import { findExecutable } from '../../scripts/setup/tools.mjs';
 import { CONFIGURATIONS, ROLES } from './configurations.mjs';
@@ -87,29 +88,6 @@ async function findTools() {
   if (findExecutable('spin') === undefined) {
     throw new SetupError('spin is missing: install the package `spin`, version 6.5 or newer');
   }
-}
-
-/** Runs at most `max` pieces of work at a time, in the order in which they come. */
-function limiter(max) {
-  const waiting = [];
-  let running = 0;
-  const next = () => {
-    while (running < max && waiting.length > 0) {
-      running += 1;
-      const { work, resolve, reject } = waiting.shift();
-      work()
-        .then(resolve, reject)
-        .finally(() => {
-          running -= 1;
-          next();
-        });
-    }
-  };
-  return (work) =>
-    new Promise((resolve, reject) => {
-      waiting.push({ work, resolve, reject });
-      next();
-    });
 }
 
 /** One exhaustive search, in a folder of its own since Spin's files have fixed names. */

@@ -1,0 +1,9 @@
+#pragma once
+
+#include <cstdint>
+
+namespace sluice::test {
+
+uint64_t& NowUs();
+
+}  // namespace sluice::test
