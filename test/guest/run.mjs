@@ -6,7 +6,7 @@
  *     --bench DIR     commit latency over tcp and verbs; bench.json and report.html go into the folder
  *     --memory-cost   what registering, copying and windows cost: writes the figures of docs/rdma.md
  *     --run COMMAND   this command in the repository instead
- *     --timeout S     seconds until it is given up (600)
+ *     --timeout S     seconds until it is given up (1200)
  *     --memory MIB    of the guest (4096)
  *     --console       what the kernel says as well
  *
@@ -51,7 +51,7 @@ runMain(async () => {
 });
 
 function parseArguments(args) {
-  const options = { run: CONTRACT, timeoutS: 600, memoryMib: 4096, console: false };
+  const options = { run: CONTRACT, timeoutS: 1200, memoryMib: 4096, console: false };
   const rest = [...args];
   for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
     if (name === '--console') options.console = true;
