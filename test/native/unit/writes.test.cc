@@ -99,6 +99,23 @@ TEST("writes: a parcel has no byte more than it may, and no half a cell") {
   CHECK(shipped.Take(150).size() == 144);
 }
 
+TEST("writes: a device takes each cell once, and of a ring what is new") {
+  Shipped shipped;
+  uint32_t ordinal = 0;
+  uint64_t from = 1;
+  uint64_t tail = 1;
+  CHECK(!shipped.log.pending() && !shipped.log.PopCell(ordinal));
+  CHECK(!shipped.log.PopRing(layout::kRingLane, from, tail));
+  shipped.Vote(2, 1);
+  shipped.Vote(2, 2);
+  shipped.Push(Bytes(100, 1));
+  CHECK(shipped.log.pending());
+  CHECK(shipped.log.PopCell(ordinal) && ordinal == shipped.geometry.ordinal(layout::kKindVote, 2));
+  CHECK(!shipped.log.PopCell(ordinal));
+  CHECK(shipped.log.PopRing(layout::kRingLane, from, tail) && from == 0 && tail == FrameBytes(100));
+  CHECK(shipped.log.shipped(layout::kRingLane) == tail && !shipped.log.pending());
+}
+
 TEST("writes: that lie change nothing, up to the last byte") {
   const uint32_t cells = SmallGeometry().cells();
   const std::vector<Bytes> lies = {
