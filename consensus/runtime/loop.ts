@@ -83,7 +83,7 @@ export class ConsensusLoop {
     this.#shipper = shipping && new Shipper(shipping, replicas);
     this.#inbox = createInbox({
       replicas,
-      take: (input) => this.#take(input, clockMs()),
+      take: (input) => this.#take(input),
       onApplication: (from, body) => this.#onApplication(from, body),
       onFault: (from, reason) => this.#transportFault(from, reason),
     });
@@ -107,7 +107,7 @@ export class ConsensusLoop {
     const messages = this.#drainPort();
     const items = this.#transport.poll(this.#core.interest(), this.#inbox);
     const nowMs = clockMs();
-    if (nowMs >= this.#core.nextTickMs()) this.#take({ kind: 'tick' }, nowMs);
+    if (nowMs >= this.#core.nextTickMs()) this.#take({ kind: 'tick' });
     this.#settle();
     this.#flushEffects();
     this.#ship();
@@ -177,21 +177,21 @@ export class ConsensusLoop {
       case 'transport':
         return this.#onTransportCall(message.id, message.call);
       case 'submit':
-        return this.#take({ kind: 'submit', payload: message.payload }, clockMs());
+        return this.#take({ kind: 'submit', payload: message.payload });
       case 'batch-checked': {
         const { lane, ref, valid } = message;
-        return this.#take({ kind: 'batch-checked', lane, ref, valid }, clockMs());
+        return this.#take({ kind: 'batch-checked', lane, ref, valid });
       }
       case 'applied': {
         const { slot, blocksUncertified } = message;
-        return this.#take({ kind: 'applied', slot, blocksUncertified }, clockMs());
+        return this.#take({ kind: 'applied', slot, blocksUncertified });
       }
       case 'checkpointed': {
         const { slot, height, tipHash } = message;
-        return this.#take({ kind: 'checkpointed', slot, height, tipHash }, clockMs());
+        return this.#take({ kind: 'checkpointed', slot, height, tipHash });
       }
       case 'transferred':
-        return this.#take({ kind: 'transferred', slot: message.slot }, clockMs());
+        return this.#take({ kind: 'transferred', slot: message.slot });
       case 'application':
         return this.#sendApplication(message.to, message.body);
       case 'writes':
@@ -245,7 +245,7 @@ export class ConsensusLoop {
     if (open === this.#open[peer]) return;
     this.#open[peer] = open;
     this.#events.push({ kind: 'session', peer, open });
-    this.#take({ kind: 'session', peer, open }, clockMs());
+    this.#take({ kind: 'session', peer, open });
   }
 
   #onApplication(from: ReplicaIndex, body: Uint8Array): void {
@@ -253,9 +253,9 @@ export class ConsensusLoop {
     this.#events.push({ kind: 'application', from, body });
   }
 
-  #take(input: Input, nowMs: number): void {
+  #take(input: Input): void {
     this.#hasTaken = true;
-    this.#core.take(input, nowMs);
+    this.#core.take(input, clockMs());
   }
 
   /** All that came in this turn is judged together, and costs one pass over the rules. */
@@ -314,7 +314,7 @@ export class ConsensusLoop {
   #applyWrites(from: ReplicaIndex, frames: Uint8Array): void {
     const fault = this.#shipper?.apply(from, frames);
     if (fault === undefined) return;
-    this.#take({ kind: 'malformed', from, reason: `bad-write: ${fault}` }, clockMs());
+    this.#take({ kind: 'malformed', from, reason: `bad-write: ${fault}` });
     this.#transportFault(from, fault);
   }
 
