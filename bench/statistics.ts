@@ -1,5 +1,7 @@
 /** Distributions: what is kept of many samples, and read off them. */
 
+import { quantile } from '../test/load/driver.ts';
+
 /** Quantiles that are kept: dense where distributions are interesting, at their end. */
 const KEPT = [
   0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98,
@@ -17,22 +19,18 @@ export interface Distribution {
 export function distributionOf(samples: Float64Array | readonly number[]): Distribution {
   if (samples.length === 0) throw new RangeError('a distribution needs samples');
   const sorted = Float64Array.from(samples).sort();
-  const at = (quantile: number): number => {
-    const index = Math.min(sorted.length - 1, Math.floor(quantile * sorted.length));
-    return sorted[index] as number;
-  };
   const sum = sorted.reduce((total, sample) => total + sample, 0);
   return {
     count: sorted.length,
     mean: sum / sorted.length,
-    points: KEPT.map((quantile) => [quantile, at(quantile)] as const),
+    points: KEPT.map((kept) => [kept, quantile(sorted, kept)] as const),
   };
 }
 
 /** One of the quantiles that are kept. */
-export function quantileOf(distribution: Distribution, quantile: (typeof KEPT)[number]): number {
-  const point = distribution.points.find(([kept]) => kept === quantile);
-  if (point === undefined) throw new RangeError(`quantile ${quantile} is not kept`);
+export function quantileOf(distribution: Distribution, wanted: (typeof KEPT)[number]): number {
+  const point = distribution.points.find(([kept]) => kept === wanted);
+  if (point === undefined) throw new RangeError(`quantile ${wanted} is not kept`);
   return point[1];
 }
 

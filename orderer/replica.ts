@@ -5,6 +5,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { ed25519KeyPair, signEd25519 } from '../consensus/runtime/ed25519.ts';
+import { SPIN_US_DEFAULT } from '../consensus/runtime/protocol.ts';
 import { readWalName } from '../consensus/wal/index.ts';
 import type { Sha256 } from '../ledger/format/index.ts';
 import { Ledger } from '../ledger/store/index.ts';
@@ -21,7 +22,7 @@ import { checkOrdererLimits, ORDERER_LIMITS, type OrdererLimits } from './limits
 import { linkOptionsOf } from './links.ts';
 import { byConsenterNumber, type Log } from './log.ts';
 import { IdentityResolver } from './msp/index.ts';
-import type { LoadedChannel, LoadedReplica } from './network/index.ts';
+import { type LoadedChannel, type LoadedReplica, signingSeedOf } from './network/index.ts';
 import type { ChannelService, OrderingService } from './service.ts';
 import { VerifyPool } from './signature/index.ts';
 import { LOG_FOLDER } from './startup/run-log.ts';
@@ -31,8 +32,6 @@ import { version } from './version.ts';
 const START_TOPIC = LINK_TOPICS.ordererFirst;
 /** How long all n replicas are waited for before a quorum is enough to begin a run. */
 const START_GRACE_MS = 5_000;
-/** Time for which the consensus thread polls before it blocks, in wait mode `adaptive`. */
-const SPIN_US = 20;
 
 const sha256: Sha256 = (bytes) => hash('sha256', bytes, 'buffer');
 
@@ -201,7 +200,7 @@ export class Replica implements OrderingService {
 
   #channelOptions(loaded: LoadedChannel): ConstructorParameters<typeof ChannelOrderer>[0] {
     const { config, sluice, name, self, waitMode } = loaded;
-    const seed = seedOf(this.#loaded);
+    const seed = signingSeedOf(this.#loaded);
     const { secretKey } = ed25519KeyPair(seed);
     const limits = coreLimitsOf(sluice, config.batchSize);
     const { durability, diskReserveBytes, rdma } = this.#loaded.settings;
@@ -229,7 +228,7 @@ export class Replica implements OrderingService {
       provider,
       rdma,
       waitMode,
-      spinUs: SPIN_US,
+      spinUs: SPIN_US_DEFAULT,
       incarnation: this.#incarnation,
       signingSeed: seed,
       sign: (message) => signEd25519(secretKey, message),
@@ -237,10 +236,4 @@ export class Replica implements OrderingService {
       startGraceMs: START_GRACE_MS,
     };
   }
-}
-
-/** 32-byte seed of the identity key; `loadReplica` has checked that it is Ed25519. */
-function seedOf(loaded: LoadedReplica): Uint8Array {
-  const { d } = loaded.identity.privateKey.export({ format: 'jwk' });
-  return new Uint8Array(Buffer.from(d ?? '', 'base64url'));
 }

@@ -14,6 +14,7 @@ import type {
   WorkerOptions,
 } from '../../consensus/runtime/protocol.ts';
 import type { ProviderName, RegionOffer, SessionKeys } from '../../rdma/contract.ts';
+import { FRESH_RUN } from './fresh-run.ts';
 import { Instruments, type Job, type JobResult } from './instruments.ts';
 
 export interface ClusterOptions {
@@ -147,11 +148,7 @@ function optionsOf(
     self,
     replicas,
     runId,
-    firstSlot: 1,
-    baseTimeMs: 0,
-    baseHeight: 1,
-    baseHash: new Uint8Array(32),
-    entry: 'begin',
+    ...FRESH_RUN,
     wal:
       walFolder === undefined
         ? undefined

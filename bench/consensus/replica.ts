@@ -2,18 +2,19 @@
  * One replica that only agrees: real links, real sessions, the real consensus loop in its thread, and no orderer, ledger or
  * API around it. Ordered about by `cluster.ts`, whose child it is.
  */
-import { ed25519KeyPair } from '../../consensus/runtime/ed25519.ts';
+import { SPIN_US_DEFAULT } from '../../consensus/runtime/protocol.ts';
 import { ConsensusRuntime, type RuntimeHandlers } from '../../consensus/runtime/runtime.ts';
 import { consenterKeys } from '../../orderer/channel-config/consenters.ts';
 import { decodeChannelFrame, encodeChannelFrame } from '../../orderer/channel-frame.ts';
 import { coreLimitsOf } from '../../orderer/core-limits.ts';
 import { linkOptionsOf } from '../../orderer/links.ts';
-import { type LoadedReplica, loadReplica } from '../../orderer/network/index.ts';
+import { type LoadedReplica, loadReplica, signingSeedOf } from '../../orderer/network/index.ts';
 import { runIdOf } from '../../orderer/run-base.ts';
 import { Sessions } from '../../orderer/sessions.ts';
 import { wakeTransport } from '../../rdma/index.ts';
 import { PeerLinks } from '../../rdma/links/links.ts';
 import { LINK_TOPICS } from '../../rdma/links/topics.ts';
+import { FRESH_RUN } from './fresh-run.ts';
 import type { Job, JobResult } from './instruments.ts';
 import { SharedJob } from './shared.ts';
 
@@ -31,7 +32,6 @@ export type Report =
   | { readonly kind: 'cpu'; readonly us: number };
 
 const POLL_MS = 2;
-const SPIN_US = 20;
 const SILENT = { debug: () => {}, info: () => {}, warn: console.error, error: console.error };
 
 function report(message: Report): void {
@@ -114,11 +114,6 @@ function startRuntime(
   const [channel] = loaded.channels;
   if (channel === undefined) throw new Error('the network has no channel');
   const { name, self, config, sluice, waitMode } = channel;
-  const { d = '' } = loaded.identity.privateKey.export({ format: 'jwk' });
-  const seed = new Uint8Array(Buffer.from(d, 'base64url'));
-  const keys = consenterKeys(config).map(({ publicKey }) => publicKey);
-  const own = ed25519KeyPair(seed).publicKey;
-  if (Buffer.compare(own, keys[self] ?? new Uint8Array()) !== 0) throw new Error('not its own key');
   const refuse = (what: string) => (): never => {
     throw new Error(`a measured replica met ${what}`);
   };
@@ -129,11 +124,7 @@ function startRuntime(
       self,
       replicas: config.consenters.length,
       runId: runIdOf(name, { height: 1, tipHash: '00'.repeat(32), generation: 1 }),
-      firstSlot: 1,
-      baseTimeMs: 0,
-      baseHeight: 1,
-      baseHash: new Uint8Array(32),
-      entry: 'begin',
+      ...FRESH_RUN,
       wal:
         loaded.settings.durability === 'memory'
           ? undefined
@@ -146,9 +137,9 @@ function startRuntime(
       provider: loaded.network.transport.provider,
       rdma: loaded.settings.rdma,
       waitMode,
-      spinUs: SPIN_US,
-      signingSeed: seed,
-      consenterKeys: keys,
+      spinUs: SPIN_US_DEFAULT,
+      signingSeed: signingSeedOf(loaded),
+      consenterKeys: consenterKeys(config).map(({ publicKey }) => publicKey),
       incarnation,
     },
     {

@@ -1,16 +1,17 @@
 /** A client that submits signed envelopes, one or many in a request, and waits for their certified blocks. */
-import { Agent, request } from 'node:http';
+import { request } from 'node:http';
 import { encodeFrames, FRAME_MEDIA_TYPE } from '../../api/framing.ts';
+import { createAgent, RETRYABLE } from '../../test/load/driver.ts';
 
 const ANSWER_MS = 30_000;
 const RETRY_MS = 20;
-/** Status codes that say "again". */
-const RETRYABLE = new Set([202, 207, 429, 502, 503, 504]);
+/** Some of a bulk were refused: it is sent again whole, and what is ordered already is answered with its receipt. */
+const PARTLY = 207;
 
 export class SubmitClient {
   readonly #urls: readonly string[];
   readonly #channel: string;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+  readonly #agent = createAgent();
   /** Requests that were answered with "again", or not at all. */
   retries = 0;
 
@@ -29,7 +30,7 @@ export class SubmitClient {
       const url = this.#urls[(home + attempt) % this.#urls.length] ?? '';
       const status = await this.#post(url, type, body);
       if (status === 200) return;
-      if (status !== undefined && !RETRYABLE.has(status)) {
+      if (status !== undefined && status !== PARTLY && !RETRYABLE.has(status)) {
         throw new Error(`${url} answered ${status}, which a client cannot retry`);
       }
       this.retries++;

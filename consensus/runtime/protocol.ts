@@ -22,6 +22,9 @@ import type {
   Slot,
 } from '../core/types.ts';
 
+/** `WorkerOptions.spinUs` unless there is a reason: for so long the thread polls before it blocks, in wait mode `adaptive`. */
+export const SPIN_US_DEFAULT = 20;
+
 /** Everything the worker needs to build transport and core; structured-cloned at start. */
 export interface WorkerOptions {
   readonly channel: string;

@@ -20,5 +20,6 @@ export {
   type LoadedReplica,
   loadGenesis,
   loadReplica,
+  signingSeedOf,
 } from './load.ts';
 export { type CreateNetworkOptions, NETWORK_DEFAULTS, PROVIDERS, REPLICAS_MIN } from './plan.ts';

@@ -97,6 +97,12 @@ export function loadReplica(file: string, nowMs: number = Date.now()): LoadedRep
   };
 }
 
+/** 32-byte seed of the identity key, which `loadReplica` has checked to be Ed25519. */
+export function signingSeedOf({ identity }: Pick<LoadedReplica, 'identity'>): Uint8Array {
+  const { d } = identity.privateKey.export({ format: 'jwk' });
+  return new Uint8Array(Buffer.from(d ?? '', 'base64url'));
+}
+
 /**
  * Genesis block of a channel; ConfigErrors name the file. Also for commands that know no replica.
  */

@@ -47,7 +47,7 @@ export interface LoadResult {
 }
 
 /** Status codes that say "again": the rest of the errors would be a finding. */
-const RETRYABLE = new Set([202, 429, 502, 503, 504]);
+export const RETRYABLE: ReadonlySet<number> = new Set([202, 429, 502, 503, 504]);
 const PATIENCE_MS = 60_000;
 const ANSWER_MS = 10_000;
 /** A replica that waits for a commit says so in time; this one does not answer at all. */
