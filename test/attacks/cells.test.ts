@@ -4,11 +4,10 @@ import fc from 'fast-check';
 import { LAYOUT } from '../../rdma/layout.ts';
 import { describeProviders, pollUntil } from '../rdma/support/pair.ts';
 import { IN_GUEST } from '../support/slow.ts';
-import { Attacker } from './support/attacker.ts';
 import { startFlipping } from './support/flip.ts';
 import { type ForgedCell, forgeOf } from './support/forge.ts';
 import { FileReach } from './support/reach.ts';
-import { LIAR, Stage, vote } from './support/stage.ts';
+import { LIAR, onNewStages, type Stage, vote } from './support/stage.ts';
 
 const VOTE = LAYOUT.KIND_VOTE;
 /** Every bit; in the guest, where a write takes 30 ms, some of every byte of every field. */
@@ -17,13 +16,9 @@ const FIVES = Buffer.alloc(24, 5);
 
 describeProviders('attacks on cells', (provider) => {
   let stage: Stage;
-  beforeEach(() => {
-    stage = new Stage(provider);
+  onNewStages(provider, (started) => {
+    stage = started;
   });
-  afterEach(() => {
-    stage.destroy();
-  });
-  after(() => Attacker.stopShared());
 
   /** With `tcp` the victim's own host puts whole cells where they belong. */
   const reachesAnyByte = provider !== 'tcp';

@@ -4,10 +4,9 @@ import fc from 'fast-check';
 import { LAYOUT } from '../../rdma/layout.ts';
 import { ALL, describeProviders, Inbox, pollUntil, SMALL } from '../rdma/support/pair.ts';
 import { IN_GUEST } from '../support/slow.ts';
-import { Attacker } from './support/attacker.ts';
 import { startFlipping } from './support/flip.ts';
 import type { ForgedFrame } from './support/forge.ts';
-import { LIAR, Stage } from './support/stage.ts';
+import { LIAR, onNewStages, type Stage } from './support/stage.ts';
 
 const RING_BYTES = SMALL.laneRingBytes;
 const FRAGMENT_BYTES_MAX = RING_BYTES / LAYOUT.FRAGMENTS_PER_RING;
@@ -16,13 +15,9 @@ const ROUNDS = IN_GUEST ? 20 : 40;
 
 describeProviders('attacks on rings', (provider) => {
   let stage: Stage;
-  beforeEach(() => {
-    stage = new Stage(provider);
+  onNewStages(provider, (started) => {
+    stage = started;
   });
-  afterEach(() => {
-    stage.destroy();
-  });
-  after(() => Attacker.stopShared());
 
   /** With `tcp` the victim's own host keeps the tail. */
   const reachesAnyByte = provider !== 'tcp';

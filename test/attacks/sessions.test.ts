@@ -12,7 +12,7 @@ import type { Transport } from '../../rdma/index.ts';
 import { PeerLinks } from '../../rdma/links/links.ts';
 import { LINK_TOPICS } from '../../rdma/links/topics.ts';
 import { linkOptions } from '../rdma/links-harness.ts';
-import { describeProviders, open, SMALL } from '../rdma/support/pair.ts';
+import { describeProviders, incarnationOf, open, SMALL } from '../rdma/support/pair.ts';
 import { issueTestNetwork, type TestNetwork } from '../support/certificates.ts';
 import { patience } from '../support/slow.ts';
 import { until } from '../support/until.ts';
@@ -29,8 +29,6 @@ const WAIT_MS = patience(8_000);
 /** An emulated machine takes a second for a handshake. */
 const PATIENT = { silenceMaxMs: WAIT_MS, helloTimeoutMs: patience(1_000) };
 const STRANGERS = 200;
-
-const incarnationOf = (index: number): string => String(1000 + index);
 
 /** A correct replica, as far as sessions go. */
 class Replica {

@@ -66,20 +66,20 @@ export async function build({ units, targets }) {
     const program = join(OUT, `unit-${sanitizer}`);
     return link(program, [...own, ...(await core[sanitizer])], SANITIZERS[sanitizer]);
   };
-  const target = async (name, clock) => {
+  const target = async (name, shared) => {
     const own = await compiled('address', [join(HERE, 'fuzz', `${name}.cc`)]);
     const flags = [...SANITIZERS.address, '-fsanitize=fuzzer', OWN_CLOCK];
     return link(
       join(OUT, `fuzz-${name}`),
-      [...own, ...(await clock), ...(await core.address)],
+      [...own, ...(await shared), ...(await core.address)],
       flags,
     );
   };
-  const clock = targets.length > 0 ? compiled('address', sourcesUnder('support')) : [];
+  const shared = targets.length > 0 ? compiled('address', sourcesUnder('support')) : [];
   const [address, thread, ...fuzz] = await Promise.all([
     units ? unit('address') : undefined,
     units ? unit('thread') : undefined,
-    ...targets.map((name) => target(name, clock)),
+    ...targets.map((name) => target(name, shared)),
   ]);
   return {
     units: units ? { address, thread } : {},

@@ -14,6 +14,20 @@ export function vote(slot: number, view: number, fill: number) {
   return { kind: 'vote', slot, view, flags: 0, body: Buffer.alloc(24, fill) } as const;
 }
 
+/** A stage for each test of the suite. */
+export function onNewStages(provider: ProviderName, use: (stage: Stage) => void): void {
+  let stage: Stage | undefined;
+  beforeEach(() => {
+    stage = new Stage(provider);
+    use(stage);
+  });
+  afterEach(() => {
+    stage?.destroy();
+    stage = undefined;
+  });
+  after(() => Attacker.stopShared());
+}
+
 export class Stage {
   readonly reader = open(VICTIM, 3, { payloadBytesMax: 64 * 1024 });
   readonly other = open(OTHER, 3, { payloadBytesMax: 64 * 1024 });

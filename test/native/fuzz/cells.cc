@@ -102,6 +102,8 @@ void Scan(World& world, Input& input) {
   }
 }
 
+}  // namespace
+
 void Run(Input& input) {
   World world;
   while (!input.empty()) {
@@ -122,11 +124,4 @@ void Run(Input& input) {
   }
 }
 
-}  // namespace
 }  // namespace sluice::test
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
-  sluice::test::Input input(data, bytes);
-  sluice::test::Run(input);
-  return 0;
-}

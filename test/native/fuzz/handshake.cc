@@ -73,19 +73,18 @@ void Object(Input& input) {
 }
 
 }  // namespace
-}  // namespace sluice::test
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
-  sluice::test::Input input(data, bytes);
+void Run(Input& input) {
   switch (input.Take<uint8_t>() % 3) {
     case 0:
-      sluice::test::Endpoint(input);
+      Endpoint(input);
       break;
     case 1:
-      sluice::test::Name(input);
+      Name(input);
       break;
     default:
-      sluice::test::Object(input);
+      Object(input);
   }
-  return 0;
 }
+
+}  // namespace sluice::test

@@ -42,4 +42,7 @@ class Input {
   size_t left_;
 };
 
+// What a target does with one input; support/entry.cc calls it.
+void Run(Input& input);
+
 }  // namespace sluice::test

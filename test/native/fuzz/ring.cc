@@ -84,6 +84,8 @@ class Liar {
   bool honest_ = true;
 };
 
+}  // namespace
+
 void Run(Input& input) {
   const Geometry geometry = SmallGeometry();
   const Memory memory(geometry);
@@ -127,11 +129,4 @@ void Run(Input& input) {
   }
 }
 
-}  // namespace
 }  // namespace sluice::test
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
-  sluice::test::Input input(data, bytes);
-  sluice::test::Run(input);
-  return 0;
-}

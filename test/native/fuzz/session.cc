@@ -65,6 +65,8 @@ void Poll(World& world) {
   world.over = !inbox.badFrames.empty();
 }
 
+}  // namespace
+
 void Run(Input& input) {
   World world;
   while (!input.empty() && !world.over) {
@@ -99,11 +101,4 @@ void Run(Input& input) {
   }
 }
 
-}  // namespace
 }  // namespace sluice::test
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
-  sluice::test::Input input(data, bytes);
-  sluice::test::Run(input);
-  return 0;
-}

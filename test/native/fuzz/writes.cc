@@ -97,6 +97,8 @@ void Read(World& world, Input& input) {
   CHECK(Load<uint32_t>(header + layout::kHeaderWaiting) == 0);
 }
 
+}  // namespace
+
 void Run(Input& input) {
   World world;
   Bytes parcel;
@@ -126,11 +128,4 @@ void Run(Input& input) {
   Read(world, rest);
 }
 
-}  // namespace
 }  // namespace sluice::test
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
-  sluice::test::Input input(data, bytes);
-  sluice::test::Run(input);
-  return 0;
-}
