@@ -2,25 +2,26 @@
  * Machines made of network namespaces: each has one address, all are joined by a bridge, and this process reaches them over
  * one more link. Needs root, `ip` of iproute2, and a kernel that allows it; `obstacle` says when it does not.
  */
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 
 /** RFC 2544: for tests between machines, routed nowhere. */
 const SUBNETS = 250;
 const HUB = 'hub';
 const DEVICE = 'eth0';
+/** Source, not built: this file runs from `dist/test/hosts`. */
+const DELAY_LINE = new URL('../../../test/hosts/delay-line.py', import.meta.url).pathname;
 
 function ip(...args: string[]): void {
-  run('ip', args);
-}
-
-function run(command: string, args: readonly string[]): void {
-  execFileSync(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 export class Namespaces {
   readonly #prefix: string;
   readonly #count: number;
   readonly #subnet: string;
+  readonly #delayLines: ChildProcess[] = [];
 
   private constructor(prefix: string, count: number, subnet: string) {
     this.#prefix = prefix;
@@ -94,21 +95,26 @@ export class Namespaces {
     ip('-n', this.#nameOf(HUB), 'link', 'set', `port${host}`, 'up');
   }
 
-  /** Each packet that leaves a machine takes longer. False: this kernel cannot do that (no netem). */
-  delay(ms: number): boolean {
-    try {
-      for (let host = 1; host <= this.#count; host++) {
-        const netem = ['root', 'netem', 'delay', `${ms}ms`];
-        run('tc', ['-n', this.#nameOf(host), 'qdisc', 'replace', 'dev', DEVICE, ...netem]);
-      }
-      return true;
-    } catch {
-      return false;
-    }
+  /**
+   * From now on each packet that leaves a machine waits for so long. A process on each machine does it (`delay-line.py`): not
+   * every kernel has netem.
+   */
+  async delay(ms: number): Promise<void> {
+    const lines = Array.from({ length: this.#count }, async (_, index) => {
+      const [command = '', ...args] = this.launcherOf(index + 1);
+      const program = ['python3', DELAY_LINE, DEVICE, `${this.#subnet}.0/24`, String(ms)];
+      const line = spawn(command, [...args, ...program], { stdio: ['pipe', 'pipe', 'inherit'] });
+      this.#delayLines.push(line);
+      const said = createInterface({ input: line.stdout });
+      const [ready] = await Promise.race([once(said, 'line'), once(line, 'exit')]);
+      if (ready !== 'ready') throw new Error(`the delay line of machine ${index + 1} ended`);
+    });
+    await Promise.all(lines);
   }
 
   /** Idempotent. Links go with their namespaces. */
   destroy(): void {
+    for (const line of this.#delayLines) line.stdin?.end();
     for (const what of [HUB, ...Array.from({ length: this.#count }, (_, index) => index + 1)]) {
       try {
         ip('netns', 'delete', this.#nameOf(what));
