@@ -9,7 +9,7 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const BUSYBOX = '/bin/busybox';
 /** crc32_generic: without it `rdma link add` says "No such file or directory". */
 const MODULES = [
-  ...['virtio_pci', '9p', '9pnet_virtio', 'overlay'],
+  ...['virtio_pci', 'virtio_net', '9p', '9pnet_virtio', 'overlay'],
   ...['crc32_generic', 'ib_uverbs', 'rdma_ucm', 'rdma_rxe'],
   ...['veth', 'bridge', 'sch_netem'],
 ];

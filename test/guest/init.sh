@@ -22,18 +22,26 @@ $B mkdir -p /host/dev/shm /host/dev/pts
 $B mount -t tmpfs -o mode=1777 tmpfs /host/dev/shm
 $B mount -t devpts pts /host/dev/pts
 $B mount -t cgroup2 none /host/sys/fs/cgroup 2>/dev/null
-# The command and its folder are in a file that the host has written: no quoting through the kernel's command line.
+# The command and its files are in a folder that the host has written: no quoting through the kernel's command line.
 $B mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=524288 job /modules || fail 'the job cannot be mounted'
-$B cp /modules/job.sh /host/run/job.sh
+$B cp -r /modules /host/run/job
+parameter() { $B sed -n "s/.*$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
+# With addresses of its own it has a network card, and others to reach over it.
 $B chroot /host /bin/bash -c '
   ip link set lo up
-  ip link add rdma0 type veth peer name rdma1 && ip link set rdma1 up && ip link set rdma0 up &&
-  ip address add 10.99.0.1/24 dev rdma0 && rdma link add rxe0 type rxe netdev rdma0
-' || fail 'no RDMA device: rdma link add failed'
+  device=eth0
+  if [ -z "$0" ]; then
+    device=rdma0
+    ip link add rdma0 type veth peer name rdma1 && ip link set rdma1 up
+  fi
+  ip link set "$device" up &&
+  for address in $(echo "${0:-10.99.0.1}" | tr , " "); do ip address add "$address/24" dev "$device" || exit 1; done &&
+  rdma link add rxe0 type rxe netdev "$device"
+' "$(parameter sluice_addresses)" || fail 'no RDMA device: rdma link add failed'
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb
-$B date -s "@$($B sed -n 's/.*sluice_now=\([0-9]*\).*/\1/p' /proc/cmdline)" > /dev/null
+$B date -s "@$(parameter sluice_now)" > /dev/null
 echo "SLUICE-GUEST-BEGIN"
-$B chroot /host /bin/bash -c 'ulimit -l unlimited; ulimit -n 65536; exec /bin/bash /run/job.sh'
+$B chroot /host /bin/bash -c 'ulimit -l unlimited; ulimit -n 65536; exec /bin/bash /run/job/job.sh'
 echo "SLUICE-GUEST-EXIT $?"
 # Waits until all of it has left: the kernel's last word would stand in the middle of a line.
 $B stty opost < /dev/console

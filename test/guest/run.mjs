@@ -3,6 +3,7 @@
  *
  *   node test/guest/run.mjs [options]
  *     --network       four replicas with a killed leader, instead of the transport contract and the attacks
+ *     --two-guests    four replicas on two such machines, which a network of QEMU's joins
  *     --bench DIR     commit latency over tcp and verbs; bench.json and report.html go into the folder
  *     --memory-cost   what registering, copying and windows cost: writes the figures of docs/rdma.md
  *     --run COMMAND   this command in the repository instead
@@ -12,22 +13,20 @@
  *
  * Exit code: the command's; 1 when the guest did not get that far.
  */
-import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve as resolvePath } from 'node:path';
 import { runMain, SetupError } from '../../scripts/setup/errors.mjs';
-import { ROOT } from '../../scripts/setup/paths.mjs';
 import { prepare } from '../../scripts/setup/prepare.mjs';
 import { buildAttacker } from '../attacks/native/build.mjs';
+import { bootGuest, sayings, writeJob } from './boot.mjs';
 import { buildImage } from './image.mjs';
 import { fetchKernel } from './kernel.mjs';
 import { buildProgram, COMMAND as MEMORY_COST } from './memory-cost/program.mjs';
 import { writeReport } from './memory-cost/report.mjs';
 import { BENCH, CONTRACT, NETWORK } from './suites.mjs';
 import { requireTools } from './tools.mjs';
-
-const PROCESSORS = 2;
+import { runTwoGuests } from './two-guests.mjs';
 
 runMain(async () => {
   const options = parseArguments(process.argv.slice(2));
@@ -39,10 +38,9 @@ runMain(async () => {
   const kernel = await fetchKernel();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-guest-'));
   try {
-    const job = join(folder, 'job');
-    mkdirSync(job);
-    writeFileSync(join(job, 'job.sh'), jobScript(options.run));
-    const { code, lines } = await boot({ kernel, image: buildImage(kernel, folder), job }, options);
+    const image = buildImage(kernel, folder);
+    if (options.twoGuests) return await runTwoGuests({ ...options, kernel, image, folder });
+    const { code, lines } = await runOne({ ...options, kernel, image, job: join(folder, 'job') });
     if (isCost && code === 0) writeReport(lines);
     return code;
   } finally {
@@ -56,6 +54,7 @@ function parseArguments(args) {
   for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
     if (name === '--console') options.console = true;
     else if (name === '--network') options.run = NETWORK;
+    else if (name === '--two-guests') options.twoGuests = true;
     else if (name === '--memory-cost') options.run = MEMORY_COST;
     else if (name === '--bench') {
       options.run = BENCH;
@@ -74,65 +73,17 @@ function positive(name, text) {
   throw new SetupError(`${name} takes a positive integer`);
 }
 
-function jobScript(command) {
-  const node = process.execPath.replace(/\/[^/]*$/, '');
-  return `cd '${ROOT}'\nexport PATH="${node}:$PATH" SLUICE_GUEST=1\n${command}\n`;
-}
-
-function boot({ kernel, image, job }, { timeoutS, memoryMib, out, console: verbose }) {
-  const share = (path, tag) =>
-    `local,path=${path},mount_tag=${tag},security_model=none,readonly=on,multidevs=remap`;
-  const now = Math.ceil(Date.now() / 1000) + 5;
-  const args = [
-    ...['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max'],
-    ...[
-      '-smp',
-      String(PROCESSORS),
-      '-m',
-      String(memoryMib),
-      '-nographic',
-      '-no-reboot',
-      '-nic',
-      'none',
-    ],
-    ...['-kernel', kernel.image, '-initrd', image],
-    ...['-append', `console=ttyS0 panic=-1 loglevel=${verbose ? 6 : 3} sluice_now=${now}`],
-    ...['-virtfs', share('/', 'host'), '-virtfs', share(job, 'job')],
-  ];
-  return new Promise((resolve, reject) => {
-    const child = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    const started = Date.now();
-    // Whoever stops this command does not want to leave a machine running.
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-      process.once(signal, () => child.kill('SIGKILL'));
-    const timer = setTimeout(() => {
-      process.stderr.write(`the guest was not done within ${timeoutS} s\n`);
-      child.kill('SIGKILL');
-    }, timeoutS * 1000);
-    let code = 1;
-    let begun = verbose;
-    const lines = [];
-    const onLine = (line) => {
-      const exit = /SLUICE-GUEST-EXIT (\d+)/.exec(line);
-      const file = /SLUICE-GUEST-FILE ([\w.-]+) (\S+)/.exec(line);
-      if (exit !== null) code = Number(exit[1]);
-      else if (file !== null && out !== undefined) keepFile(out, file[1], file[2]);
-      else if (line.includes('SLUICE-GUEST-BEGIN')) {
-        begun = true;
-        process.stderr.write(`guest: up after ${Math.round((Date.now() - started) / 1000)} s\n`);
-      } else if (begun || line.startsWith('guest:')) {
-        lines.push(line);
-        process.stdout.write(`${line}\n`);
-      }
-    };
-    byLine(child.stdout, onLine);
-    byLine(child.stderr, (line) => process.stderr.write(`${line}\n`));
-    child.once('error', reject);
-    child.once('close', () => {
-      clearTimeout(timer);
-      resolve({ code, lines });
-    });
+async function runOne({ run, out, console: verbose, ...machine }) {
+  writeJob(machine.job, run);
+  const lines = [];
+  const onLine = sayings(verbose, (line) => {
+    const file = /SLUICE-GUEST-FILE ([\w.-]+) (\S+)/.exec(line);
+    if (file !== null && out !== undefined) return keepFile(out, file[1], file[2]);
+    lines.push(line);
+    process.stdout.write(`${line}\n`);
   });
+  const code = await bootGuest({ ...machine, verbose, onLine }).exited;
+  return { code, lines };
 }
 
 /** The guest writes nothing to the host's file system: files come through its console. */
@@ -140,17 +91,4 @@ function keepFile(folder, name, base64) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, name), Buffer.from(base64, 'base64'));
   process.stdout.write(`wrote ${join(folder, name)}\n`);
-}
-
-function byLine(stream, onLine) {
-  let rest = '';
-  stream.setEncoding('utf8');
-  stream.on('data', (text) => {
-    const lines = (rest + text).split('\n');
-    rest = lines.pop();
-    for (const line of lines) onLine(line.replace(/\r/g, ''));
-  });
-  stream.on('end', () => {
-    if (rest !== '') onLine(rest);
-  });
 }
