@@ -16,7 +16,7 @@ import { Shipper } from './shipper.ts';
 /** Longest block in `wait`: bounds how late a lost wake-up or a terminate can be noticed. */
 const WAIT_MS_MAX = 1_000;
 /** Status goes to the main thread at most this often. */
-const STATUS_EVERY_MS = 50;
+const STATUS_EVERY_MS = 250;
 /** Messages from the main thread taken in one turn, so that peers' cells do not starve. */
 const PORT_MESSAGES_PER_TURN_MAX = 64;
 

@@ -1,8 +1,8 @@
 /**
  * Messages between the main thread and a channel's consensus worker.
  *
- * Everything that crosses is plain data or a transferred buffer. The worker answers a busy main thread
- * with one message per turn of its loop (`WorkerEvents`), never one per event.
+ * Everything that crosses is plain data or a transferred buffer. Each side says in one message what it has to say in
+ * one turn of its loop (`WorkerEvents`, `ToWorkerMessages`).
  */
 import type {
   DeviceChoice,
@@ -89,6 +89,9 @@ export type ToWorker =
   | { readonly kind: 'writes'; readonly from: ReplicaIndex; readonly frames: Uint8Array }
   | { readonly kind: 'shipped'; readonly to: ReplicaIndex; readonly bytes: number }
   | { readonly kind: 'stop' };
+
+/** What the main thread said in one turn of its event loop, in order. */
+export type ToWorkerMessages = readonly ToWorker[];
 
 export type Delivery = Omit<Extract<Effect, { kind: 'deliver' }>, 'kind'>;
 

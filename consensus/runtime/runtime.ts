@@ -19,6 +19,7 @@ import { ConsensusError } from '../errors.ts';
 import type {
   Delivery,
   ToWorker,
+  ToWorkerMessages,
   TransportCall,
   WorkerEvent,
   WorkerEvents,
@@ -76,6 +77,10 @@ export class ConsensusRuntime {
   #wakeHandle: number | undefined;
   #status: CoreStatus | undefined;
   #stopping = false;
+  /** For the worker, since this turn of the event loop began: a message costs both threads far more than what is in it. */
+  #outgoing: ToWorker[] = [];
+  #transfer: ArrayBuffer[] = [];
+  #flushing = false;
   readonly #exited: Promise<void>;
   #ready!: { resolve(): void; reject(error: Error): void };
 
@@ -124,14 +129,16 @@ export class ConsensusRuntime {
 
   /** Queues one own batch; `onOwnBatch` answers in order. The buffer is transferred. */
   submit(payload: Uint8Array): void {
-    this.#post({ kind: 'submit', payload }, [payload.buffer as ArrayBuffer]);
+    this.#post({ kind: 'submit', payload }, payload.buffer as ArrayBuffer);
   }
 
   batchChecked(lane: ReplicaIndex, ref: BatchRef, valid: boolean): void {
     this.#post({ kind: 'batch-checked', lane, ref, valid });
   }
 
+  /** Replaces what was said before it in the same turn. */
   applied(slot: Slot, blocksUncertified: number): void {
+    this.#outgoing = this.#outgoing.filter((message) => message.kind !== 'applied');
     this.#post({ kind: 'applied', slot, blocksUncertified });
   }
 
@@ -150,7 +157,7 @@ export class ConsensusRuntime {
 
   /** What the peer's `onWrites` said. The buffer is transferred. */
   writes(from: ReplicaIndex, frames: Uint8Array<ArrayBuffer>): void {
-    this.#post({ kind: 'writes', from, frames }, [frames.buffer]);
+    this.#post({ kind: 'writes', from, frames }, frames.buffer);
   }
 
   async offer(peer: ReplicaIndex, keys: SessionKeys): Promise<RegionOffer> {
@@ -194,8 +201,22 @@ export class ConsensusRuntime {
     });
   }
 
-  #post(message: ToWorker, transfer: ArrayBuffer[] = []): void {
-    this.#worker.postMessage(message, transfer);
+  #post(message: ToWorker, transfer?: ArrayBuffer): void {
+    if (!this.#flushing) {
+      this.#flushing = true;
+      queueMicrotask(() => this.#flush());
+    }
+    this.#outgoing.push(message);
+    if (transfer !== undefined) this.#transfer.push(transfer);
+  }
+
+  #flush(): void {
+    const messages: ToWorkerMessages = this.#outgoing;
+    const transfer = this.#transfer;
+    this.#outgoing = [];
+    this.#transfer = [];
+    this.#flushing = false;
+    this.#worker.postMessage(messages, transfer);
     if (this.#wakeHandle !== undefined) wakeTransport(this.#wakeHandle);
   }
 
