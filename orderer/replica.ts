@@ -74,6 +74,7 @@ export class Replica implements OrderingService {
     this.#pool = new VerifyPool({
       threads: loaded.settings.verifyThreads,
       queueMax: ORDERER_LIMITS.verifyQueueItemsMax,
+      herePerMs: ORDERER_LIMITS.verifyHerePerMs,
     });
   }
 

@@ -5,6 +5,9 @@ import { invalidCall } from './prepare.ts';
 import { readRecord, readRecords } from './reading.ts';
 import { decodeLocation, isTxId, type TransactionLocation, transactionKey } from './records.ts';
 
+/** So few look-ups cost less than the way through the thread pool: they are answered from memory and filters as a rule. */
+const AT_ONCE_MAX = 4;
+
 export class TransactionIndex {
   readonly #database: Database;
   /** Entries of blocks in the write queue; the queue bounds them. */
@@ -55,7 +58,10 @@ export class TransactionIndex {
     for (const [index, txId] of txIds.entries()) {
       if (found[index] !== true && isTxId(txId)) asked.push(index);
     }
-    if (asked.length === 0) return found;
+    if (asked.length <= AT_ONCE_MAX) {
+      for (const index of asked) found[index] = this.hasNow(txIds[index] ?? '');
+      return found;
+    }
     try {
       const keys = asked.map((index) => transactionKey(txIds[index] ?? ''));
       const stored = await this.#database.hasMany(keys);

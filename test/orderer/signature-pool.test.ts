@@ -46,6 +46,21 @@ describe('VerifyPool', () => {
     expect(pool.stats().itemsQueued).to.equal(0);
   });
 
+  it('checks a few that come alone on the calling thread, and no more than it may', async () => {
+    const dies = (valid = true) => item('please die', valid);
+    const pool = open({ herePerMs: 0.001, workerFile: DYING_WORKER });
+    // Eight milliseconds' worth at most has been saved up: none yet.
+    expect((await rejection(pool.verify([dies()]))).code).to.equal('worker_failed');
+    const generous = open({ herePerMs: 1, workerFile: DYING_WORKER });
+    expect(await generous.verify([dies(), dies(false)])).to.deep.equal([true, false]);
+    expect(await generous.verify([{ ...dies(), signature: new Uint8Array(3) }])).to.deep.equal([
+      false,
+    ]);
+    expect(generous.stats().itemsVerified).to.equal(3);
+    const many = Array.from({ length: 5 }, () => dies());
+    expect((await rejection(generous.verify(many))).code).to.equal('worker_failed');
+  });
+
   it('settles the calls in the order of submission, on several threads too', async () => {
     const pool = open({ threads: 2, queueMax: 10_000 });
     const order: number[] = [];
