@@ -65,6 +65,8 @@ export class Ledger {
   private durable: ChainState;
   /** What will be on disk when the queue has drained: new calls are checked against it. */
   private pending: ChainState;
+  /** Certificates that are known and not written yet, by block. */
+  private readonly unwritten = new Map<number, Uint8Array>();
   /** Certificates above `pending.certifiedHeight`, with a gap below. */
   private readonly certificatesAhead: Set<number>;
   private readonly index: TransactionIndex;
@@ -100,9 +102,9 @@ export class Ledger {
     return this.durable.storedHeight;
   }
 
-  /** Blocks on disk that have their certificate, without gap from the genesis block on. */
+  /** Blocks on disk of which the certificate is known, without gap from the genesis block on. */
   certifiedHeight(): number {
-    return this.durable.certifiedHeight;
+    return Math.min(this.durable.storedHeight, this.pending.certifiedHeight);
   }
 
   /** Header of block `storedHeight() - 1`. */
@@ -129,8 +131,9 @@ export class Ledger {
 
   /**
    * Stores the certificate (serialized `common.Metadata`) of a block that is stored or in the
-   * queue; the caller has checked it. Does nothing when the block has one. Not synced: after a
-   * power cut the replicas exchange their signatures again, and no block is lost.
+   * queue; the caller has checked it. Does nothing when the block has one. It can be read at once, and is written
+   * with the next block or a little later, not synced: after a crash the replicas exchange their signatures
+   * again, and no block is lost.
    */
   async attachCertificate(number: number, metadataSignatures: Uint8Array): Promise<void> {
     this.requireWritable();
@@ -152,7 +155,20 @@ export class Ledger {
     if (certifiedHeight > pending.certifiedHeight) {
       operations.push(put(CERTIFIED_KEY, encodeCertified(certifiedHeight)));
     }
-    await this.commit(operations, { ...pending, certifiedHeight }, false, new Map());
+    this.unwritten.set(number, metadataSignatures);
+    this.pending = { ...pending, certifiedHeight };
+    const next = this.pending;
+    const written = this.queue.push({
+      operations,
+      bytes: bytesOf(operations),
+      durability: 'later',
+      stored: () => {
+        this.durable = next;
+        this.unwritten.delete(number);
+      },
+    });
+    // A disk that fails is told to whoever writes next.
+    written.catch(() => {});
   }
 
   /**
@@ -184,7 +200,7 @@ export class Ledger {
       const tip = { ...header, hash: headerHash(header, this.sha256) };
       operations.push(put(TIP_KEY, encodeTip({ storedHeight: toHeight, tipHash: tip.hash })));
       const next = { ...this.pending, storedHeight: toHeight, tip };
-      await this.commit(operations, next, true, new Map());
+      await this.commit(operations, next, new Map());
     } finally {
       this.truncating = false;
     }
@@ -193,12 +209,13 @@ export class Ledger {
   /** Serialized `common.Block` with its certificate; undefined when it is not certified here. */
   async block(number: number): Promise<Uint8Array | undefined> {
     this.requireOpen();
-    if (!isBelow(number, this.durable.certifiedHeight)) return undefined;
+    if (!isBelow(number, this.certifiedHeight())) return undefined;
     const what = `block ${number}`;
+    const unwritten = this.unwritten.get(number);
     const [header, data, certificate] = await Promise.all([
       requireRecord(this.database, blockKey(KIND.HEADER, number), what),
       requireRecord(this.database, blockKey(KIND.DATA, number), what),
-      requireRecord(this.database, blockKey(KIND.SIGNATURES, number), what),
+      unwritten ?? requireRecord(this.database, blockKey(KIND.SIGNATURES, number), what),
     ]);
     return joinBlock(header, data, [certificate, EMPTY, EMPTY, EMPTY, EMPTY]);
   }
@@ -229,7 +246,10 @@ export class Ledger {
     this.requireOpen();
     if (!isBelow(number, this.durable.storedHeight)) return undefined;
     const what = `the certificate of block ${number}`;
-    return readRecord(this.database, blockKey(KIND.SIGNATURES, number), what);
+    return (
+      this.unwritten.get(number) ??
+      readRecord(this.database, blockKey(KIND.SIGNATURES, number), what)
+    );
   }
 
   /** What a block without certificate was appended with. */
@@ -335,13 +355,12 @@ export class Ledger {
         next.certifiedHeight = certifiedHeight;
       }
     }
-    await this.commit(operations, next, true, locations);
+    await this.commit(operations, next, locations);
   }
 
   private commit(
     operations: Operation[],
     next: ChainState,
-    sync: boolean,
     locations: Map<string, TransactionLocation>,
   ): Promise<void> {
     this.pending = next;
@@ -349,7 +368,7 @@ export class Ledger {
     return this.queue.push({
       operations,
       bytes: bytesOf(operations),
-      sync,
+      durability: 'synced',
       stored: () => {
         this.durable = next;
         this.index.stored(locations);

@@ -1,6 +1,7 @@
 /**
  * Group commit: calls that arrive while the disk is busy are merged, in order, into one atomic
- * LevelDB batch, synced when any of them asks for it.
+ * LevelDB batch, synced when any of them asks for it. What nobody waits for goes with the next
+ * call, or by itself a little later.
  *
  * After a failed write nothing more is written: LevelDB's log may end in half a record, and what
  * followed it would be lost when the log is read again. Opening the ledger again cuts that off.
@@ -13,12 +14,16 @@ export interface WriteJob {
   operations: Operation[];
   /** Bytes of keys and values. */
   bytes: number;
-  sync: boolean;
+  /** `later`: not synced, and nobody waits for it. */
+  durability: 'synced' | 'later';
   /**
    * Runs when the batch is stored, before the call's promise settles, in the order of the calls.
    */
   stored: () => void;
 }
+
+/** How long what nobody waits for waits for another call. */
+const LATER_MS = 20;
 
 interface WaitingJob extends WriteJob {
   resolve: () => void;
@@ -32,6 +37,9 @@ export class WriteQueue {
   private waitingBytes = 0;
   /** Settles when nothing is waiting or being written; undefined when idle. */
   private draining: Promise<void> | undefined;
+  /** Of those that wait: somebody waits for them. */
+  private urgent = 0;
+  private laterTimer: NodeJS.Timeout | undefined;
   /** The first failed write; every later call is answered with it. */
   private failed: LedgerError | undefined;
 
@@ -62,19 +70,37 @@ export class WriteQueue {
     return new Promise((resolve, reject) => {
       this.waiting.push({ ...job, resolve, reject });
       this.waitingBytes += job.bytes;
-      this.draining ??= this.drain();
+      if (job.durability === 'synced') {
+        this.urgent += 1;
+        this.draining ??= this.drain();
+      } else if (this.draining === undefined) this.drainLater();
     });
   }
 
   /** Settles when all that was pushed is stored or failed. */
   async idle(): Promise<void> {
-    while (this.draining !== undefined) await this.draining;
+    for (;;) {
+      if (this.waiting.length > 0) this.drainAll();
+      if (this.draining === undefined) return;
+      await this.draining;
+    }
+  }
+
+  private drainLater(): void {
+    this.laterTimer ??= setTimeout(() => this.drainAll(), LATER_MS);
+  }
+
+  private drainAll(): void {
+    this.urgent = this.waiting.length;
+    this.draining ??= this.drain();
   }
 
   private async drain(): Promise<void> {
     // One microtask later, so that calls of the same turn share the first batch.
     await Promise.resolve();
-    while (this.waiting.length > 0) {
+    clearTimeout(this.laterTimer);
+    this.laterTimer = undefined;
+    while (this.urgent > 0) {
       const group = this.takeGroup();
       try {
         if (this.failed === undefined) await this.write(group);
@@ -91,6 +117,7 @@ export class WriteQueue {
       }
     }
     this.draining = undefined;
+    if (this.waiting.length > 0) this.drainLater();
   }
 
   /** A chained batch takes operations as they are; of an array abstract-level copies each, at four times the cost. */
@@ -102,7 +129,7 @@ export class WriteQueue {
         else batch.del(operation.key);
       }
     }
-    return batch.write({ sync: group.some((job) => job.sync) });
+    return batch.write({ sync: group.some((job) => job.durability === 'synced') });
   }
 
   private takeGroup(): WaitingJob[] {
@@ -114,6 +141,8 @@ export class WriteQueue {
       count += 1;
     }
     this.waitingBytes -= bytes;
-    return this.waiting.splice(0, count);
+    const group = this.waiting.splice(0, count);
+    this.urgent = this.waiting.filter((job) => job.durability === 'synced').length;
+    return group;
   }
 }

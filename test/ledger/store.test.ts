@@ -90,6 +90,24 @@ describe('ledger/store: writing', () => {
     });
   });
 
+  it('gives a certificate out before it is on disk, and keeps it when it closes', async () => {
+    await inTemporaryFolder(async (directory) => {
+      const [first, second] = makeChain(genesis, 2);
+      const ledger = await openLedger(directory, genesis);
+      await ledger.appendBlocks([first!, second!]);
+      for (const number of [2, 1]) await ledger.attachCertificate(number, makeCertificate(number));
+      expect(ledger.certifiedHeight()).to.equal(3);
+      expect(await ledger.certificate(2)).to.deep.equal(makeCertificate(2));
+      const block = await ledger.block(1);
+      expect((await ledger.storedBlock(1))?.metadata[0]).to.deep.equal(makeCertificate(1));
+      await ledger.close();
+      const again = await openLedger(directory, genesis);
+      expect(again.certifiedHeight()).to.equal(3);
+      expect(await again.block(1)).to.deep.equal(block);
+      await again.close();
+    });
+  });
+
   it('takes certified blocks for catch-up', async () => {
     await inTemporaryFolder(async (directory) => {
       const chain = makeChain(genesis, 5).map(certified);
