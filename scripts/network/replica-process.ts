@@ -10,9 +10,9 @@ export const REPLICA_NODE_FLAGS = [
   // A replica's garbage is young and its state lives outside the heap: a small heap keeps it resident-small.
   '--max-old-space-size=192',
   '--max-semi-space-size=2',
-  // How much a function runs before V8 optimizes it, in bytes of bytecode; V8's own 132 KiB is reached by what loads
-  // modules, and optimizing that takes 0.3 s of processor time of a start. What is hot in a running replica gets there
-  // in some ten milliseconds of its own.
+  // How much a function runs before V8 optimizes it, in bytes of bytecode; V8's own 66 KiB is reached by what loads
+  // modules, and optimizing that takes 0.3 s of processor time of a start. A replica that has started goes over to V8's own
+  // (scripts/commands/replica.ts).
   '--interrupt-budget=3000000',
 ];
 /**
