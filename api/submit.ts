@@ -1,10 +1,10 @@
 /**
- * One transaction through the orderer: what happened to it, as data, the same for a single
+ * Transactions through the orderer: what happened to each, as data, the same for a single
  * request and for an item of many.
  */
 import type { Socket } from 'node:net';
 import { type Block, decodeBlock } from '../ledger/format/index.ts';
-import type { ChannelService, Receipt } from '../orderer/service.ts';
+import type { Accepted, ChannelService, Receipt } from '../orderer/service.ts';
 import type { ApiContext } from './context.ts';
 import { ApiError, refusalError } from './errors.ts';
 
@@ -13,42 +13,59 @@ export type Submission =
   | { readonly kind: 'committed'; readonly receipt: Receipt; readonly duplicate: boolean }
   | { readonly kind: 'refused'; readonly error: ApiError };
 
-/** Queues the envelope. Rejects only for bugs. */
-export async function submitEnvelope(
+/** Queues the envelopes. Rejects only for bugs. */
+export async function submitEnvelopes(
   channel: ChannelService,
-  envelope: Uint8Array,
-): Promise<Submission> {
-  const outcome = await channel.submit(envelope);
-  return outcome.kind === 'accepted'
-    ? { kind: 'queued', txId: outcome.txId, duplicate: outcome.duplicate }
-    : { kind: 'refused', error: refusalError(outcome) };
+  envelopes: readonly Uint8Array[],
+): Promise<Submission[]> {
+  const outcomes = await channel.submit(envelopes);
+  return outcomes.map((outcome) =>
+    outcome.kind === 'accepted'
+      ? { kind: 'queued', txId: outcome.txId, duplicate: outcome.duplicate }
+      : { kind: 'refused', error: refusalError(outcome) },
+  );
 }
 
 /**
- * Queues the envelope and waits for its receipt. Sending the very same envelope again is answered
+ * Queues the envelopes and waits for their receipts. Sending the very same envelope again is answered
  * with the receipt of the first time; another envelope under the same transaction id is a
- * `duplicate_transaction`. Needs a reserved place among the waiters.
+ * `duplicate_transaction`. Needs a reserved place among the waiters for each.
  */
 export async function submitAndWait(
   context: ApiContext,
   channel: ChannelService,
-  envelope: Uint8Array,
+  envelopes: readonly Uint8Array[],
   timeoutMs: number,
   socket: Socket,
-): Promise<Submission> {
-  const outcome = await channel.submit(envelope);
-  if (outcome.kind === 'refused') {
-    return sameAsOrdered(channel, envelope, refusalError(outcome), outcome.location?.txId);
-  }
-  const { txId, duplicate } = outcome;
-  const receipt = await context.waiters.wait(channel, txId, timeoutMs, socket);
-  if (receipt === undefined) {
-    return { kind: 'pending', txId, duplicate };
-  }
-  if (duplicate && !(await holdsEnvelope(channel, receipt, envelope))) {
-    return { kind: 'refused', error: otherTransaction(receipt) };
-  }
-  return { kind: 'committed', receipt, duplicate };
+): Promise<Submission[]> {
+  const outcomes = await channel.submit(envelopes);
+  const accepted = outcomes.filter((outcome) => outcome.kind === 'accepted');
+  const txIds = accepted.map(({ txId }) => txId);
+  const receipts =
+    txIds.length === 0 ? [] : await context.waiters.wait(channel, txIds, timeoutMs, socket);
+  let next = 0;
+  return Promise.all(
+    outcomes.map((outcome, index) => {
+      const envelope = envelopes[index] ?? new Uint8Array();
+      return outcome.kind === 'accepted'
+        ? submissionOf(channel, envelope, outcome, receipts[next++])
+        : sameAsOrdered(channel, envelope, refusalError(outcome), outcome.location?.txId);
+    }),
+  );
+}
+
+function submissionOf(
+  channel: ChannelService,
+  envelope: Uint8Array,
+  { txId, duplicate }: Accepted,
+  receipt: Receipt | undefined,
+): Submission | Promise<Submission> {
+  if (receipt === undefined) return { kind: 'pending', txId, duplicate };
+  const committed: Submission = { kind: 'committed', receipt, duplicate };
+  if (!duplicate) return committed;
+  return holdsEnvelope(channel, receipt, envelope).then((holds) =>
+    holds ? committed : { kind: 'refused', error: otherTransaction(receipt) },
+  );
 }
 
 async function sameAsOrdered(
@@ -60,7 +77,7 @@ async function sameAsOrdered(
   if (error.code === 'duplicate_transaction' && txId !== undefined) {
     // It is in a certified block, so this settles at once; the timer
     // only guards against a bug there.
-    const receipt = await channel.committed(txId, AbortSignal.timeout(1000));
+    const [receipt] = await channel.committed([txId], AbortSignal.timeout(1000));
     if (receipt !== undefined && (await holdsEnvelope(channel, receipt, envelope))) {
       return { kind: 'committed', receipt, duplicate: true };
     }

@@ -25,8 +25,8 @@ export function receiptView(receipt: Receipt, duplicate: boolean): ReceiptView {
     blockNumber: receipt.blockNumber,
     index: receipt.index,
     blockHash: receipt.blockHash,
-    header: base64(receipt.header),
-    certificate: base64(receipt.certificate),
+    header: sharedBase64(receipt.header),
+    certificate: sharedBase64(receipt.certificate),
   };
 }
 
@@ -91,6 +91,14 @@ export function channelView(
   };
 }
 
-function base64(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+/** All receipts of a block share header and certificate: they are written out once. */
+const base64Of = new WeakMap<Uint8Array, string>();
+
+function sharedBase64(bytes: Uint8Array): string {
+  let text = base64Of.get(bytes);
+  if (text === undefined) {
+    text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+    base64Of.set(bytes, text);
+  }
+  return text;
 }

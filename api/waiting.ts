@@ -14,15 +14,15 @@ export interface CommitWaiters {
   reserve(count: number): void;
   free(count: number): void;
   /**
-   * Receipt, or undefined when the time passed, the client left or the server
-   * closes. Needs a reserved place.
+   * Receipts, undefined for what has none when the time has passed, the client left or the server
+   * closes. Needs a reserved place for each.
    */
   wait(
     channel: ChannelService,
-    txId: string,
+    txIds: readonly string[],
     timeoutMs: number,
     socket: Socket,
-  ): Promise<Receipt | undefined>;
+  ): Promise<readonly (Receipt | undefined)[]>;
   /** Every wait ends now, without a receipt. */
   abortAll(): void;
   readonly count: number;
@@ -42,13 +42,13 @@ export function createCommitWaiters(limits: Pick<ApiLimits, 'waitersMax'>): Comm
     free(count) {
       places -= count;
     },
-    async wait(channel, txId, timeoutMs, socket) {
+    async wait(channel, txIds, timeoutMs, socket) {
       const controller = new AbortController();
       const forget = onConnectionEnd(socket, () => controller.abort());
       waiting.add(controller);
       const timer = setTimeout(() => controller.abort(), timeoutMs);
       try {
-        return await channel.committed(txId, controller.signal);
+        return await channel.committed(txIds, controller.signal);
       } finally {
         clearTimeout(timer);
         forget();

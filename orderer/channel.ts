@@ -154,27 +154,25 @@ export class ChannelOrderer implements ChannelService {
     return { channel: this.channel, canOrder: reason === undefined, reason: reason ?? 'ordering' };
   }
 
-  async submit(envelope: Uint8Array): Promise<Accepted | Refusal> {
-    const refused = this.#notReady() ?? this.#full(envelope.length);
-    if (refused !== undefined) return refused;
-    const { checker, ledger } = this.#dependencies;
-    const checked = await checker.checkSubmitted(envelope, Date.now());
-    if (checked.kind === 'refused') return checked;
-    const { txId } = checked.transaction;
-    if (this.#receipts.isPending(txId)) return { kind: 'accepted', txId, duplicate: true };
-    // Stopped meanwhile? The ledger may be closed already.
-    const late = this.#notReady();
-    if (late !== undefined) return late;
-    if (ledger.hasTransactionNow(txId)) return this.#receipts.stored(txId);
-    const full = this.#full(envelope.length);
-    if (full !== undefined) return full;
-    this.#receipts.accepted(txId);
-    this.#run?.submit(checked.transaction);
-    return { kind: 'accepted', txId, duplicate: false };
+  async submit(envelopes: readonly Uint8Array[]): Promise<(Accepted | Refusal)[]> {
+    const bytes = envelopes.reduce((sum, envelope) => sum + envelope.length, 0);
+    const refused = this.#notReady() ?? this.#full(bytes);
+    if (refused !== undefined) return envelopes.map(() => refused);
+    const checks = await this.#dependencies.checker.checkSubmitted(envelopes, Date.now());
+    const outcomes: (Accepted | Refusal)[] = [];
+    for (const check of checks) {
+      if (check.kind === 'refused') outcomes.push(check);
+      else
+        outcomes.push(this.#accept(check.transaction) ?? (await this.#stored(check.transaction)));
+    }
+    return outcomes;
   }
 
-  committed(txId: string, signal: AbortSignal): Promise<Receipt | undefined> {
-    return this.#receipts.committed(txId, signal);
+  committed(
+    txIds: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly (Receipt | undefined)[]> {
+    return this.#receipts.committed(txIds, signal);
   }
 
   transaction(txId: string): Promise<TransactionLocation | undefined> {
@@ -183,6 +181,25 @@ export class ChannelOrderer implements ChannelService {
 
   block(number: number): Promise<CertifiedBlock | undefined> {
     return this.#receipts.block(number);
+  }
+
+  /** Queues what was checked; undefined when it is in a block already. */
+  #accept(transaction: CheckedTransaction): Accepted | Refusal | undefined {
+    const { txId, bytes } = transaction;
+    if (this.#receipts.isPending(txId)) return { kind: 'accepted', txId, duplicate: true };
+    // Stopped meanwhile? The ledger may be closed already.
+    const refused = this.#notReady();
+    if (refused !== undefined) return refused;
+    if (this.#dependencies.ledger.hasTransactionNow(txId)) return undefined;
+    const full = this.#full(bytes.length);
+    if (full !== undefined) return full;
+    this.#receipts.accepted(txId);
+    this.#run?.submit(transaction);
+    return { kind: 'accepted', txId, duplicate: false };
+  }
+
+  #stored({ txId }: CheckedTransaction): Promise<Accepted | Refusal> {
+    return this.#receipts.stored(txId);
   }
 
   onHeight(listener: (height: number) => void): () => void {

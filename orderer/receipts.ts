@@ -62,17 +62,24 @@ export class Receipts {
     return refusal('duplicate_transaction', undefined, { location: { txId, ...stored } });
   }
 
-  async committed(txId: string, signal: AbortSignal): Promise<Receipt | undefined> {
-    if (this.#waiters.count >= ORDERER_LIMITS.receiptWaitersMax) return undefined;
-    // What is pending here has no certificate yet, and settles the waiter when it gets it.
-    if (this.#pending.has(txId)) return this.#waiters.wait(txId, signal);
+  async committed(
+    txIds: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly (Receipt | undefined)[]> {
+    if (this.#waiters.count + txIds.length > ORDERER_LIMITS.receiptWaitersMax) {
+      return txIds.map(() => undefined);
+    }
     // Registered before the ledger is asked, or a certificate in between would be missed.
-    const settled = new AbortController();
-    const waiting = this.#waiters.wait(txId, AbortSignal.any([signal, settled.signal]));
+    const receipts = this.#waiters.wait(txIds, signal);
+    // What is pending here has no certificate yet, and settles the waiter when it gets it.
+    const others = txIds.filter((txId) => !this.#pending.has(txId));
+    const [settled] = await Promise.all([receipts, ...others.map((txId) => this.#settle(txId))]);
+    return settled;
+  }
+
+  async #settle(txId: string): Promise<void> {
     const receipt = await this.#fromLedger(txId);
-    if (receipt === undefined) return waiting;
-    settled.abort();
-    return receipt;
+    if (receipt !== undefined) this.#waiters.settle(txId, receipt);
   }
 
   async transaction(txId: string): Promise<TransactionLocation | undefined> {

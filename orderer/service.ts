@@ -129,13 +129,16 @@ export interface ChannelService {
   readonly envelopeBytesMax: number;
   info(): ChannelInfo;
   health(): ChannelHealth;
-  /** Checks the envelope and queues it in this replica's lane. */
-  submit(envelope: Uint8Array): Promise<Accepted | Refusal>;
+  /** Checks the envelopes and queues them in this replica's lane, each for itself; answers in the same order. */
+  submit(envelopes: readonly Uint8Array[]): Promise<readonly (Accepted | Refusal)[]>;
   /**
-   * Settles when the transaction is in a certified block here (at once when it already is); with
-   * undefined when `signal` aborts. Rejects only for bugs.
+   * Settles when all of the transactions are in certified blocks here (at once when they already are), or when `signal`
+   * aborts: with undefined for those that are not. Rejects only for bugs.
    */
-  committed(txId: string, signal: AbortSignal): Promise<Receipt | undefined>;
+  committed(
+    txIds: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly (Receipt | undefined)[]>;
   /** Undefined when the transaction is in no certified block here. */
   transaction(txId: string): Promise<TransactionLocation | undefined>;
   /** Undefined when the block is not certified here yet. */

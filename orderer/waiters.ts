@@ -1,14 +1,23 @@
-/** Submitters that wait for their transaction to be in a certified block. */
+/** Submitters that wait for their transactions to be in certified blocks. */
 import type { Receipt } from './service.ts';
 
+/** One call: as many transactions as were handed in together. */
 interface Waiter {
-  resolve(receipt: Receipt | undefined): void;
+  readonly receipts: (Receipt | undefined)[];
+  missing: number;
+  finish(): void;
+}
+
+interface Place {
+  readonly waiter: Waiter;
+  readonly index: number;
 }
 
 export class ReceiptWaiters {
-  readonly #byTxId = new Map<string, Set<Waiter>>();
+  readonly #byTxId = new Map<string, Place[]>();
   #count = 0;
 
+  /** Transactions that are waited for, each as often as somebody does. */
   get count(): number {
     return this.#count;
   }
@@ -23,41 +32,55 @@ export class ReceiptWaiters {
     return this.#byTxId.keys();
   }
 
-  /** Settles with the receipt, or with undefined when `signal` aborts. */
-  wait(txId: string, signal: AbortSignal): Promise<Receipt | undefined> {
-    if (signal.aborted) return Promise.resolve(undefined);
+  /** Settles with all receipts, or when `signal` aborts with those that are there. */
+  wait(txIds: readonly string[], signal: AbortSignal): Promise<(Receipt | undefined)[]> {
+    const receipts = new Array<Receipt | undefined>(txIds.length).fill(undefined);
+    if (signal.aborted || txIds.length === 0) return Promise.resolve(receipts);
     return new Promise((resolve) => {
-      const waiter: Waiter = {
-        resolve: (receipt) => {
-          signal.removeEventListener('abort', onAbort);
-          this.#remove(txId, waiter);
-          resolve(receipt);
-        },
+      const finish = (): void => {
+        signal.removeEventListener('abort', finish);
+        if (waiter.missing > 0) this.#forget(txIds, waiter);
+        resolve(receipts);
       };
-      const onAbort = (): void => waiter.resolve(undefined);
-      signal.addEventListener('abort', onAbort, { once: true });
-      const waiters = this.#byTxId.get(txId) ?? new Set();
-      waiters.add(waiter);
-      this.#byTxId.set(txId, waiters);
-      this.#count++;
+      const waiter: Waiter = { receipts, missing: txIds.length, finish };
+      signal.addEventListener('abort', finish, { once: true });
+      for (const [index, txId] of txIds.entries()) {
+        const places = this.#byTxId.get(txId);
+        if (places === undefined) this.#byTxId.set(txId, [{ waiter, index }]);
+        else places.push({ waiter, index });
+      }
+      this.#count += txIds.length;
     });
   }
 
   settle(txId: string, receipt: Receipt): void {
-    for (const waiter of [...(this.#byTxId.get(txId) ?? [])]) waiter.resolve(receipt);
-  }
-
-  /** Answers everybody with undefined: the replica stops. */
-  abandon(): void {
-    for (const waiters of [...this.#byTxId.values()]) {
-      for (const waiter of [...waiters]) waiter.resolve(undefined);
+    const places = this.#byTxId.get(txId);
+    if (places === undefined) return;
+    this.#byTxId.delete(txId);
+    this.#count -= places.length;
+    for (const { waiter, index } of places) {
+      waiter.receipts[index] = receipt;
+      waiter.missing--;
+      if (waiter.missing === 0) waiter.finish();
     }
   }
 
-  #remove(txId: string, waiter: Waiter): void {
-    const waiters = this.#byTxId.get(txId);
-    if (waiters?.delete(waiter) !== true) return;
-    this.#count--;
-    if (waiters.size === 0) this.#byTxId.delete(txId);
+  /** Answers everybody with what is there: the replica stops. */
+  abandon(): void {
+    const waiters = new Set<Waiter>();
+    for (const places of this.#byTxId.values())
+      for (const { waiter } of places) waiters.add(waiter);
+    for (const waiter of waiters) waiter.finish();
+  }
+
+  #forget(txIds: readonly string[], waiter: Waiter): void {
+    for (const txId of txIds) {
+      const places = this.#byTxId.get(txId);
+      if (places === undefined) continue;
+      const left = places.filter((place) => place.waiter !== waiter);
+      this.#count -= places.length - left.length;
+      if (left.length === 0) this.#byTxId.delete(txId);
+      else this.#byTxId.set(txId, left);
+    }
   }
 }

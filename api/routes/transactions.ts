@@ -7,7 +7,7 @@ import { FRAME_MEDIA_TYPE } from '../framing.ts';
 import { mediaTypeOf } from '../media-types.ts';
 import { readQuery, readTxId } from '../parameters.ts';
 import { type ParsedSubmission, parseJsonSubmission, parseSequence } from '../submission-body.ts';
-import { type Submission, submitAndWait, submitEnvelope } from '../submit.ts';
+import { type Submission, submitAndWait, submitEnvelopes } from '../submit.ts';
 import {
   bulkItemView,
   locationView,
@@ -120,16 +120,24 @@ async function submit(
   if (parsed.kind === 'many') {
     return submitMany(context, channel, parsed.envelopes, waitMs, request, reply);
   }
-  if (waitMs === undefined) {
-    return sendSingle(reply, channel, await submitEnvelope(channel, parsed.envelope));
-  }
-  context.waiters.reserve(1);
+  const [submission] = await submitAll(context, channel, [parsed.envelope], waitMs, request);
+  return sendSingle(reply, channel, submission as Submission);
+}
+
+/** With `waitMs`: waits for the receipts. */
+async function submitAll(
+  context: ApiContext,
+  channel: ChannelService,
+  envelopes: readonly Uint8Array[],
+  waitMs: number | undefined,
+  request: ChannelRequest,
+): Promise<Submission[]> {
+  if (waitMs === undefined) return submitEnvelopes(channel, envelopes);
+  context.waiters.reserve(envelopes.length);
   try {
-    const { socket } = request.raw;
-    const outcome = await submitAndWait(context, channel, parsed.envelope, waitMs, socket);
-    return sendSingle(reply, channel, outcome);
+    return await submitAndWait(context, channel, envelopes, waitMs, request.raw.socket);
   } finally {
-    context.waiters.free(1);
+    context.waiters.free(envelopes.length);
   }
 }
 
@@ -180,44 +188,19 @@ async function submitMany(
   request: ChannelRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const places = waitMs === undefined ? 0 : envelopes.length;
-  if (places > context.limits.waitersMax) {
+  if (waitMs !== undefined && envelopes.length > context.limits.waitersMax) {
     // There will never be room for so many, so "later" would be no help.
     throw new ApiError('too_many_items', { details: { itemsMax: context.limits.waitersMax } });
   }
-  context.waiters.reserve(places);
-  try {
-    const submissions = await Promise.all(
-      envelopes.map((envelope) => submitItem(context, channel, envelope, waitMs, request)),
-    );
-    const refused = submissions.flatMap((item) => (item.kind === 'refused' ? [item.error] : []));
-    const waiting = submissions.some((item) => item.kind === 'queued' || item.kind === 'pending');
-    const retryAfter = Math.max(0, ...refused.map((error) => retryAfterSeconds(error) ?? 0));
-    if (retryAfter > 0) reply.header('retry-after', String(retryAfter));
-    reply.code(refused.length > 0 ? 207 : waiting ? 202 : 200);
-    return reply.send({
-      results: submissions.map((item) => bulkItemView(channel.channel, item, request.id)),
-    });
-  } finally {
-    context.waiters.free(places);
-  }
-}
-
-async function submitItem(
-  context: ApiContext,
-  channel: ChannelService,
-  envelope: Uint8Array,
-  waitMs: number | undefined,
-  request: ChannelRequest,
-): Promise<Submission> {
-  try {
-    return waitMs === undefined
-      ? await submitEnvelope(channel, envelope)
-      : await submitAndWait(context, channel, envelope, waitMs, request.raw.socket);
-  } catch (error) {
-    context.log.error({ err: error, reqId: request.id }, 'submitting an item failed');
-    return { kind: 'refused', error: new ApiError('internal_error') };
-  }
+  const submissions = await submitAll(context, channel, envelopes, waitMs, request);
+  const refused = submissions.flatMap((item) => (item.kind === 'refused' ? [item.error] : []));
+  const waiting = submissions.some((item) => item.kind === 'queued' || item.kind === 'pending');
+  const retryAfter = Math.max(0, ...refused.map((error) => retryAfterSeconds(error) ?? 0));
+  if (retryAfter > 0) reply.header('retry-after', String(retryAfter));
+  reply.code(refused.length > 0 ? 207 : waiting ? 202 : 200);
+  return reply.send({
+    results: submissions.map((item) => bulkItemView(channel.channel, item, request.id)),
+  });
 }
 
 async function awaitTransaction(
@@ -230,7 +213,7 @@ async function awaitTransaction(
 ): Promise<FastifyReply> {
   context.waiters.reserve(1);
   try {
-    const receipt = await context.waiters.wait(channel, txId, waitMs, request.raw.socket);
+    const [receipt] = await context.waiters.wait(channel, [txId], waitMs, request.raw.socket);
     return receipt === undefined
       ? reply.code(202).send(pendingView(channel.channel, txId, false))
       : reply.send(receiptView(receipt, false));

@@ -1,6 +1,6 @@
 /**
  * The whole check of an envelope: `inspect.ts`, then the signature on the verify pool. For what a
- * client hands to this replica, `checkSubmitted` (or its two halves); for what another replica has
+ * client hands to this replica, `checkSubmitted`; for what another replica has
  * spread, `checkBatch`.
  */
 import { OrdererError, refusal } from '../errors.ts';
@@ -10,18 +10,6 @@ import type { VerifyItem, VerifyPool } from '../signature/index.ts';
 import { type InspectContext, inspectEnvelope, inspectLength } from './inspect.ts';
 import { type CheckedTransaction, isWithinValidity } from './transaction.ts';
 import { VerifiedCache } from './verified-cache.ts';
-
-/** A submitted envelope of which everything but the signature is checked. */
-export interface InspectedSubmission {
-  readonly kind: 'inspected';
-  /** Lower-case hex, 64 characters. */
-  readonly txId: string;
-  /** Not to be ordered before `verifyInspected` says so. */
-  readonly unverified: CheckedTransaction;
-  /** Undefined when these very bytes were found valid lately. */
-  readonly verify: VerifyItem | undefined;
-  readonly cacheKey: string;
-}
 
 export type SubmittedCheck =
   | { readonly kind: 'checked'; readonly transaction: CheckedTransaction }
@@ -42,7 +30,14 @@ export interface EnvelopeCheckerDependencies {
 }
 
 /** Bytes, judged up to the signature, the clock left aside. */
-type Judged = Omit<InspectedSubmission, 'kind' | 'txId'> | Refusal;
+type Judged =
+  | {
+      readonly unverified: CheckedTransaction;
+      /** Undefined when these very bytes were found valid lately. */
+      readonly verify: VerifyItem | undefined;
+      readonly cacheKey: string;
+    }
+  | Refusal;
 
 /**
  * Two parts of a batch are in the queue at a time: the pool has work while this thread reads the
@@ -65,35 +60,43 @@ export class EnvelopeChecker {
     );
   }
 
-  /** `inspectSubmitted` and `verifyInspected` in one. */
-  async checkSubmitted(bytes: Uint8Array, nowMs: number): Promise<SubmittedCheck> {
-    const inspected = this.inspectSubmitted(bytes, nowMs);
-    return inspected.kind === 'refused' ? inspected : this.verifyInspected(inspected);
+  /**
+   * Checks what a client has handed in, each for itself; answers in the same order. A certificate's validity is held
+   * against `nowMs`, this replica's clock, to answer the client at once; what counts in the end is the ordered
+   * time. Those whose signature could not be looked at are refused with `overloaded` when too many wait, with
+   * `shutting_down` when the pool is closed. Total: nothing throws, whatever the bytes are.
+   */
+  async checkSubmitted(envelopes: readonly Uint8Array[], nowMs: number): Promise<SubmittedCheck[]> {
+    const checks: SubmittedCheck[] = [];
+    const items: VerifyItem[] = [];
+    /** Of each item: its place among the checks, and its cache key. */
+    const open: { readonly place: number; readonly cacheKey: string }[] = [];
+    for (const bytes of envelopes) {
+      const judged = this.#judge(bytes);
+      if ('code' in judged) checks.push(judged);
+      else if (!isWithinValidity(judged.unverified, nowMs)) checks.push(expired(judged.unverified));
+      else {
+        if (judged.verify !== undefined) {
+          items.push(judged.verify);
+          open.push({ place: checks.length, cacheKey: judged.cacheKey });
+        }
+        checks.push({ kind: 'checked', transaction: judged.unverified });
+      }
+    }
+    const verdicts = await this.#verifySubmitted(items);
+    for (const [i, { place, cacheKey }] of open.entries()) {
+      const check = checks[place];
+      const verdict = Array.isArray(verdicts) ? verdicts[i] : verdicts;
+      if (verdict !== true) checks[place] = verdict || refusal('bad_signature');
+      else if (check?.kind === 'checked') this.#verified.add(cacheKey, check.transaction);
+    }
+    return checks;
   }
 
-  /**
-   * The synchronous half for one client's envelope: everything but the signature. The certificate's
-   * validity is held against `nowMs`, this replica's clock, to answer the client at once; what
-   * counts in the end is the ordered time. Total: nothing throws, whatever the bytes are.
-   */
-  inspectSubmitted(bytes: Uint8Array, nowMs: number): InspectedSubmission | Refusal {
-    const judged = this.#judge(bytes);
-    if ('code' in judged) return judged;
-    const { unverified } = judged;
-    if (!isWithinValidity(unverified, nowMs)) return expired(unverified);
-    return { kind: 'inspected', txId: unverified.txId, ...judged };
-  }
-
-  /**
-   * The asynchronous half: the signature. Refuses with `overloaded` when too many signatures wait,
-   * and with `shutting_down` when the pool is closed.
-   */
-  async verifyInspected(inspected: InspectedSubmission): Promise<SubmittedCheck> {
-    const { unverified, verify, cacheKey } = inspected;
-    if (verify === undefined) return { kind: 'checked', transaction: unverified };
+  /** Verdicts, or why there are none. */
+  async #verifySubmitted(items: readonly VerifyItem[]): Promise<boolean[] | Refusal> {
     try {
-      const [valid] = await this.#pool.verify([verify]);
-      if (valid !== true) return refusal('bad_signature');
+      return await this.#pool.verify(items);
     } catch (error) {
       if (!(error instanceof OrdererError)) throw error;
       if (error.code === 'closed') return refusal('shutting_down');
@@ -101,8 +104,6 @@ export class EnvelopeChecker {
         error.code === 'overloaded' ? 'too many signatures wait to be checked' : error.message;
       return refusal('overloaded', detail, { retryAfterMs: ORDERER_LIMITS.retryAfterMs });
     }
-    this.#verified.add(cacheKey, unverified);
-    return { kind: 'checked', transaction: unverified };
   }
 
   /**

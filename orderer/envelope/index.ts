@@ -4,7 +4,6 @@ export {
   EnvelopeChecker,
   type EnvelopeCheckerDependencies,
   type EnvelopeCheckerOptions,
-  type InspectedSubmission,
   type SubmittedCheck,
 } from './check.ts';
 export { type InspectContext, type Inspected, inspectEnvelope } from './inspect.ts';

@@ -8,7 +8,13 @@ import {
 import { OrdererError, REFUSAL_SENTENCES, refusal } from '../../orderer/errors.ts';
 import type { RefusalCode } from '../../orderer/service.ts';
 import { type VerifyItem, VerifyPool } from '../../orderer/signature/index.ts';
-import { buildEnvelope, createTestChannel, signAs, type TestChannel } from './fixtures/channel.ts';
+import {
+  buildEnvelope,
+  checkOne,
+  createTestChannel,
+  signAs,
+  type TestChannel,
+} from './fixtures/channel.ts';
 
 const DYING_WORKER = new URL('./fixtures/dying-worker.js', import.meta.url);
 
@@ -63,11 +69,22 @@ describe('EnvelopeChecker', () => {
     it('accepts Ed25519 and P-256 writers', async () => {
       for (const writer of [channel.writer, channel.p256Writer]) {
         const bytes = buildEnvelope(writer);
-        const result = await checker().checkSubmitted(bytes, Date.now());
+        const result = await checkOne(checker(), bytes, Date.now());
         if (result.kind !== 'checked') throw new Error(result.message);
         expect(result.transaction.bytes).to.equal(bytes);
         expect(result.transaction.txId).to.match(/^[0-9a-f]{64}$/);
       }
+    });
+
+    it('answers for each of many, in their order, with one call of the pool', async () => {
+      const one = checker();
+      const good = [buildEnvelope(channel.writer), buildEnvelope(channel.writer)];
+      const mixed = [good[0], new Uint8Array(), badSignature(), good[1], good[0]] as Uint8Array[];
+      const checks = await one.checkSubmitted(mixed, Date.now());
+      const answers = checks.map((check) => (check.kind === 'checked' ? 'checked' : check.code));
+      const expected = ['checked', 'empty_envelope', 'bad_signature', 'checked', 'checked'];
+      expect(answers).to.deep.equal(expected);
+      expect(await one.checkSubmitted([], Date.now())).to.deep.equal([]);
     });
 
     it('bad_signature: of other bytes, by another key, of another kind, none', async () => {
@@ -80,34 +97,28 @@ describe('EnvelopeChecker', () => {
         buildEnvelope({ ...writer, keyPem: channel.expired.keyPem }),
       ];
       for (const bytes of spoiled) {
-        expectRefused(await checker().checkSubmitted(bytes, Date.now()), 'bad_signature');
+        expectRefused(await checkOne(checker(), bytes, Date.now()), 'bad_signature');
       }
     });
 
     it('passes on what the inspection refuses, without asking the pool', async () => {
       const now = Date.now();
-      expectRefused(await checker().checkSubmitted(new Uint8Array(), now), 'empty_envelope');
-      expectRefused(
-        await checker().checkSubmitted(buildEnvelope(channel.denied), now),
-        'policy_denied',
-      );
+      expectRefused(await checkOne(checker(), new Uint8Array(), now), 'empty_envelope');
+      expectRefused(await checkOne(checker(), buildEnvelope(channel.denied), now), 'policy_denied');
       expect(verified).to.equal(0);
     });
 
     it('expired_certificate: past or before its time on this clock', async () => {
       const now = Date.now();
       for (const writer of [channel.expired, channel.early]) {
-        const result = await checker().checkSubmitted(buildEnvelope(writer), now);
+        const result = await checkOne(checker(), buildEnvelope(writer), now);
         expectRefused(result, 'expired_certificate');
         expect(result)
           .to.have.property('message')
           .that.matches(/valid from \d{4}-.* to \d{4}-/);
       }
       expect(verified).to.equal(0);
-      const inspected = await checker().checkSubmitted(
-        buildEnvelope(channel.early),
-        now + 5_400_000,
-      );
+      const inspected = await checkOne(checker(), buildEnvelope(channel.early), now + 5_400_000);
       expect(inspected.kind).to.equal('checked');
     });
 
@@ -115,19 +126,16 @@ describe('EnvelopeChecker', () => {
       const one = checker();
       const bytes = buildEnvelope(channel.writer);
       const now = Date.now();
-      expect((await one.checkSubmitted(bytes, now)).kind).to.equal('checked');
-      expectRefused(
-        await one.checkSubmitted(bytes, now + 10 * 365 * 86_400_000),
-        'expired_certificate',
-      );
+      expect((await checkOne(one, bytes, now)).kind).to.equal('checked');
+      expectRefused(await checkOne(one, bytes, now + 10 * 365 * 86_400_000), 'expired_certificate');
     });
 
     it('overloaded: when too many signatures wait, with a time to come back', async () => {
       await pool.close();
       pool = new VerifyPool({ threads: 1, queueMax: 1 });
       const one = checker();
-      const first = one.checkSubmitted(buildEnvelope(channel.writer), Date.now());
-      const second = await one.checkSubmitted(buildEnvelope(channel.writer), Date.now());
+      const first = checkOne(one, buildEnvelope(channel.writer), Date.now());
+      const second = await checkOne(one, buildEnvelope(channel.writer), Date.now());
       expectRefused(second, 'overloaded');
       expect(second).to.have.property('retryAfterMs').that.is.greaterThan(0);
       expect((await first).kind).to.equal('checked');
@@ -137,20 +145,20 @@ describe('EnvelopeChecker', () => {
       await pool.close();
       pool = new VerifyPool({ threads: 1, queueMax: 10, workerFile: DYING_WORKER });
       const bytes = buildEnvelope(channel.writer, { data: Buffer.from('please die') });
-      expectRefused(await checker().checkSubmitted(bytes, Date.now()), 'overloaded');
+      expectRefused(await checkOne(checker(), bytes, Date.now()), 'overloaded');
     });
 
     it('shutting_down: when the pool is closed', async () => {
       await pool.close();
       const bytes = buildEnvelope(channel.writer);
-      expectRefused(await checker().checkSubmitted(bytes, Date.now()), 'shutting_down');
+      expectRefused(await checkOne(checker(), bytes, Date.now()), 'shutting_down');
     });
 
     it('verifies the same bytes once, whoever brings them', async () => {
       const one = checker();
       const bytes = buildEnvelope(channel.writer);
-      const first = await one.checkSubmitted(bytes, Date.now());
-      const again = await one.checkSubmitted(Uint8Array.from(bytes), Date.now());
+      const first = await checkOne(one, bytes, Date.now());
+      const again = await checkOne(one, Uint8Array.from(bytes), Date.now());
       expect(again).to.deep.equal(first);
       expect((await one.checkBatch([bytes, bytes])).kind).to.equal('valid');
       expect(verified).to.equal(1);
@@ -159,18 +167,18 @@ describe('EnvelopeChecker', () => {
     it('verifies again when the cache has forgotten, or a bit differs', async () => {
       const one = checker(1);
       const [a, b] = [buildEnvelope(channel.writer), buildEnvelope(channel.writer)];
-      for (const bytes of [a, b, a]) await one.checkSubmitted(bytes, Date.now());
+      for (const bytes of [a, b, a]) await checkOne(one, bytes, Date.now());
       expect(verified).to.equal(3);
       const changed = Uint8Array.from(a);
       changed[changed.length - 1] = (changed[changed.length - 1] as number) ^ 1;
-      expectRefused(await one.checkSubmitted(changed, Date.now()), 'bad_signature');
+      expectRefused(await checkOne(one, changed, Date.now()), 'bad_signature');
     });
 
     it('does not remember a failure as a success', async () => {
       const one = checker();
       const bytes = badSignature();
-      expectRefused(await one.checkSubmitted(bytes, Date.now()), 'bad_signature');
-      expectRefused(await one.checkSubmitted(bytes, Date.now()), 'bad_signature');
+      expectRefused(await checkOne(one, bytes, Date.now()), 'bad_signature');
+      expectRefused(await checkOne(one, bytes, Date.now()), 'bad_signature');
       expectInvalid(await one.checkBatch([bytes]), 0, 'bad_signature');
       expect(verified).to.equal(3);
     });
@@ -208,7 +216,7 @@ describe('EnvelopeChecker', () => {
       const envelopes = Array.from({ length: 70 }, () => buildEnvelope(channel.writer));
       envelopes[66] = badSignature();
       const warm = checker();
-      for (const bytes of envelopes) await warm.checkSubmitted(bytes, Date.now());
+      for (const bytes of envelopes) await checkOne(warm, bytes, Date.now());
       const cold = await checker().checkBatch(envelopes);
       expect(await warm.checkBatch(envelopes)).to.deep.equal(cold);
       expectInvalid(cold, 66, 'bad_signature');

@@ -8,6 +8,7 @@ import { Ledger } from '../../ledger/store/index.ts';
 import { txIdOf } from '../../orderer/chain/certification.ts';
 import type { StoredBlock } from '../../orderer/chain/sequencer.ts';
 import { Receipts } from '../../orderer/receipts.ts';
+import type { Receipt } from '../../orderer/service.ts';
 import { createTestChain, type TestChain } from '../support/chain.ts';
 import { sha256 } from '../support/hash.ts';
 
@@ -35,6 +36,11 @@ describe('receipts', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
+  async function committed(txId: string, signal: AbortSignal): Promise<Receipt | undefined> {
+    const [receipt] = await receipts.committed([txId], signal);
+    return receipt;
+  }
+
   /** A block of one new transaction, certified but not in the ledger. */
   function cut(): { stored: StoredBlock; metadata: Uint8Array; txId: string } {
     const { envelope } = chain.envelope(`tx ${chain.blocks.length}`);
@@ -52,22 +58,22 @@ describe('receipts', () => {
   it('come to all who wait, whether they submitted it here or not', async () => {
     const block = cut();
     receipts.accepted(block.txId);
-    const waiting = [never(), never()].map((signal) => receipts.committed(block.txId, signal));
+    const waiting = [never(), never()].map((signal) => committed(block.txId, signal));
     await certify(block);
     for (const receipt of await Promise.all(waiting)) {
       expect(receipt).to.include({ txId: block.txId, blockNumber: 1, index: 0 });
     }
     expect(receipts.pending).to.equal(0);
-    expect(await receipts.committed(block.txId, never())).to.include({ blockNumber: 1 });
+    expect(await committed(block.txId, never())).to.include({ blockNumber: 1 });
   });
 
   it("are waited for when another replica's lane has brought the transaction first", async () => {
     const block = cut();
     receipts.accepted(block.txId);
-    const before = receipts.committed(block.txId, never());
+    const before = committed(block.txId, never());
     // Its copy in the own lane is delivered as a duplicate before the block is certified.
     receipts.dropped(block.txId);
-    const after = receipts.committed(block.txId, never());
+    const after = committed(block.txId, never());
     await certify(block);
     expect((await before)?.blockNumber).to.equal(1);
     expect((await after)?.blockNumber).to.equal(1);
@@ -89,17 +95,32 @@ describe('receipts', () => {
   it('come for blocks that were fetched whole, when that is told', async () => {
     const block = cut();
     receipts.accepted(block.txId);
-    const waiting = receipts.committed(block.txId, never());
+    const waiting = committed(block.txId, never());
     await ledger.appendCertified([{ block: block.stored.block, txIds: [block.txId] }]);
     await receipts.recheck();
     expect((await waiting)?.txId).to.equal(block.txId);
     expect(receipts.pending).to.equal(0);
   });
 
+  it('come together for what was handed in together, and at the end of the time those that are there', async () => {
+    const [first, second] = [cut(), cut()];
+    const ids = [first.txId, second.txId, first.txId];
+    for (const txId of ids) receipts.accepted(txId);
+    const client = new AbortController();
+    const all = receipts.committed(ids, never());
+    const some = receipts.committed(ids, client.signal);
+    await certify(first);
+    client.abort();
+    expect((await some).map((receipt) => receipt?.blockNumber)).to.deep.equal([1, undefined, 1]);
+    await certify(second);
+    expect((await all).map((receipt) => receipt?.blockNumber)).to.deep.equal([1, 2, 1]);
+    expect((await receipts.committed(ids, never())).length).to.equal(3);
+  });
+
   it('end with nothing when the client leaves or the replica stops', async () => {
     const client = new AbortController();
-    const left = receipts.committed('ab'.repeat(32), client.signal);
-    const stays = receipts.committed('ab'.repeat(32), never());
+    const left = committed('ab'.repeat(32), client.signal);
+    const stays = committed('ab'.repeat(32), never());
     client.abort();
     expect(await left).to.equal(undefined);
     receipts.abandon();

@@ -11,6 +11,7 @@ import {
   toHex,
 } from '../../ledger/format/index.ts';
 import type {
+  Accepted,
   ChannelInfo,
   ChannelService,
   OrderingService,
@@ -108,34 +109,40 @@ export function createChainService(chain: TestChain, replica = 1): ChainService 
     };
   }
 
+  const submitOne = (envelope: Uint8Array): Accepted | Refusal => {
+    const parsed = parseEnvelope(envelope);
+    const refuse = (code: Refusal['code'], message: string): Refusal => ({
+      kind: 'refused',
+      code,
+      message,
+    });
+    if (parsed.kind === 'malformed') return refuse('malformed_envelope', parsed.reason);
+    const { channelHeader, signatureHeader } = parsed.value;
+    if (channelHeader.channelId !== chain.channel) return refuse('wrong_channel', 'another');
+    const txId = computeTxId(signatureHeader.nonce, signatureHeader.creator, sha256);
+    const location = locations.get(txId);
+    if (location !== undefined) {
+      return { ...refuse('duplicate_transaction', 'already ordered'), location };
+    }
+    queue.push(Uint8Array.from(envelope));
+    setImmediate(cut);
+    return { kind: 'accepted', txId, duplicate: false };
+  };
+
   const channel: ChannelService = {
     channel: chain.channel,
     envelopeBytesMax: chain.config.batchSize.absoluteMaxBytes,
     gateway: undefined,
     info,
     health: () => ({ channel: chain.channel, canOrder: true, reason: 'ordering' }),
-    async submit(envelope) {
-      const parsed = parseEnvelope(envelope);
-      const refuse = (code: Refusal['code'], message: string): Refusal => ({
-        kind: 'refused',
-        code,
-        message,
-      });
-      if (parsed.kind === 'malformed') return refuse('malformed_envelope', parsed.reason);
-      const { channelHeader, signatureHeader } = parsed.value;
-      if (channelHeader.channelId !== chain.channel) return refuse('wrong_channel', 'another');
-      const txId = computeTxId(signatureHeader.nonce, signatureHeader.creator, sha256);
-      const location = locations.get(txId);
-      if (location !== undefined) {
-        return { ...refuse('duplicate_transaction', 'already ordered'), location };
+    submit: async (envelopes) => envelopes.map(submitOne),
+    committed(txIds, signal) {
+      const receipts = waiters.wait(txIds, signal);
+      for (const txId of txIds) {
+        const location = locations.get(txId);
+        if (location !== undefined) waiters.settle(txId, receiptOf(location));
       }
-      queue.push(Uint8Array.from(envelope));
-      setImmediate(cut);
-      return { kind: 'accepted', txId, duplicate: false };
-    },
-    async committed(txId, signal) {
-      const location = locations.get(txId);
-      return location === undefined ? waiters.wait(txId, signal) : receiptOf(location);
+      return receipts;
     },
     transaction: async (txId) => locations.get(txId),
     async block(number) {

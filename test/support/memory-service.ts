@@ -152,7 +152,7 @@ function createChannel(options: MemoryOptions): MemoryChannel {
     });
   }
 
-  async function submit(envelope: Uint8Array): Promise<Accepted | Refusal> {
+  function submitOne(envelope: Uint8Array): Accepted | Refusal {
     const planned = refusals.shift();
     if (planned !== undefined) return planned;
     const checked = check(envelope, channel, envelopeBytesMax);
@@ -176,10 +176,14 @@ function createChannel(options: MemoryOptions): MemoryChannel {
     gateway: options.gateway === true ? createGateway(channel) : undefined,
     info: () => channelInfo(channel, chain, queue.length),
     health: () => health,
-    submit,
-    async committed(txId, signal) {
-      const location = chain.locations.get(txId);
-      return location === undefined ? waiters.wait(txId, signal) : chain.receipt(location);
+    submit: async (envelopes) => envelopes.map(submitOne),
+    committed(txIds, signal) {
+      const receipts = waiters.wait(txIds, signal);
+      for (const txId of txIds) {
+        const location = chain.locations.get(txId);
+        if (location !== undefined) waiters.settle(txId, chain.receipt(location));
+      }
+      return receipts;
     },
     transaction: async (txId) => chain.locations.get(txId),
     async block(number) {
