@@ -30,7 +30,7 @@ import {
   prepareBlocks,
   requireCertificate,
 } from './prepare.ts';
-import { put, readHeader, readRecord, readStoredBlock, requireRecord } from './reading.ts';
+import { isBelow, put, readHeader, readRecord, readStoredBlock, requireRecord } from './reading.ts';
 import {
   blockKey,
   CERTIFIED_KEY,
@@ -396,8 +396,4 @@ export class Ledger {
     this.requireOpen();
     if (this.truncating) throw invalidCall('wait for truncateUncertified before the next write');
   }
-}
-
-function isBelow(number: number, height: number): boolean {
-  return Number.isSafeInteger(number) && number >= 0 && number < height;
 }

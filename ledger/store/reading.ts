@@ -103,3 +103,8 @@ export async function firstNumbers(
   }
   return numbers;
 }
+
+/** Whether there is a block of this number below the height; false for what is no number of a block at all. */
+export function isBelow(number: number, height: number): boolean {
+  return Number.isSafeInteger(number) && number >= 0 && number < height;
+}
