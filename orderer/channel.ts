@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { type Sha256, toHex } from '../ledger/format/index.ts';
 import type { Ledger } from '../ledger/store/index.ts';
+import { Backpressure } from './backpressure.ts';
 import { channelInfo } from './channel-info.ts';
 import type { CheckedTransaction, EnvelopeChecker } from './envelope/index.ts';
 import { asError, refusal } from './errors.ts';
@@ -69,6 +70,7 @@ export class ChannelOrderer implements ChannelService {
   readonly #startup: StartupSync;
   readonly #sessions: Sessions;
   readonly #receipts: Receipts;
+  readonly #backpressure: Backpressure;
   readonly #health = new OrderingHealth();
   readonly #heightListeners = new Set<(height: number) => void>();
   #run: Run | undefined;
@@ -90,6 +92,10 @@ export class ChannelOrderer implements ChannelService {
     this.gateway = dependencies.gateway;
     this.#sessions = new Sessions(options, dependencies);
     this.#receipts = new Receipts(dependencies);
+    const { pendingTransactionsMax: transactionsMax } = options;
+    const { pendingTransactionsMin, pendingMsMax: waitMs } = ORDERER_LIMITS;
+    const transactionsMin = Math.min(pendingTransactionsMin, transactionsMax);
+    this.#backpressure = new Backpressure({ waitMs, transactionsMin, transactionsMax });
     this.#startup = this.#createStartup();
   }
 
@@ -156,7 +162,7 @@ export class ChannelOrderer implements ChannelService {
 
   async submit(envelopes: readonly Uint8Array[]): Promise<(Accepted | Refusal)[]> {
     const bytes = envelopes.reduce((sum, envelope) => sum + envelope.length, 0);
-    const refused = this.#notReady() ?? this.#full(bytes);
+    const refused = this.#notReady() ?? this.#full(bytes) ?? this.#behind();
     if (refused !== undefined) return envelopes.map(() => refused);
     const checks = await this.#dependencies.checker.checkSubmitted(envelopes, Date.now());
     const outcomes: (Accepted | Refusal)[] = [];
@@ -259,7 +265,8 @@ export class ChannelOrderer implements ChannelService {
         isConnected: (peer) => this.#startup.isConnected(peer),
         onCertified: (block, metadata) => {
           this.#tipHash = toHex(block.headerHash);
-          this.#receipts.onCertified(block, metadata);
+          const own = this.#receipts.onCertified(block, metadata);
+          this.#backpressure.noteOrdered(own, performance.now());
           this.#announceHeight();
         },
         onDropped: ({ txId }, why) => {
@@ -328,6 +335,15 @@ export class ChannelOrderer implements ChannelService {
       return undefined;
     }
     return refusal('overloaded', `${pending} transactions wait to be ordered`, { retryAfterMs });
+  }
+
+  /** Asked once for what comes together: a request is taken whole when there is room for any of it. */
+  #behind(): Refusal | undefined {
+    const { pending } = this.#receipts;
+    if (pending < this.#backpressure.limit(performance.now())) return undefined;
+    const { retryAfterMs } = ORDERER_LIMITS;
+    const what = `${pending} transactions wait to be ordered, all that this replica orders in a second`;
+    return refusal('overloaded', what, { retryAfterMs });
   }
 
   /** Blocks often become certified in bursts: listeners hear once per turn. */

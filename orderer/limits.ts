@@ -48,6 +48,9 @@ export interface OrdererLimits {
 
   /** Accepted submissions of one channel that are not in a certified block yet. */
   readonly pendingTransactionsMax: number;
+  /** So many may always be pending; beyond it what is ordered in so many milliseconds (`Backpressure`). */
+  readonly pendingTransactionsMin: number;
+  readonly pendingMsMax: number;
   /** Of these, checked and waiting for a place in the lane. */
   readonly laneQueueTransactionsMax: number;
   readonly laneQueueBytesMax: number;
@@ -89,6 +92,8 @@ export const ORDERER_LIMITS: OrdererLimits = {
   faultLinesMax: 32,
   duplicatesInFlightMax: 65_536,
   pendingTransactionsMax: 32_768,
+  pendingTransactionsMin: 512,
+  pendingMsMax: 1_000,
   laneQueueTransactionsMax: 16_384,
   laneQueueBytesMax: 32 * MIB,
   laneBatchTransactionsMax: 1024,
@@ -131,6 +136,7 @@ export function checkOrdererLimits(limits: OrdererLimits, channel?: ChannelSizes
   own('batchVerifyItemsMax', 'verifyQueueItemsMax');
   own('laneQueueTransactionsMax', 'pendingTransactionsMax');
   own('laneBatchesUnwrittenMax', 'laneBatchesUndeliveredMax');
+  own('pendingTransactionsMin', 'pendingTransactionsMax');
   own('pendingTransactionsMax', 'duplicatesInFlightMax');
   if (channel === undefined) return;
   const { maxMessageCount, preferredMaxBytes, absoluteMaxBytes } = channel;

@@ -95,7 +95,9 @@ export class Receipts {
     return bytes === undefined ? undefined : { number, bytes };
   }
 
-  onCertified(stored: StoredBlock, metadata: Uint8Array): void {
+  /** Returns how many of the block's transactions were pending here. */
+  onCertified(stored: StoredBlock, metadata: Uint8Array): number {
+    const pendingBefore = this.#pending.size;
     const header = encodeBlockHeader(stored.block.header);
     const blockHash = toHex(stored.headerHash);
     const blockNumber = stored.block.header.number;
@@ -112,6 +114,7 @@ export class Receipts {
         certificate: metadata,
       });
     }
+    return pendingBefore - this.#pending.size;
   }
 
   /** Certified blocks came by another way than one by one. */

@@ -178,7 +178,7 @@ function sendSingle(
 
 /**
  * Each item stands for itself. Status: 200 all committed; 202 all accepted, some not
- * committed (yet); 207 some refused.
+ * committed (yet); 207 some refused. A replica that can take nothing at present says that once.
  */
 async function submitMany(
   context: ApiContext,
@@ -194,6 +194,10 @@ async function submitMany(
   }
   const submissions = await submitAll(context, channel, envelopes, waitMs, request);
   const refused = submissions.flatMap((item) => (item.kind === 'refused' ? [item.error] : []));
+  const [first] = refused;
+  if (first !== undefined && refused.length === submissions.length && isForAll(first, refused)) {
+    throw first;
+  }
   const waiting = submissions.some((item) => item.kind === 'queued' || item.kind === 'pending');
   const retryAfter = Math.max(0, ...refused.map((error) => retryAfterSeconds(error) ?? 0));
   if (retryAfter > 0) reply.header('retry-after', String(retryAfter));
@@ -201,6 +205,11 @@ async function submitMany(
   return reply.send({
     results: submissions.map((item) => bulkItemView(channel.channel, item, request.id)),
   });
+}
+
+/** Would any other envelope have been refused in the same way? Then the request was, and not its items. */
+function isForAll(first: ApiError, refused: readonly ApiError[]): boolean {
+  return retryAfterSeconds(first) !== undefined && refused.every(({ code }) => code === first.code);
 }
 
 async function awaitTransaction(

@@ -7,6 +7,7 @@ const ANSWER_MS = 30_000;
 const RETRY_MS = 20;
 /** Some of a bulk were refused: it is sent again whole, and what is ordered already is answered with its receipt. */
 const PARTLY = 207;
+const OVERLOADED = 429;
 
 export class SubmitClient {
   readonly #urls: readonly string[];
@@ -22,6 +23,19 @@ export class SubmitClient {
 
   /** Resolves when all of them are in certified blocks; `home` is asked first, the others when it cannot. */
   async submit(envelopes: readonly Uint8Array[], home: number): Promise<void> {
+    await this.#submit(envelopes, home, true);
+  }
+
+  /** As `submit`, but takes an overloaded replica's no for an answer: false. */
+  async offer(envelopes: readonly Uint8Array[], home: number): Promise<boolean> {
+    return await this.#submit(envelopes, home, false);
+  }
+
+  async #submit(
+    envelopes: readonly Uint8Array[],
+    home: number,
+    insists: boolean,
+  ): Promise<boolean> {
     const [only] = envelopes;
     const isOne = envelopes.length === 1 && only !== undefined;
     const body = isOne ? only : encodeFrames(envelopes);
@@ -29,7 +43,8 @@ export class SubmitClient {
     for (let attempt = 0; ; attempt++) {
       const url = this.#urls[(home + attempt) % this.#urls.length] ?? '';
       const status = await this.#post(url, type, body);
-      if (status === 200) return;
+      if (status === 200) return true;
+      if (status === OVERLOADED && !insists) return false;
       if (status !== undefined && status !== PARTLY && !RETRYABLE.has(status)) {
         throw new Error(`${url} answered ${status}, which a client cannot retry`);
       }

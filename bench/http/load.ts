@@ -4,6 +4,8 @@ import type { SubmitClient } from './client.ts';
 export interface LoadResult {
   /** Submission to certified block, for each transaction, milliseconds. */
   readonly latenciesMs: number[];
+  /** Transactions that an overloaded replica has turned away. */
+  readonly refused: number;
   readonly seconds: number;
   /** Processor time of the load generator, which shares the machine. */
   readonly clientCpuSeconds: number;
@@ -32,15 +34,19 @@ export async function runRate(
   { transactionsPerSecond, bulk }: Rate,
 ): Promise<LoadResult> {
   const intervalMs = (1_000 * bulk) / transactionsPerSecond;
-  const latenciesMs: number[] = [];
+  const done = { latenciesMs: [] as number[], refused: 0 };
   const requests: Promise<void>[] = [];
-  return await timed(latenciesMs, async (startMs) => {
+  const offer = async (part: readonly Uint8Array[], home: number, dueMs: number): Promise<void> => {
+    if (await client.offer(part, home)) noteTook(done.latenciesMs, part.length, dueMs);
+    else done.refused += part.length;
+  };
+  return await timed(done, async (startMs) => {
     for (let from = 0, i = 0; from < envelopes.length; from += bulk, i++) {
       const dueMs = startMs + i * intervalMs;
       const waitMs = dueMs - performance.now();
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
       const part = envelopes.slice(from, from + bulk);
-      requests.push(submitTimed(client, part, i, dueMs, latenciesMs));
+      requests.push(offer(part, i, dueMs));
     }
     await Promise.all(requests);
   });
@@ -51,35 +57,31 @@ export async function runClosed(
   envelopes: readonly Uint8Array[],
   { bulk, inFlight, replicas }: Closed,
 ): Promise<LoadResult> {
-  const latenciesMs: number[] = [];
+  const done = { latenciesMs: [] as number[], refused: 0 };
   let next = 0;
   const lane = async (home: number): Promise<void> => {
     while (next < envelopes.length) {
       const part = envelopes.slice(next, next + bulk);
       next += part.length;
-      await submitTimed(client, part, home, performance.now(), latenciesMs);
+      const sinceMs = performance.now();
+      await client.submit(part, home);
+      noteTook(done.latenciesMs, part.length, sinceMs);
     }
   };
-  return await timed(latenciesMs, async () => {
+  return await timed(done, async () => {
     const lanes = Array.from({ length: replicas * inFlight }, (_, i) => lane(i % replicas));
     await Promise.all(lanes);
   });
 }
 
-async function submitTimed(
-  client: SubmitClient,
-  envelopes: readonly Uint8Array[],
-  home: number,
-  sinceMs: number,
-  latenciesMs: number[],
-): Promise<void> {
-  await client.submit(envelopes, home);
+/** All of a request have taken the same time. */
+function noteTook(latenciesMs: number[], count: number, sinceMs: number): void {
   const tookMs = performance.now() - sinceMs;
-  for (let i = 0; i < envelopes.length; i++) latenciesMs.push(tookMs);
+  for (let i = 0; i < count; i++) latenciesMs.push(tookMs);
 }
 
 async function timed(
-  latenciesMs: number[],
+  done: { readonly latenciesMs: number[]; readonly refused: number },
   run: (startMs: number) => Promise<void>,
 ): Promise<LoadResult> {
   const cpu = process.cpuUsage();
@@ -87,5 +89,5 @@ async function timed(
   await run(startMs);
   const seconds = (performance.now() - startMs) / 1_000;
   const { user, system } = process.cpuUsage(cpu);
-  return { latenciesMs, seconds, clientCpuSeconds: (user + system) / 1e6 };
+  return { ...done, seconds, clientCpuSeconds: (user + system) / 1e6 };
 }

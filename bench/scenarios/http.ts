@@ -90,8 +90,8 @@ async function measureOne(durability: Durability, options: BenchOptions): Promis
 }
 
 function seriesOf(name: string, figures: LoadFigures, parameters: Parameters): Series {
-  const { latenciesMs, seconds, clientCpuSeconds, replicaCpuUsPerTransaction, residentMiBPeak } =
-    figures;
+  const { latenciesMs, refused, seconds, clientCpuSeconds } = figures;
+  const { replicaCpuUsPerTransaction, residentMiBPeak } = figures;
   return {
     name,
     parameters: {
@@ -104,6 +104,7 @@ function seriesOf(name: string, figures: LoadFigures, parameters: Parameters): S
     distribution: distributionOf(latenciesMs),
     figures: {
       'tx/s': latenciesMs.length / seconds,
+      'refused %': (100 * refused) / (latenciesMs.length + refused),
       'CPU us per tx and replica': replicaCpuUsPerTransaction,
       'client CPU us per tx': (clientCpuSeconds * 1e6) / latenciesMs.length,
       'RSS peak MiB': residentMiBPeak,

@@ -28,7 +28,7 @@ sluice() { node dist/scripts/sluice.js "$@"; }
 fail() { echo "$1"; tail -n 20 /tmp/replica-*.log; exit 1; }
 urls() { for n in "$@"; do echo "--url http://198.18.0.$n:7051"; done; }
 trust="--genesis /tmp/network/genesis/main.block"
-submit="submit --writer /tmp/network/orgs/Org1MSP/user $trust --timeout 240000"
+submit="submit --writer /tmp/network/orgs/Org1MSP/users/user $trust --timeout 240000"
 for try in $(seq 40); do sluice status $(urls 1 2 3 4) > /tmp/status 2>&1 && break; sleep 2; done
 cat /tmp/status
 sluice $submit $(urls 1 2 3 4) --count 40 --concurrency 4 'two machines' || fail 'not all were ordered'
