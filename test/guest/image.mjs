@@ -11,7 +11,7 @@ const BUSYBOX = '/bin/busybox';
 const MODULES = [
   ...['virtio_pci', 'virtio_net', '9p', '9pnet_virtio', 'overlay'],
   ...['crc32_generic', 'ib_uverbs', 'rdma_ucm', 'rdma_rxe'],
-  ...['veth', 'bridge', 'sch_netem'],
+  'veth',
 ];
 
 /** Writes the compressed image into `folder`; returns its path. */

@@ -1,12 +1,13 @@
 /**
- * `npm run test:rdma`: boots a guest with a Soft-RoCE device and runs tests in it. See README.md.
+ * `npm run test:rdma`: boots guests with Soft-RoCE devices and runs tests in them: the transport contract and the attacks in
+ * one, then four replicas in two. See README.md.
  *
  *   node test/guest/run.mjs [options]
- *     --network       four replicas with a killed leader, instead of the transport contract and the attacks
- *     --two-guests    four replicas on two such machines, which a network of QEMU's joins
- *     --bench DIR     commit latency over tcp and verbs; bench.json and report.html go into the folder
- *     --memory-cost   what registering, copying and windows cost: writes the figures of docs/rdma.md
- *     --run COMMAND   this command in the repository instead
+ *     --two-guests    only four replicas on two machines, which a network of QEMU's joins
+ *     --network       only four replicas on one, with a killed leader and with one that lies
+ *     --bench DIR     only commit latency over tcp and verbs; bench.json and report.html go into the folder
+ *     --memory-cost   only what registering, copying and windows cost: writes the figures of docs/rdma.md
+ *     --run COMMAND   only this command in the repository
  *     --timeout S     seconds until it is given up (1200)
  *     --memory MIB    of the guest (4096)
  *     --console       what the kernel says as well
@@ -38,28 +39,40 @@ runMain(async () => {
   const kernel = await fetchKernel();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-guest-'));
   try {
-    const image = buildImage(kernel, folder);
-    if (options.twoGuests) return await runTwoGuests({ ...options, kernel, image, folder });
-    const { code, lines } = await runOne({ ...options, kernel, image, job: join(folder, 'job') });
-    if (isCost && code === 0) writeReport(lines);
-    return code;
+    const machine = { ...options, kernel, image: buildImage(kernel, folder) };
+    if (options.run !== undefined) {
+      const { code, lines } = await runOne({ ...machine, job: join(folder, 'job') });
+      if (isCost && code === 0) writeReport(lines);
+      if (code !== 0) return code;
+    }
+    return options.twoGuests ? await runTwoGuests({ ...machine, folder }) : 0;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 });
 
 function parseArguments(args) {
-  const options = { run: CONTRACT, timeoutS: 1200, memoryMib: 4096, console: false };
+  const options = {
+    run: CONTRACT,
+    twoGuests: true,
+    timeoutS: 1200,
+    memoryMib: 4096,
+    console: false,
+  };
+  const only = (command) => {
+    options.run = command;
+    options.twoGuests = false;
+  };
   const rest = [...args];
   for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
     if (name === '--console') options.console = true;
-    else if (name === '--network') options.run = NETWORK;
-    else if (name === '--two-guests') options.twoGuests = true;
-    else if (name === '--memory-cost') options.run = MEMORY_COST;
+    else if (name === '--network') only(NETWORK);
+    else if (name === '--two-guests') options.run = undefined;
+    else if (name === '--memory-cost') only(MEMORY_COST);
     else if (name === '--bench') {
-      options.run = BENCH;
+      only(BENCH);
       options.out = resolvePath(rest.shift() ?? 'bench-out');
-    } else if (name === '--run') options.run = rest.shift() ?? '';
+    } else if (name === '--run') only(rest.shift() ?? '');
     else if (name === '--timeout') options.timeoutS = positive(name, rest.shift());
     else if (name === '--memory') options.memoryMib = positive(name, rest.shift());
     else throw new SetupError(`unknown option ${name}; see the top of test/guest/run.mjs`);

@@ -31,13 +31,13 @@ trust="--genesis /tmp/network/genesis/main.block"
 submit="submit --writer /tmp/network/orgs/Org1MSP/users/user $trust --timeout 240000"
 for try in $(seq 40); do sluice status $(urls 1 2 3 4) > /tmp/status 2>&1 && break; sleep 2; done
 cat /tmp/status
-sluice $submit $(urls 1 2 3 4) --count 40 --concurrency 4 'two machines' || fail 'not all were ordered'
+sluice $submit $(urls 1 2 3 4) --count 16 --concurrency 4 'two machines' || fail 'not all were ordered'
 leader=$(sluice status $(urls 1) --json | sed -n 's/.*"leader": \\([0-9]*\\).*/\\1/p')
 victim=1; others="2 3 4"
 if [ "$leader" = 2 ]; then victim=2; others="1 3 4"; fi
 kill -9 $(cat /tmp/replica-$victim.pid)
 echo "replica $victim is killed; replica $leader leads"
-sluice $submit $(urls $others) --count 20 --concurrency 2 'one is missing' || fail 'nothing is ordered without it'
+sluice $submit $(urls $others) --count 8 --concurrency 2 'one is missing' || fail 'nothing is ordered without it'
 sluice verify $(urls $others) $trust || fail 'the audit failed'
 `;
 
