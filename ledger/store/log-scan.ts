@@ -9,12 +9,16 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { concatBytes } from '../format/bytes.ts';
 import { crc32c, unmaskCrc } from './crc32c.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { blockNumberOf, KIND } from './records.ts';
 
 const BLOCK_BYTES = 32_768;
 const HEADER_BYTES = 7;
+const FULL = 1;
+const FIRST = 2;
+const LAST = 4;
 /** A page that a power cut kept from being written reads as zeros. */
 const SECTOR_BYTES = 512;
 
@@ -75,6 +79,27 @@ export function scanLog(bytes: Uint8Array, file: string): LogFinding | undefined
     position = end;
   }
   return undefined;
+}
+
+/** What was written to a log, up to its first irregularity: the parts of a record put together again. */
+export function* logRecords(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let parts: Uint8Array[] = [];
+  let position = 0;
+  while (position < bytes.length) {
+    const left = BLOCK_BYTES - (position % BLOCK_BYTES);
+    if (left < HEADER_BYTES) {
+      position += left;
+      continue;
+    }
+    const end = recordEnd(bytes, view, position);
+    if (typeof end === 'string') return;
+    const type = view.getUint8(position + 6);
+    const part = bytes.subarray(position + HEADER_BYTES, end);
+    parts = type === FULL || type === FIRST ? [part] : [...parts, part];
+    if (type === FULL || type === LAST) yield concatBytes(parts);
+    position = end;
+  }
 }
 
 /** Where the record at `position` ends, or what is wrong with it. */

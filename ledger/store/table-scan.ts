@@ -13,8 +13,10 @@ import { join } from 'node:path';
 import { crc32c, unmaskCrc } from './crc32c.ts';
 import { STORE_LIMITS } from './limits.ts';
 import type { ChangedBytes } from './log-scan.ts';
+import { liveTables } from './manifest.ts';
 import { KIND } from './records.ts';
 import { snappyDecompress } from './snappy.ts';
+import { readVarint } from './varint.ts';
 
 const FOOTER_BYTES = 48;
 const TRAILER_BYTES = 5;
@@ -34,12 +36,14 @@ interface IndexEntry {
 }
 
 /**
- * Scans the table files of a LevelDB folder, newest first, until `bytesMax` bytes have been
- * read; one finding a damaged block.
+ * Scans the tables of a LevelDB database, newest first, until `bytesMax` bytes have been read; one finding a damaged
+ * block.
  */
 export async function scanTables(directory: string, bytesMax: number): Promise<ChangedBytes[]> {
+  const live = await liveTables(directory);
   const names = (await readdir(directory).catch(() => []))
     .filter((name) => /^\d+\.(ldb|sst)$/.test(name))
+    .filter((name) => live === undefined || live.has(Number.parseInt(name, 10)))
     .sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10));
   const findings: ChangedBytes[] = [];
   let read = 0;
@@ -207,18 +211,4 @@ function readHandle(
   const size = offset === undefined ? undefined : readVarint(bytes, offset.end);
   if (offset === undefined || size === undefined) return undefined;
   return { handle: { offset: offset.value, size: size.value }, end: size.end };
-}
-
-function readVarint(
-  bytes: Uint8Array,
-  position: number,
-): { value: number; end: number } | undefined {
-  let value = 0;
-  for (let index = 0; index < 7; index += 1) {
-    const byte = bytes[position + index];
-    if (byte === undefined) return undefined;
-    value += (byte & 0x7f) * 2 ** (7 * index);
-    if (byte < 0x80) return { value, end: position + index + 1 };
-  }
-  return undefined;
 }

@@ -328,6 +328,28 @@ describe('ledger/store: audits of a stopped replica', () => {
     });
   });
 
+  it('opens, and audits, over a table that a crash has left half-written', async () => {
+    await inTemporaryFolder(async (parent) => {
+      const directory = join(parent, 'main');
+      await makeLedger(directory);
+      await tamper(directory, () => Promise.resolve());
+      const folder = join(directory, 'db');
+      const [table] = (await readdir(folder)).filter((name) => name.endsWith('.ldb'));
+      const path = join(folder, table ?? '');
+      const bytes = await readFile(path);
+      const sound = await audit(directory);
+      // A compaction's output: it has a number of its own, and the manifest does not name it.
+      const orphan = join(folder, '000999.ldb');
+      await writeFile(orphan, bytes.subarray(0, bytes.length >> 1));
+      expect(await audit(directory)).to.deep.equal(sound);
+      await (await openLedger(directory, genesis)).close();
+      const remaining = await readdir(folder);
+      expect(remaining).to.include(table).and.not.include('000999.ldb');
+      await writeFile(path, bytes.subarray(0, bytes.length >> 1));
+      expect(await codeOf(openLedger(directory, genesis))).to.equal('ledger_corrupt');
+    });
+  });
+
   it('says when there is no ledger', async () => {
     await inTemporaryFolder(async (directory) => {
       expect(await codeOf(LedgerSnapshot.open({ directory }))).to.equal('ledger_missing');
