@@ -26,6 +26,8 @@ export const STORE_LIMITS = {
    */
   openCheckBlocksMax: 1024,
   openCheckBytes: 16 * 1024 * 1024,
+  /** Of these, read in one call. */
+  openCheckBlocksAtOnce: 16,
   /** Transaction ids in one look-up. */
   lookupIdsMax: 65_536,
   /** Size of a block file that the folder reader accepts, bytes. */
@@ -33,7 +35,7 @@ export const STORE_LIMITS = {
   /** Largest LevelDB file that the check before opening reads, bytes. */
   scanFileBytesMax: 512 * 1024 * 1024,
   /** Newest table files that opening a replica's ledger checks, bytes; an audit checks all. */
-  openTableCheckBytesMax: 128 * 1024 * 1024,
+  openTableCheckBytesMax: 16 * 1024 * 1024,
 } as const;
 
 if (STORE_LIMITS.openCheckBytes < 2 * STORE_LIMITS.writeBufferBytesMax) {

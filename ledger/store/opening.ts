@@ -25,7 +25,15 @@ import { describeHeights, readCleanStop, removeCleanStop, syncDirectory } from '
 import { type Database, type Operation, openDatabase, writeError } from './database.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { type LogFinding, scanLogs } from './log-scan.ts';
-import { firstNumbers, put, readRecord, readStoredBlock, requireRecord } from './reading.ts';
+import {
+  firstNumbers,
+  put,
+  readRecord,
+  readStoredBlock,
+  readStoredBlocks,
+  requireRecord,
+  type StoredBlock,
+} from './reading.ts';
 import {
   blockKey,
   CERTIFIED_KEY,
@@ -319,31 +327,36 @@ async function checkNewestBlocks(
   let next: BlockHeader | undefined;
   let bytes = 0;
   const lowest = Math.max(0, storedHeight - STORE_LIMITS.openCheckBlocksMax);
-  for (let number = storedHeight - 1; number >= lowest; number -= 1) {
-    const stored = await readStoredBlock(database, number);
-    const hash = headerHash(stored.header, sha256);
-    const data = decodeBlockData(stored.dataBytes);
-    if (
-      stored.header.number !== number ||
-      data.kind === 'malformed' ||
-      !bytesEqual(dataHash(data.value, sha256), stored.header.dataHash)
-    ) {
-      throw corrupt(`block ${number} does not fit its own header`, { blockNumber: number });
+  for (let end = storedHeight; end > lowest && bytes < STORE_LIMITS.openCheckBytes; ) {
+    const from = Math.max(lowest, end - STORE_LIMITS.openCheckBlocksAtOnce);
+    const blocks = await readStoredBlocks(database, from, end, certifiedHeight);
+    for (let number = end - 1; number >= from; number -= 1) {
+      const stored = blocks[number - from] as StoredBlock;
+      const hash = headerHash(stored.header, sha256);
+      requireOwnData(stored, number, sha256);
+      if (next !== undefined && !bytesEqual(next.previousHash, hash)) {
+        throw corrupt(`block ${next.number} does not follow block ${number}`, {
+          blockNumber: number,
+        });
+      }
+      tip ??= { ...stored.header, hash };
+      next = stored.header;
+      bytes += stored.dataBytes.length;
     }
-    if (next !== undefined && !bytesEqual(next.previousHash, hash)) {
-      throw corrupt(`block ${next.number} does not follow block ${number}`, {
-        blockNumber: number,
-      });
-    }
-    if (number < certifiedHeight) {
-      const what = `the certificate of block ${number}`;
-      await requireRecord(database, blockKey(KIND.SIGNATURES, number), what);
-    }
-    tip ??= { ...stored.header, hash };
-    next = stored.header;
-    bytes += stored.dataBytes.length;
-    if (bytes >= STORE_LIMITS.openCheckBytes) break;
+    end = from;
   }
   if (tip === undefined) throw corrupt('there is no block');
   return tip;
+}
+
+function requireOwnData(stored: StoredBlock, number: number, sha256: Sha256): void {
+  const { header, dataBytes } = stored;
+  const data = decodeBlockData(dataBytes);
+  if (
+    header.number !== number ||
+    data.kind === 'malformed' ||
+    !bytesEqual(dataHash(data.value, sha256), header.dataHash)
+  ) {
+    throw corrupt(`block ${number} does not fit its own header`, { blockNumber: number });
+  }
 }

@@ -20,6 +20,42 @@ export async function readStoredBlock(database: Database, number: number): Promi
   return { header: decodeHeader(headerBytes, number), headerBytes, dataBytes };
 }
 
+/**
+ * Blocks `from` to `to - 1`, all stored, in one call; throws `ledger_corrupt` naming what is damaged or missing. Those below
+ * `certifiedHeight` must have their certificates.
+ */
+export async function readStoredBlocks(
+  database: Database,
+  from: number,
+  to: number,
+  certifiedHeight: number,
+): Promise<StoredBlock[]> {
+  const keys: Uint8Array[] = [];
+  for (let number = from; number < to; number += 1) {
+    keys.push(blockKey(KIND.HEADER, number), blockKey(KIND.DATA, number));
+    if (number < certifiedHeight) keys.push(blockKey(KIND.SIGNATURES, number));
+  }
+  const records = await readRecords(database, keys, `blocks ${from} to ${to - 1}`, nameOf);
+  const found = new Map<number, Map<number, Uint8Array>>();
+  for (const [index, key] of keys.entries()) {
+    const number = blockNumberOf(key) as number;
+    const record = records[index];
+    if (record === undefined) throw corrupt(`${nameOf(key)} is missing`, { blockNumber: number });
+    const block = found.get(number) ?? new Map<number, Uint8Array>();
+    found.set(number, block.set(key[0] as number, record));
+  }
+  return [...found].map(([number, records]) => {
+    const headerBytes = records.get(KIND.HEADER) as Uint8Array;
+    const dataBytes = records.get(KIND.DATA) as Uint8Array;
+    return { header: decodeHeader(headerBytes, number), headerBytes, dataBytes };
+  });
+}
+
+function nameOf(key: Uint8Array): string {
+  const block = `block ${blockNumberOf(key)}`;
+  return key[0] === KIND.SIGNATURES ? `the certificate of ${block}` : block;
+}
+
 /** Header of a block below the stored height, without reading its data. */
 export async function readHeader(database: Database, number: number): Promise<BlockHeader> {
   const key = blockKey(KIND.HEADER, number);
@@ -49,11 +85,12 @@ export async function readRecord(
   return value === undefined ? undefined : unseal(key, value, what);
 }
 
-/** The same for many keys, in one call. */
+/** The same for many keys, in one call. `whatIs` names the record of a key, `what` all of them. */
 export async function readRecords(
   database: Database,
   keys: Uint8Array[],
   what: string,
+  whatIs: (key: Uint8Array) => string = () => what,
 ): Promise<(Uint8Array | undefined)[]> {
   let values: (Uint8Array | undefined)[];
   try {
@@ -62,7 +99,9 @@ export async function readRecords(
     throw readError(error, what);
   }
   return values.map((value, i) =>
-    value === undefined ? undefined : unseal(keys[i] as Uint8Array, value, what),
+    value === undefined
+      ? undefined
+      : unseal(keys[i] as Uint8Array, value, whatIs(keys[i] as Uint8Array)),
   );
 }
 
