@@ -7,6 +7,7 @@ import { describeMachine } from './machine.ts';
 import { htmlReport } from './report/html.ts';
 import type { Result, Section } from './result.ts';
 import type { Scenario } from './scenario.ts';
+import { channels } from './scenarios/channels.ts';
 import { commitLatency } from './scenarios/commit-latency.ts';
 import { consensusThroughput } from './scenarios/consensus-throughput.ts';
 import { http } from './scenarios/http.ts';
@@ -20,6 +21,7 @@ const SCENARIOS: readonly Scenario[] = [
   consensusThroughput,
   replicas,
   http,
+  channels,
   leaderKilled,
   reading,
 ];

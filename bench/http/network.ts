@@ -37,13 +37,18 @@ export class LoadedNetwork {
   }
 
   /** Signed before the clock starts: signing is not what is measured. */
-  presign(count: number, payloadBytes: number): Uint8Array[] {
-    const signer = signerOf(this.network);
+  presign(count: number, payloadBytes: number, channel?: string): Uint8Array[] {
+    const signer = signerOf(this.network, channel);
     return Array.from({ length: count }, () => {
       const data = new Uint8Array(payloadBytes);
       new DataView(data.buffer).setUint32(0, this.#signed++);
       return signer.wrap(data);
     });
+  }
+
+  /** For another channel than the first. */
+  clientOf(channel: string): SubmitClient {
+    return new SubmitClient(this.network.urls, channel);
   }
 
   async kill(number: number): Promise<void> {

@@ -20,7 +20,7 @@ import { createAuthority, issueCertificate, type KeyPair } from './certificates.
 import { NetworkError } from './errors.ts';
 import { makeDirectory, syncDirectory, writeKeyPair, writeNewFile } from './files.ts';
 import { APPLICATION_MSP, NETWORK_FILE, ORDERER_MSP, replicaFile } from './layout.ts';
-import { type CreateNetworkOptions, type Plan, placesOf, planOf } from './plan.ts';
+import { type CreateNetworkOptions, channelsOf, type Plan, placesOf, planOf } from './plan.ts';
 import { apiAddress, apiUrl, networkYaml, type ReplicaPlace, replicaYaml } from './yaml-text.ts';
 
 export interface CreatedNetwork {
@@ -130,12 +130,15 @@ async function fill(
     progress(`replica ${place.number}`);
   }
   const config = configOf(plan, consenters, { ca, tlsCa, orgCa });
-  const genesis = encodeGenesisBlock(config);
-  readChannelConfig(genesis);
-  await writeNewFile(join(draft, 'genesis', `${plan.channel}.block`), genesis);
-  const text = { ...plan, replicas: placesOf(plan) };
+  const channels = channelsOf(plan);
+  for (const channel of channels) {
+    const genesis = encodeGenesisBlock({ ...config, channel });
+    readChannelConfig(genesis);
+    await writeNewFile(join(draft, 'genesis', `${channel}.block`), genesis);
+  }
+  const text = { ...plan, channels, replicas: placesOf(plan) };
   await writeNewFile(join(draft, NETWORK_FILE), networkYaml(text));
-  progress(`genesis block of channel ${plan.channel}`);
+  progress(`genesis block of channel ${channels.join(', ')}`);
   return config;
 }
 
@@ -175,8 +178,10 @@ async function createReplica(
   const yaml = replicaYaml(place, plan.gateway ? APPLICATION_MSP : undefined);
   await writeNewFile(replicaFile(draft, number), yaml);
   // A replica without this record has lost its memory (docs/protocol.md, B9); a new one has none to lose.
-  const record = join(draft, name, SETTINGS_DEFAULTS.dataDirectory, plan.channel, RUN_RECORD_FILE);
-  await writeNewFile(record, encodeRunRecord(EMPTY_RECORD));
+  for (const channel of channelsOf(plan)) {
+    const record = join(draft, name, SETTINGS_DEFAULTS.dataDirectory, channel, RUN_RECORD_FILE);
+    await writeNewFile(record, encodeRunRecord(EMPTY_RECORD));
+  }
   return {
     number,
     host,

@@ -9,7 +9,7 @@ import {
   type SluiceOptions,
   sluiceOptionsProblem,
 } from '../channel-config/index.ts';
-import { SETTINGS_DEFAULTS } from '../settings/defaults.ts';
+import { SETTINGS_DEFAULTS, SETTINGS_LIMITS } from '../settings/defaults.ts';
 import { NetworkError } from './errors.ts';
 import type { ReplicaPlace } from './yaml-text.ts';
 
@@ -19,6 +19,8 @@ export interface CreateNetworkOptions {
   /** Number of replicas, 4 when absent; 3f + 1 tolerate f faulty ones. */
   readonly replicas?: number;
   readonly channel?: string;
+  /** Further channels of the same replicas, each with a chain, a ledger and a consensus of its own. */
+  readonly moreChannels?: readonly string[];
   /** Where replicas reach each other; replica i listens on `linkPortBase + i - 1`. */
   readonly linkHost?: string;
   readonly linkPortBase?: number;
@@ -72,6 +74,7 @@ export function planOf(options: CreateNetworkOptions): Plan {
   const plan: Plan = {
     ...NETWORK_DEFAULTS,
     hosts: [],
+    moreChannels: [],
     gateway: true,
     nowMs: Date.now(),
     ...given,
@@ -86,12 +89,7 @@ export function planOf(options: CreateNetworkOptions): Plan {
   requireRange('batchTimeoutMs', plan.batchTimeoutMs, 1, batchTimeoutMsMax);
   requireRange('linkPortBase', plan.linkPortBase, 1, 65_536 - plan.replicas);
   requireRange('apiPortBase', plan.apiPortBase, 0, 65_536 - plan.replicas);
-  if (!isChannelName(plan.channel)) {
-    throw new NetworkError(
-      'bad_option',
-      `channel: ${JSON.stringify(plan.channel)} is no channel name; use lower-case letters, digits, dots and dashes, starting with a letter`,
-    );
-  }
+  checkChannels(channelsOf(plan));
   checkHosts(plan);
   const problem =
     batchSizeProblem(plan.batchSize) ?? sluiceOptionsProblem(plan.sluice, plan.replicas);
@@ -153,4 +151,27 @@ export function placesOf(plan: Plan): ReplicaPlace[] {
       apiPort: plan.apiPortBase === 0 ? 0 : plan.apiPortBase + at,
     };
   });
+}
+
+export function channelsOf({ channel, moreChannels }: Plan): readonly string[] {
+  return [channel, ...moreChannels];
+}
+
+function checkChannels(names: readonly string[]): void {
+  const bad = names.find((name) => !isChannelName(name));
+  if (bad !== undefined) {
+    throw new NetworkError(
+      'bad_option',
+      `channel: ${JSON.stringify(bad)} is no channel name; use lower-case letters, digits, dots and dashes, starting with a letter`,
+    );
+  }
+  if (new Set(names).size < names.length) {
+    throw new NetworkError('bad_option', 'channel: two channels have the same name');
+  }
+  if (names.length > SETTINGS_LIMITS.channelsMax) {
+    throw new NetworkError(
+      'bad_option',
+      `channel: ${names.length} channels, at most ${SETTINGS_LIMITS.channelsMax} are allowed`,
+    );
+  }
 }

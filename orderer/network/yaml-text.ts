@@ -15,7 +15,7 @@ export interface ReplicaPlace {
 }
 
 export interface NetworkText {
-  readonly channel: string;
+  readonly channels: readonly string[];
   readonly replicas: readonly ReplicaPlace[];
   readonly batchSize: BatchSize;
   readonly batchTimeoutMs: number;
@@ -31,19 +31,22 @@ export function networkYaml(network: NetworkText): string {
     api: ${JSON.stringify(apiUrl(replica))}
 `,
   );
-  return `# A Sluice network, written by \`sluice init\`. Every replica reads the same file; paths are relative to it.
-version: 1
-
-channels:
-  - name: ${network.channel}
-    genesis: genesis/${network.channel}.block
+  const channels = network.channels.map(
+    (channel) => `  - name: ${channel}
+    genesis: genesis/${channel}.block
     # For the reader: the genesis block decides, and a replica refuses to start when these differ from it.
     batch:
       maxMessageCount: ${batchSize.maxMessageCount}
       absoluteMaxBytes: ${batchSize.absoluteMaxBytes}
       preferredMaxBytes: ${batchSize.preferredMaxBytes}
       timeout: ${formatDuration(network.batchTimeoutMs)}
+`,
+  );
+  return `# A Sluice network, written by \`sluice init\`. Every replica reads the same file; paths are relative to it.
+version: 1
 
+channels:
+${channels.join('')}
 # Numbers are those of the genesis block's consenters. The other replicas connect to host and port (mutual TLS);
 # clients use the API.
 replicas:

@@ -21,7 +21,7 @@ import {
 interface InitOptions {
   readonly data: string;
   readonly replicas: number;
-  readonly channel: string;
+  readonly channel: readonly [string, ...string[]];
   readonly apiHost: string;
   readonly apiPort: number;
   readonly linkHost: string;
@@ -65,7 +65,7 @@ export function register(program: Command): void {
       integer(REPLICAS_MIN, CONFIG_LIMITS.consentersMax),
       defaults.replicas,
     )
-    .option('--channel <name>', 'name of the channel', defaults.channel)
+    .option('--channel <a,b,...>', 'names of the channels', names, [defaults.channel])
     .option('--api-host <host>', 'address of the HTTP APIs', defaults.apiHost)
     .option(
       '--api-port <port>',
@@ -80,11 +80,7 @@ export function register(program: Command): void {
       integer(1, 65_535),
       defaults.linkPortBase,
     )
-    .addOption(
-      new Option('--hosts <a,b,...>', 'the machine of each replica, for links and APIs').argParser(
-        (text) => text.split(','),
-      ),
-    )
+    .option('--hosts <a,b,...>', 'the machine of each replica, for links and APIs', names)
     .addOption(
       new Option('--batch-timeout <duration>', 'cut a block at the latest after this time')
         .argParser(duration)
@@ -128,7 +124,8 @@ async function init(options: InitOptions): Promise<number> {
       directory: options.data,
       replicas: options.hosts?.length ?? options.replicas,
       hosts: options.hosts ?? [],
-      channel: options.channel,
+      channel: options.channel[0],
+      moreChannels: options.channel.slice(1),
       apiHost: options.apiHost,
       apiPortBase: options.apiPort,
       linkHost: options.linkHost,
@@ -143,7 +140,7 @@ async function init(options: InitOptions): Promise<number> {
         process.stderr.write(`[${done}/${total}] ${step}\n`);
       },
     });
-    process.stdout.write(summary(created, options.data));
+    process.stdout.write(summary(created, options));
     return 0;
   } catch (error) {
     if (!(error instanceof NetworkError)) throw error;
@@ -152,8 +149,8 @@ async function init(options: InitOptions): Promise<number> {
   }
 }
 
-function summary(created: CreatedNetwork, data: string): string {
-  const { replicas, config, user } = created;
+function summary(created: CreatedNetwork, { data, channel: channels }: InitOptions): string {
+  const { replicas, user } = created;
   const n = replicas.length;
   const [first] = replicas;
   const here = (path: string): string => relative(process.cwd(), path);
@@ -163,15 +160,19 @@ function summary(created: CreatedNetwork, data: string): string {
       '  $ sluice replica --config replica-N/replica.yaml'
     : `  $ sluice start${data === 'data' ? '' : ` --data ${data}`}`;
   return `
-Channel ${config.channel}: ${n} replicas, ${faultsOf(n)} of them may fail or lie, ${quorumOf(n)} certify a block.
+Channel ${channels.join(', ')}: ${n} replicas, ${faultsOf(n)} of them may fail or lie, ${quorumOf(n)} certify a block.
 Settings:  ${here(created.networkFile)}
 Genesis:   ${here(created.genesisFile)}
 Writer:    ${here(user.certificateFile)} (${user.mspId})
 
 Next:
 ${start}
-  $ sluice submit --url ${first?.api ?? ''} 'hello'
+  $ sluice submit --url ${first?.api ?? ''}${channels.length > 1 ? ` --channel ${channels[0]}` : ''} 'hello'
 `;
+}
+
+function names(text: string): string[] {
+  return text.split(',');
 }
 
 function integer(min: number, max: number): (text: string) => number {

@@ -66,10 +66,10 @@ function presign(network: TestNetwork, options: ScenarioOptions): { envelopes: U
 }
 
 /** Signs with the network's user key. */
-export function signerOf(network: TestNetwork): Gateway {
+export function signerOf(network: TestNetwork, channel = network.created.config.channel): Gateway {
   const { mspId, certificateFile, keyFile } = network.created.user;
   return createGateway({
-    channel: network.created.config.channel,
+    channel,
     mspId,
     certificatePem: readFileSync(certificateFile, 'utf8'),
     privateKeyPem: readFileSync(keyFile, 'utf8'),

@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { createNetwork } from '../../orderer/network/index.ts';
+import { createNetwork, loadReplica, NetworkError } from '../../orderer/network/index.ts';
 import { readNetworkFile } from '../../orderer/settings/network.ts';
 
-describe('orderer/network: several machines', () => {
+describe('orderer/network: several machines, several channels', () => {
   let root: string;
 
   before(() => {
@@ -27,5 +27,29 @@ describe('orderer/network: several machines', () => {
       ['10.0.0.1', 7152, 'http://10.0.0.1:7052'],
       ['10.0.0.3', 7151, 'http://10.0.0.3:7051'],
     ]);
+  });
+
+  it('makes several channels of the same replicas, each with a genesis block and an empty record', async () => {
+    const directory = join(root, 'channels');
+    const { replicas } = await createNetwork({
+      directory,
+      channel: 'trade',
+      moreChannels: ['notes'],
+    });
+    for (const { number, configFile } of replicas) {
+      const names = loadReplica(configFile).channels.map(({ name }) => name);
+      expect(names).to.deep.equal(['trade', 'notes']);
+      for (const name of names) {
+        expect(existsSync(join(directory, `replica-${number}`, 'ledger', name))).to.equal(true);
+      }
+    }
+  });
+
+  it('refuses channels of one name, and names that are none', async () => {
+    for (const moreChannels of [['trade'], ['Not a name']]) {
+      const options = { directory: join(root, 'refused'), channel: 'trade', moreChannels };
+      const error = await createNetwork(options).catch((caught: unknown) => caught);
+      expect(error).to.be.instanceOf(NetworkError).with.property('code', 'bad_option');
+    }
   });
 });

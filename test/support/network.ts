@@ -22,6 +22,7 @@ const READY_TIMEOUT_MS = patience(60_000);
 export interface TestNetworkOptions {
   readonly replicas?: number;
   readonly channel?: string;
+  readonly moreChannels?: readonly string[];
   readonly sluice?: Partial<SluiceOptions>;
   /** replica.yaml `durability` of all replicas; `wal` when absent. */
   readonly durability?: 'wal' | 'memory';
@@ -77,6 +78,7 @@ export class TestNetwork {
       directory: join(base, 'data'),
       replicas,
       channel: options.channel ?? 'main',
+      moreChannels: options.moreChannels ?? [],
       apiPortBase: ports.first,
       linkPortBase: ports.first + replicas,
       gateway: true,
