@@ -15,8 +15,9 @@ import { Shipper } from './shipper.ts';
 
 /** Longest block in `wait`: bounds how late a lost wake-up or a terminate can be noticed. */
 const WAIT_MS_MAX = 1_000;
-/** Status goes to the main thread at most this often. */
+/** Status goes to the main thread this often while there is anything to tell; another view is told at once, or nearly. */
 const STATUS_EVERY_MS = 250;
+const VIEW_LOOKED_AT_EVERY_MS = 10;
 /** Messages from the main thread taken in one turn, so that peers' cells do not starve. */
 const PORT_MESSAGES_PER_TURN_MAX = 64;
 
@@ -64,6 +65,8 @@ export class ConsensusLoop {
   #stopping = false;
   #hasTaken = false;
   #statusAtMs = 0;
+  #status: CoreStatus | undefined;
+  #lookedAtMs = 0;
   #activeSinceStatus = true;
 
   constructor(dependencies: LoopDependencies) {
@@ -344,10 +347,16 @@ export class ConsensusLoop {
   }
 
   #pushStatus(nowMs: number): void {
-    if (!this.#activeSinceStatus || nowMs - this.#statusAtMs < STATUS_EVERY_MS) return;
+    const sinceMs = nowMs - this.#statusAtMs;
+    const isDue = sinceMs >= STATUS_EVERY_MS;
+    if (!this.#activeSinceStatus) return;
+    if (!isDue && nowMs - this.#lookedAtMs < VIEW_LOOKED_AT_EVERY_MS) return;
+    this.#lookedAtMs = nowMs;
+    const status = this.#core.status();
+    if (!isDue && !isAnotherView(status, this.#status)) return;
     this.#activeSinceStatus = false;
     this.#statusAtMs = nowMs;
-    const status: CoreStatus = this.#core.status();
+    this.#status = status;
     this.#events.push({ kind: 'status', status });
   }
 
@@ -374,6 +383,10 @@ export class ConsensusLoop {
  */
 export function clockMs(): number {
   return Math.floor(performance.timeOrigin + performance.now());
+}
+
+function isAnotherView(now: CoreStatus, told: CoreStatus | undefined): boolean {
+  return now.view !== told?.view || now.changing !== told.changing || now.mute !== told.mute;
 }
 
 function plainError(error: unknown): { code: string; message: string } {
