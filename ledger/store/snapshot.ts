@@ -159,12 +159,16 @@ export class LedgerSnapshot {
     };
   }
 
-  /** What the transaction index says; the auditor compares it with the blocks. */
-  async transaction(txId: string): Promise<TransactionLocation | undefined> {
-    if (!isTxId(txId)) return undefined;
-    const { content, fault } = await readRaw(this.database, transactionKey(txId));
-    if (content === undefined || fault !== undefined || content.length !== 12) return undefined;
-    return decodeLocation(content);
+  /** What the transaction index says of each; the auditor compares it with the blocks. */
+  async transactions(txIds: readonly string[]): Promise<(TransactionLocation | undefined)[]> {
+    const keys = txIds.map((txId) => transactionKey(isTxId(txId) ? txId : ''));
+    const values = await this.database.getMany(keys, { fillCache: false }).catch(() => []);
+    return keys.map((key, index) => {
+      const value = values[index];
+      if (value === undefined) return undefined;
+      const { content, intact } = inspect(key, value);
+      return intact && content.length === 12 ? decodeLocation(content) : undefined;
+    });
   }
 
   async close(): Promise<void> {

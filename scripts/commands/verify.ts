@@ -26,9 +26,9 @@ const HELP = `
 Checks every block: encoding, number, link to the block before, hash of its data, signatures of a
 quorum of the consenters; and every transaction: encoding, id, signature, that its writer's
 certificate was issued by an organization of the channel, and that no transaction stands in the
-chain twice. Several sources are compared; the first block where they differ is named. All
-cryptography is @noble in JavaScript, a second implementation beside the replicas' own; a signature
-takes it some milliseconds.
+chain twice. Several sources are compared; the first block where they differ is named.
+Signatures are checked by @noble in JavaScript, a second implementation beside the replicas' own,
+which takes some milliseconds for each; hashes are OpenSSL's.
 
 Give the genesis block that you trust with --genesis. Without it block 0 of the first source is
 believed, and its hash printed.

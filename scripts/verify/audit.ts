@@ -4,8 +4,7 @@
  * Order matters and is the caller's: blocks come by ascending number. The cheap checks (links, hashes, ids, duplicates) are done when
  * `check` returns; the signatures settle later, so that several blocks are in work at once.
  */
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import { hash as hashOf } from 'node:crypto';
 import type { TrustRoot } from '../../api/client/genesis.ts';
 import {
   type Block,
@@ -31,6 +30,11 @@ export interface AuditDependencies {
   readonly verifier: SignatureVerifier | undefined;
   readonly judgeCreator: (creator: Uint8Array) => CreatorVerdict;
 }
+
+/** OpenSSL's: a second implementation is for what one might get subtly wrong, and a hash is right or wrong for all to see. */
+const sha256 = (bytes: Uint8Array): Uint8Array => hashOf('sha256', bytes, 'buffer');
+const hexOf = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 
 /** A finding before it is known whom it concerns. */
 export type BlockFinding = Omit<Finding, 'sources'>;
@@ -98,7 +102,7 @@ async function certificateFindings(
 }
 
 function genesisFindings(block: Block, { genesisHash }: TrustRoot): BlockFinding[] {
-  const hash = bytesToHex(headerHash(block.header, sha256));
+  const hash = hexOf(headerHash(block.header, sha256));
   if (genesisHash === undefined || hash === genesisHash) return [];
   const message = `its hash is ${hash}, the trusted genesis block has ${genesisHash}`;
   return [{ code: 'wrong_genesis', block: 0, message }];
@@ -135,7 +139,7 @@ export class ChainAudit {
 
   /** Hash of the last header, hex; equal hashes mean equal history. */
   get tipHash(): string | undefined {
-    return this.#tip === undefined ? undefined : bytesToHex(headerHash(this.#tip, sha256));
+    return this.#tip === undefined ? undefined : hexOf(headerHash(this.#tip, sha256));
   }
 
   /**
@@ -144,7 +148,7 @@ export class ChainAudit {
    */
   check(block: Block, certified: boolean): CheckedBlock {
     const { header, data } = block;
-    const hash = bytesToHex(headerHash(header, sha256));
+    const hash = hexOf(headerHash(header, sha256));
     const copy = this.#checkCopy(block, certified, this.#tip);
     this.#beforeTip = this.#tip;
     this.#tip = header;
@@ -208,7 +212,7 @@ export class ChainAudit {
     const found: Fault[] = [];
     const fault = headerFault(envelope, txId, this.#dependencies.trust.channel);
     if (fault !== undefined) found.push(fault);
-    const first = this.#txIds.add(hexToBytes(txId), block);
+    const first = this.#txIds.add(Buffer.from(txId, 'hex'), block);
     if (first !== undefined) {
       found.push(['duplicate_transaction', `${txId} stands in block ${first} already`]);
     }

@@ -120,20 +120,19 @@ export class SourceReader {
   ): Promise<readonly Finding[]> {
     const { locate, name } = this.source;
     if (locate === undefined) return [];
-    const found = await Promise.all(
-      txIds.map(async (txId, transaction): Promise<Finding | undefined> => {
-        const location = txId === undefined ? undefined : await locate(txId);
-        const right = location?.blockNumber === block && location.index === transaction;
-        if (txId === undefined || right) return undefined;
-        const said =
-          location === undefined
-            ? 'does not know it'
-            : `says block ${location.blockNumber}, index ${location.index}`;
-        const message = `the ledger's transaction index ${said}`;
-        return { code: 'bad_index', sources: [name], block, transaction, message };
-      }),
-    );
-    return found.filter((finding) => finding !== undefined);
+    const locations = await locate(txIds.map((txId) => txId ?? ''));
+    const found: Finding[] = [];
+    for (const [transaction, location] of locations.entries()) {
+      const right = location?.blockNumber === block && location.index === transaction;
+      if (txIds[transaction] === undefined || right) continue;
+      const said =
+        location === undefined
+          ? 'does not know it'
+          : `says block ${location.blockNumber}, index ${location.index}`;
+      const message = `the ledger's transaction index ${said}`;
+      found.push({ code: 'bad_index', sources: [name], block, transaction, message });
+    }
+    return found;
   }
 
   #report(code: FindingCode, message: string, block: number | undefined): void {

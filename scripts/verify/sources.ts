@@ -41,8 +41,8 @@ export interface BlockSource {
   readonly height: number | undefined;
   /** Records by ascending number. Throws `SourceError`. */
   records(range: Range): AsyncIterable<SourceRecord>;
-  /** What the source's own transaction index says. */
-  locate?(txId: string): Promise<TransactionLocation | undefined>;
+  /** What the source's own transaction index says of each. */
+  locate?(txIds: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]>;
   close(): Promise<void>;
 }
 
@@ -122,7 +122,7 @@ export async function openLedgerSource(directory: string): Promise<BlockSource> 
     notes: snapshot.notes,
     height: storedHeight,
     records,
-    locate: (txId) => snapshot.transaction(txId),
+    locate: (txIds) => snapshot.transactions(txIds),
     close: () => snapshot.close(),
   };
 }

@@ -187,7 +187,7 @@ export function createCreatorJudge(
   const authorities = new Map(organizations.map((org) => [org.mspId, readAuthorities(org)]));
   const cache = new Map<string, CreatorVerdict>();
   return (creator) => {
-    const key = bytesToHex(creator);
+    const key = Buffer.from(creator.buffer, creator.byteOffset, creator.length).toString('latin1');
     const known = cache.get(key);
     if (known !== undefined) return known;
     const verdict = judge(creator, authorities);

@@ -281,7 +281,8 @@ describe('ledger/store: audits of a stopped replica', () => {
         }
       }
       const txId = chain[4]!.txIds[1] ?? '';
-      expect(await snapshot.transaction(txId)).to.deep.equal({ blockNumber: 5, index: 1 });
+      const found = await snapshot.transactions([txId, 'ab'.repeat(32), 'no id']);
+      expect(found).to.deep.equal([{ blockNumber: 5, index: 1 }, undefined, undefined]);
       expect(await codeOf(openLedger(directory, genesis))).to.equal('ledger_locked');
       await snapshot.close();
       expect(await contents(directory)).to.deep.equal(before);

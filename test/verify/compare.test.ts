@@ -131,16 +131,21 @@ describe('auditor: several sources', () => {
     const wrong = chain.envelope('never ordered').txId;
     const indexed: BlockSource = {
       ...memorySource('indexed', chain.blocks),
-      locate: async (txId) => {
+      locate: async (txIds) => {
         const places = chain.blocks.flatMap((_, blockNumber) =>
           chain.decoded(blockNumber).data.map((entry, index) => ({ entry, blockNumber, index })),
         );
-        const place = places.find(({ entry }) => transactionIdOf(entry) === txId);
-        if (place === undefined || place.blockNumber === 2) return undefined;
-        return { blockNumber: place.blockNumber, index: place.blockNumber === 3 ? 0 : place.index };
+        return txIds.map((txId) => {
+          const place = places.find(({ entry }) => transactionIdOf(entry) === txId);
+          if (place === undefined || place.blockNumber === 2) return undefined;
+          return {
+            blockNumber: place.blockNumber,
+            index: place.blockNumber === 3 ? 0 : place.index,
+          };
+        });
       },
     };
-    expect(await indexed.locate?.(wrong)).to.equal(undefined);
+    expect(await indexed.locate?.([wrong])).to.deep.equal([undefined]);
     const { places } = await audit(trustOf(chain.blocks[0]), [indexed]);
     expect(places).to.deep.equal(['bad_index@2/0', 'bad_index@2/1', 'bad_index@3/1']);
   });
