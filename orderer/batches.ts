@@ -2,7 +2,7 @@
  * Batches between consensus, which knows them by name, and the stream, which wants their transactions: the peers'
  * are checked, the own ones are made of submissions, and each waits in the book until it is delivered or dropped.
  */
-import type { BatchRef, Frontier, ReplicaIndex } from '../consensus/core/index.ts';
+import type { BatchRef, CheckExtent, Frontier, ReplicaIndex } from '../consensus/core/index.ts';
 import type { Delivery } from '../consensus/runtime/protocol.ts';
 import { decodeEnvelopeList } from '../consensus/wire/index.ts';
 import { BatchBook } from './batch-book.ts';
@@ -21,7 +21,13 @@ export interface BatchesDependencies {
   readonly faults: FaultLog;
   /** Hands an encoded envelope list to the worker. */
   readonly submit: (payload: Uint8Array) => void;
-  readonly onChecked: (lane: ReplicaIndex, ref: BatchRef, valid: boolean) => void;
+  /** `signatures`: they were looked at, too. */
+  readonly onChecked: (
+    lane: ReplicaIndex,
+    ref: BatchRef,
+    valid: boolean,
+    signatures: boolean,
+  ) => void;
   /** Whether the transaction is on the chain. */
   readonly isStored: (txId: string) => boolean;
   readonly onFatal: (error: Error) => void;
@@ -59,21 +65,28 @@ export class Batches {
     this.#feeder.written(ref);
   }
 
-  /** Answers by `onChecked`. */
-  async check(lane: ReplicaIndex, ref: BatchRef, payload: Uint8Array): Promise<void> {
+  /** Answers by `onChecked`. What was only read is in the book, too: it may be delivered (docs/protocol.md, A6). */
+  async check(
+    lane: ReplicaIndex,
+    ref: BatchRef,
+    payload: Uint8Array,
+    extent: Exclude<CheckExtent, 'restored'>,
+  ): Promise<void> {
     const { checker, faults, onChecked, onFatal } = this.#dependencies;
-    this.#book.expect(lane, ref);
+    const signatures = extent !== 'form';
+    // Late, it is in the book, or was there and is delivered or dropped: then it must not come back.
+    if (extent !== 'late') this.#book.expect(lane, ref);
     const list = decodeEnvelopeList(payload);
     if (list.kind === 'malformed') {
       faults.blame(lane, { reason: list.reason }, 'malformed batch');
-      return onChecked(lane, ref, false);
+      return onChecked(lane, ref, false, signatures);
     }
     try {
-      const checked = await checker.checkBatch(list.value, lane);
+      const checked = await checker.checkBatch(list.value, { lane, signatures });
       if (this.#stopped) return;
       if (checked.kind === 'valid') this.#book.put(lane, ref, checked.transactions);
       else faults.blame(lane, { refusal: checked.refusal }, 'invalid batch');
-      onChecked(lane, ref, checked.kind === 'valid');
+      onChecked(lane, ref, checked.kind === 'valid', signatures);
     } catch (error) {
       // A full or closing pool says nothing about the batch, and a wrong answer would be lasting.
       if (!this.#stopped) onFatal(asError(error));
@@ -94,7 +107,7 @@ export class Batches {
     this.#book.expect(lane, ref);
     this.#book.put(lane, ref, checked.transactions);
     if (lane === this.#self) this.#feeder.adopt(ref, payload.length);
-    onChecked(lane, ref, true);
+    onChecked(lane, ref, true, true);
   }
 
   /** A batch of the own lane that will never be ordered goes into a new one (docs/protocol.md, L7). */

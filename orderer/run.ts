@@ -213,9 +213,9 @@ export class Run {
       {
         onSession: (peer, open) => this.#onSession(peer, open),
         onOwnBatch: (ref) => this.#batches.onOwnBatch(ref),
-        onCheckBatch: (lane, ref, payload, restored) => {
-          if (restored) this.#batches.restore(lane, ref, payload);
-          else void this.#batches.check(lane, ref, payload);
+        onCheckBatch: (lane, ref, payload, extent) => {
+          if (extent === 'restored') this.#batches.restore(lane, ref, payload);
+          else void this.#batches.check(lane, ref, payload, extent);
         },
         onDropBatch: (lane, ref) => this.#batches.drop(lane, ref),
         onDeliver: (delivery) => this.#onDeliver(delivery),
@@ -257,8 +257,8 @@ export class Run {
         checker,
         faults: this.#faults,
         submit: (payload) => this.#tell((runtime) => runtime.submit(payload)),
-        onChecked: (lane, ref, valid) =>
-          this.#tell((runtime) => runtime.batchChecked(lane, ref, valid)),
+        onChecked: (lane, ref, valid, signatures) =>
+          this.#tell((runtime) => runtime.batchChecked(lane, ref, valid, signatures)),
         isStored: (txId) => ledger.hasTransactionNow(txId),
         onFatal,
       },

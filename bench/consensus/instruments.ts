@@ -80,7 +80,9 @@ export class Instruments implements LoopPort {
     for (const event of events) {
       if (event.kind === 'deliver') this.#onDeliver(event.delivery);
       else if (event.kind === 'check-batch') {
-        this.#answer({ kind: 'batch-checked', lane: event.lane, ref: event.ref, valid: true });
+        const { lane, ref, extent } = event;
+        const signatures = extent !== 'form';
+        this.#answer({ kind: 'batch-checked', lane, ref, valid: true, signatures });
       } else if (event.kind !== 'own-batch' && event.kind !== 'status') others.push(event);
     }
     if (others.length > 0) this.#outer.post(others, transfer.filter(isIn(others)));

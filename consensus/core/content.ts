@@ -171,6 +171,8 @@ export type Message =
       readonly after: BatchSeq;
     }
   | { readonly kind: 'batch'; readonly batch: Batch }
+  /** The sender has found this batch valid, clients' signatures included (A3). */
+  | { readonly kind: 'attest'; readonly lane: ReplicaIndex; readonly ref: BatchRef }
   | { readonly kind: 'fetch-decided'; readonly fromSlot: Slot; readonly toSlot: Slot }
   | { readonly kind: 'decided'; readonly proposal: Proposal }
   /** The content of an outcome that the sender must vote for and does not hold (W6). */

@@ -3,6 +3,7 @@
  * that may have become possible.
  */
 import { assertNever } from './assert.ts';
+import { nextLateMs, runLateChecks } from './attest.ts';
 import { decidedTarget, nextCatchUpMs, onDecided, onFetchDecided, runCatchUp } from './catch-up.ts';
 import {
   nextCheckpointMs,
@@ -22,7 +23,7 @@ import {
   runMute,
   runPushes,
 } from './join.ts';
-import { onBatchChecked, onFetchedBatch, onOwnerBatch, submitBatch } from './lanes.ts';
+import { onAttest, onBatchChecked, onFetchedBatch, onOwnerBatch, submitBatch } from './lanes.ts';
 import { nextContentMs, onContent, onFetchProposal, runContentFetches } from './outcomes.ts';
 import { nextProgressMs, onApplied, onProgress, writeProgress } from './progress.ts';
 import { nextCutMs, tryPropose } from './propose.ts';
@@ -93,13 +94,13 @@ function onInput(state: CoreState, input: Input): void {
     case 'cell':
       return onCell(state, input.from, input.cell);
     case 'lane-batch':
-      return onOwnerBatch(state, input.from, input.batch, input.frameSha256);
+      return onOwnerBatch(state, input.from, input.batch, { frameSha256: input.frameSha256 });
     case 'message':
       return onMessage(state, input.from, input.message);
     case 'malformed':
       return reportMalformed(state, input.from, input.reason);
     case 'batch-checked':
-      return onBatchChecked(state, input.lane, input.ref, input.valid);
+      return onBatchChecked(state, input.lane, input.ref, input);
     case 'applied':
       return onApplied(state, input.slot, input.blocksUncertified);
     case 'checkpointed':
@@ -144,6 +145,8 @@ function onMessage(state: CoreState, from: ReplicaIndex, message: Message): void
       return message.batch.lane === from && !isAwaited(state, message.batch)
         ? onOwnerBatch(state, from, message.batch, undefined)
         : onFetchedBatch(state, from, message.batch);
+    case 'attest':
+      return onAttest(state, from, message.lane, message.ref);
     case 'fetch-decided':
       return onFetchDecided(state, from, message.fromSlot, message.toSlot);
     case 'decided':
@@ -181,6 +184,7 @@ function settleAll(state: CoreState): void {
   runContentFetches(state);
   runCatchUp(state);
   runFetches(state);
+  runLateChecks(state);
   runRepairs(state);
   runCheckpointRepair(state);
   writeProgress(state);
@@ -203,6 +207,7 @@ function nextTickMs(state: CoreState): number {
     state.tooEarlyUntilMs,
     nextCutMs(state),
     nextFetchMs(state),
+    nextLateMs(state),
     nextCatchUpMs(state),
     nextRepairMs(state),
     nextProgressMs(state),

@@ -36,7 +36,8 @@ export function tryExecute(state: CoreState): boolean {
 
 /**
  * E2 and E3: per lane the batches to deliver, newest first; undefined while
- * something is missing or unchecked.
+ * something is missing or not even read. Signatures are not waited for: a quorum that has found them valid has decided
+ * the slot (A6).
  */
 function collectBatches(state: CoreState, proposal: Proposal): HeldBatch[][] | undefined {
   const advances: HeldBatch[][] = [];

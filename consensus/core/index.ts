@@ -5,7 +5,7 @@
 export { assert, assertNever } from './assert.ts';
 export { createCore } from './core.ts';
 export { CoreError, type CoreErrorCode } from './errors.ts';
-export { checkLimits, DEFAULT_LIMITS } from './limits.ts';
+export { checkLimits, DEFAULT_LIMITS, NO_SHARED_CHECKS } from './limits.ts';
 export { nullProposal } from './null-proposal.ts';
 export { fastQuorum, faultsTolerated, leaderOf, quorum } from './quorum.ts';
 export type * from './types.ts';

@@ -3,7 +3,7 @@
  * together as siblings, in order of arrival. What may enter is decided in `lanes.ts`.
  */
 import { equalBytes, ZERO_DIGEST } from './bytes.ts';
-import type { Batch, BatchRef, BatchSeq, ReplicaIndex } from './types.ts';
+import type { Batch, BatchRef, BatchSeq, Digest32, ReplicaIndex } from './types.ts';
 
 /** The tip of a lane that has no batch. */
 export const EMPTY_LANE: BatchRef = { seq: 0, digest: ZERO_DIGEST };
@@ -11,7 +11,8 @@ export const EMPTY_LANE: BatchRef = { seq: 0, digest: ZERO_DIGEST };
 export interface HeldBatch {
   readonly batch: Batch;
   readonly ref: BatchRef;
-  check: 'pending' | 'valid' | 'invalid';
+  /** `read`: nothing is wrong with it but the clients' signatures perhaps, which others check (A2). */
+  check: 'pending' | 'read' | 'valid' | 'invalid';
   /** It came from the owner itself (own lane: this replica made it). */
   fromOwner: boolean;
   /** `LaneState.epoch` when it last came from the owner. */
@@ -45,6 +46,8 @@ export interface LaneState {
   probationUntilSeq: BatchSeq;
   /** When a batch last came by fetch: its predecessors may be on the way (V8). */
   fetchedAtMs: number;
+  /** By seq and attester, the owner among them: the first digest that it attested (A4). */
+  readonly attested: Map<BatchSeq, Map<ReplicaIndex, Digest32>>;
   /**
    * Who has fetched an unexecuted batch of this lane from this
    * replica since the lane last executed.
@@ -66,6 +69,7 @@ export function createLane(lane: ReplicaIndex, replicas: number): LaneState {
     faulty: false,
     probationUntilSeq: 0,
     fetchedAtMs: -Infinity,
+    attested: new Map(),
     fetchers: new Uint8Array(replicas),
   };
 }

@@ -1,4 +1,12 @@
 /** Rules L1 to L7: how batches enter a lane, are checked, extend its tip, and are forgotten. */
+import {
+  attest,
+  awaitAttested,
+  extentOf,
+  forgetAttested,
+  isAttested,
+  noteAttested,
+} from './attest.ts';
 import { equalBytes } from './bytes.ts';
 import { CoreError } from './errors.ts';
 import { reportEvidence, reportMalformed } from './evidence.ts';
@@ -15,7 +23,7 @@ import {
 } from './lane-store.ts';
 import { noteNews } from './progress.ts';
 import { type CoreState, ignore } from './state.ts';
-import type { Batch, BatchRef, ReplicaIndex } from './types.ts';
+import type { Batch, BatchRef, CheckExtent, ReplicaIndex } from './types.ts';
 
 /** L1: the payload becomes the next batch of the own lane. */
 export function submitBatch(state: CoreState, payload: Uint8Array): void {
@@ -73,12 +81,12 @@ function lastOwn(lane: LaneState): BatchRef {
   }
 }
 
-/** L2: a batch from its owner's ring, or sent again by its owner. */
+/** L2: a batch from its owner's ring, or (`ring` undefined) sent again by its owner. */
 export function onOwnerBatch(
   state: CoreState,
   from: ReplicaIndex,
   batch: Batch,
-  frameSha256: Uint8Array | undefined,
+  ring: { readonly frameSha256: Uint8Array | undefined } | undefined,
 ): void {
   if (from === state.self) return ignore(state, 'batch from oneself');
   if (batch.lane !== from) return ignore(state, 'batch of another lane than the sender owns');
@@ -88,8 +96,10 @@ export function onOwnerBatch(
   }
   if (batch.seq <= lane.executed.seq) return ignore(state, 'batch already executed');
   const { seq, previous, payload } = batch;
-  const digest = state.digests.batch(from, seq, previous, payload, frameSha256);
+  const digest = state.digests.batch(from, seq, previous, payload, ring?.frameSha256);
   const ref: BatchRef = { seq, digest };
+  // A3: only what it writes into its ring has it made itself, for certain.
+  const isFromRing = ring !== undefined;
   const known = findBatch(lane, ref);
   if (known !== undefined) {
     known.fromOwner = true;
@@ -97,13 +107,15 @@ export function onOwnerBatch(
       known.epoch = lane.epoch;
       if (known.check === 'valid') retip(state, lane);
     }
+    if (isFromRing) noteAttester(state, lane, from, ref);
     return ignore(state, 'batch already held');
   }
   if (!isWanted(state, from, ref) && !hasRoom(state, lane, batch)) {
     return ignore(state, 'batch beyond what is held of a lane');
   }
   lane.ownerSeq = Math.max(lane.ownerSeq, seq);
-  holdBatch(state, lane, { batch, ref, fromOwner: true });
+  if (isFromRing) noteAttested(state, lane, from, ref);
+  holdBatch(state, lane, { batch, ref, fromOwner: true }, extentOf(state, batch, isFromRing));
 }
 
 /** L2: a batch from another than its owner; only what was asked for. */
@@ -119,7 +131,7 @@ export function onFetchedBatch(state: CoreState, from: ReplicaIndex, batch: Batc
   // No evidence: it may be the late answer to an earlier request.
   if (!isWanted(state, batch.lane, ref)) return ignore(state, 'another batch than asked for');
   lane.fetchedAtMs = state.timerMs;
-  holdBatch(state, lane, { batch, ref, fromOwner: false });
+  holdBatch(state, lane, { batch, ref, fromOwner: false }, 'all');
 }
 
 function hasRoom(state: CoreState, lane: LaneState, batch: Batch): boolean {
@@ -135,6 +147,7 @@ function holdBatch(
   state: CoreState,
   lane: LaneState,
   added: { batch: Batch; ref: BatchRef; fromOwner: boolean },
+  extent: CheckExtent,
 ): void {
   const { batch, ref, fromOwner } = added;
   const other = lane.batches.get(ref.seq);
@@ -151,7 +164,7 @@ function holdBatch(
     sibling: undefined,
   });
   dropWant(state, lane.lane, ref);
-  state.effects.push({ kind: 'check-batch', batch, ref, restored: false });
+  state.effects.push({ kind: 'check-batch', batch, ref, extent });
 }
 
 /** L5: the lane has two batches for one seq. */
@@ -177,24 +190,74 @@ function noteFork(
   ignore(state, 'lane that forks');
 }
 
-/** L3: the orderer's verdict. */
+/** L3: the orderer's verdict; one without `signatures` says nothing of them. */
 export function onBatchChecked(
   state: CoreState,
   laneIndex: ReplicaIndex,
   ref: BatchRef,
-  valid: boolean,
+  { valid, signatures }: { readonly valid: boolean; readonly signatures: boolean },
 ): void {
   const lane = state.lanes[laneIndex];
   const held = lane === undefined ? undefined : findBatch(lane, ref);
   // The batch may have been dropped while it was being checked.
   if (lane === undefined || held === undefined) return ignore(state, 'verdict on a batch not held');
-  if (held.check !== 'pending') return ignore(state, 'second verdict on a batch');
-  held.check = valid ? 'valid' : 'invalid';
-  if (valid) return retip(state, lane);
+  if (!awaitsVerdict(held, valid, signatures)) return ignore(state, 'second verdict on a batch');
+  if (!valid) return onInvalid(state, lane, held);
+  if (signatures) {
+    // What is in the log was valid when it was written (D2): that is no check of today's.
+    if (held.check === 'pending' && !held.logged) attest(state, held);
+    held.check = 'valid';
+    return retip(state, lane);
+  }
+  held.check = 'read';
+  if (isAttested(state, lane, ref)) return acceptAttested(state, lane, held);
+  awaitAttested(state, held);
+}
+
+/** What this replica finds itself counts until the batch is executed, whatever others have attested (A5). */
+function awaitsVerdict(held: HeldBatch, valid: boolean, signatures: boolean): boolean {
+  switch (held.check) {
+    case 'pending':
+      return true;
+    case 'read':
+      return signatures && !held.executed;
+    case 'valid':
+      return signatures && !valid && !held.executed;
+    case 'invalid':
+      return false;
+  }
+}
+
+function onInvalid(state: CoreState, lane: LaneState, held: HeldBatch): void {
+  const wasValid = held.check === 'valid';
+  held.check = 'invalid';
+  if (wasValid) retip(state, lane);
+  const { lane: peer } = lane;
   // A leader that proposes it is blamed for the proposal (V9); whoever has handed it out may have believed in it.
-  if (!held.fromOwner || laneIndex === state.self) return ignore(state, 'invalid batch by fetch');
+  if (!held.fromOwner || peer === state.self) return ignore(state, 'invalid batch by fetch');
   lane.faulty = true;
-  reportEvidence(state, { kind: 'invalid-batch', peer: laneIndex, lane: laneIndex, ref });
+  reportEvidence(state, { kind: 'invalid-batch', peer, lane: peer, ref: held.ref });
+}
+
+/** A4: a peer says that it has checked this batch. */
+export function onAttest(
+  state: CoreState,
+  from: ReplicaIndex,
+  laneIndex: ReplicaIndex,
+  ref: BatchRef,
+): void {
+  noteAttester(state, state.lanes[laneIndex] as LaneState, from, ref);
+}
+
+function noteAttester(state: CoreState, lane: LaneState, from: ReplicaIndex, ref: BatchRef): void {
+  if (!noteAttested(state, lane, from, ref)) return;
+  const held = findBatch(lane, ref);
+  if (held?.check === 'read' && isAttested(state, lane, ref)) acceptAttested(state, lane, held);
+}
+
+function acceptAttested(state: CoreState, lane: LaneState, held: HeldBatch): void {
+  held.check = 'valid';
+  retip(state, lane);
 }
 
 /** L4, when the chain may go another way than before. */
@@ -246,6 +309,7 @@ export function pruneLane(state: CoreState, lane: LaneState, executed: readonly 
     orphans = childrenOf(lane, ++seq, orphans);
   }
   evictDead(state, lane);
+  forgetAttested(lane);
   lane.fetchers.fill(0);
   const tip = findBatch(lane, lane.tip);
   if (tip === undefined || tip.executed || tip.dead) lane.tip = lane.executed;

@@ -60,9 +60,16 @@ export interface CoreLimits {
   readonly progressDelayMs: number;
   /** Batches for which a lane stays without trust after its owner made others fetch. */
   readonly laneProbationBatches: number;
+  /** Batches of so many bytes are checked by f + 1 replicas, smaller ones by all (A1); NO_SHARED_CHECKS: all by all. */
+  readonly sharedCheckBytesMin: number;
+  /** How long a batch that was read waits for the attestations of its checkers (A5). */
+  readonly attestAfterMs: number;
   /** The leader makes an idle cut only while fewer blocks than this are uncertified. */
   readonly idleCutBlocksMax: number;
 }
+
+/** As `sharedCheckBytesMin`: every replica checks every batch (A7). */
+export const NO_SHARED_CHECKS: number = Number.MAX_SAFE_INTEGER;
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -102,6 +109,9 @@ export const DEFAULT_LIMITS: CoreLimits = checkLimits({
   repairAfterMsMax: 2_000,
   progressDelayMs: 2,
   laneProbationBatches: 64,
+  // Less is a few signatures, which take about as long as one message.
+  sharedCheckBytesMin: 8 * KIB,
+  attestAfterMs: 20,
   idleCutBlocksMax: 2,
 });
 

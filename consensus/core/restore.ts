@@ -95,7 +95,7 @@ function restoreBatch(state: CoreState, batch: Batch): void {
     dead: false,
     sibling: undefined,
   });
-  state.effects.push({ kind: 'check-batch', batch, ref, restored: true });
+  state.effects.push({ kind: 'check-batch', batch, ref, extent: 'restored' });
 }
 
 /** The window may have stood above the checkpoint that the log begins with: all of the ring counts. */

@@ -2,6 +2,7 @@
  * Everything a replica knows of one channel's agreement, in one place;
  * the rules are in the other files.
  */
+import type { Unattested } from './attest.ts';
 import { DIGEST32_BYTES } from './bytes.ts';
 import { createDecidedLog, type DecidedLog } from './decided-log.ts';
 import { createDigests, type Digests } from './digests.ts';
@@ -98,6 +99,8 @@ export interface CoreState {
   readonly path: PathState;
   readonly progress: ProgressState;
   readonly wants: Want[];
+  /** Batches that were read, in that order; some do not wait any more (A5). */
+  readonly unattested: Unattested[];
   readonly catchUp: CatchUp;
   readonly repair: Repair;
   /** Executed batches in order of execution, for those who fetch. */
@@ -167,6 +170,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
     path: { slowMode: false, slowStreak: 0, commitMs: limits.slowPathAfterMsMax },
     progress: { urgent: false, beat: 0, writtenMs: -Infinity, newsSinceMs: Infinity },
     wants: [],
+    unattested: [],
     catchUp: {
       stalledSinceMs: Infinity,
       stalledAt: before,

@@ -166,7 +166,7 @@ function isBehind(state: CoreState, slot: Slot): boolean {
   return decidedTarget(state) >= slot && sinceMs < viewTimeoutMs(state);
 }
 
-/** Does this replica's own orderer still check what the slot names? The leader cannot help that. */
+/** Is what the slot names still checked here, or by those whose attestations are waited for? The leader cannot help that. */
 function isBacklog(state: CoreState, slot: Slot): boolean {
   const round = findSlot(state.slots, slot)?.round;
   const proposal = round?.proposal;
@@ -176,7 +176,8 @@ function isBacklog(state: CoreState, slot: Slot): boolean {
     // A liar's tip may be as far away as it likes.
     const last = Math.min(tip.seq, lane.executed.seq + state.limits.laneBatchesHeldMax);
     for (let seq = lane.executed.seq + 1; seq <= last; seq++) {
-      if (lane.batches.get(seq)?.check === 'pending') return true;
+      const check = lane.batches.get(seq)?.check;
+      if (check === 'pending' || check === 'read') return true;
     }
     return false;
   });

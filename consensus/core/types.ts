@@ -52,6 +52,8 @@ export type Input =
       readonly lane: ReplicaIndex;
       readonly ref: BatchRef;
       readonly valid: boolean;
+      /** The verdict covers the clients' signatures. */
+      readonly signatures: boolean;
     }
   /**
    * The orderer has applied every delivery up to this slot and has so
@@ -87,15 +89,12 @@ export type Effect =
   /** Put the own batch into every open peer's lane ring. */
   | { readonly kind: 'write-batch'; readonly batch: Batch; readonly ref: BatchRef }
   | { readonly kind: 'send'; readonly to: ReplicaIndex; readonly message: Message }
-  /**
-   * Ask the orderer whether every envelope of a peer's batch is valid. `restored`: from the own
-   * log, where only valid ones are; it has to be parsed again, not judged.
-   */
+  /** Ask the orderer whether every envelope of a peer's batch is valid. */
   | {
       readonly kind: 'check-batch';
       readonly batch: Batch;
       readonly ref: BatchRef;
-      readonly restored: boolean;
+      readonly extent: CheckExtent;
     }
   /**
    * Slot decided and its turn: deliver these batches, in this order. Every slot is delivered
@@ -130,6 +129,13 @@ export type Effect =
    */
   | { readonly kind: 'drop-batch'; readonly lane: ReplicaIndex; readonly ref: BatchRef }
   | { readonly kind: 'evidence'; readonly evidence: Evidence };
+
+/**
+ * How much of a batch the orderer looks at. `all`. `form`: all but the clients' signatures, which others look at (A2).
+ * `late`: of a batch whose form was found good before, the signatures; it may be delivered meanwhile (A5). `restored`: it
+ * is from the own log, where only valid ones are, and has to be parsed again, not judged.
+ */
+export type CheckExtent = 'all' | 'form' | 'late' | 'restored';
 
 /** Deterministic functions that the core needs but must not choose. */
 export interface CoreCrypto {

@@ -297,7 +297,7 @@ function judgeBatches(state: CoreState, batches: readonly HeldBatch[]): string {
   let pending = false;
   for (const held of batches) {
     if (held.check === 'invalid') return 'invalid batch';
-    if (held.check === 'pending') pending = true;
+    if (held.check !== 'valid') pending = true;
     bytes += held.batch.payload.length;
   }
   const { laneAdvanceBytesMax } = state.limits;

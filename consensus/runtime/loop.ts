@@ -182,8 +182,8 @@ export class ConsensusLoop {
       case 'submit':
         return this.#take({ kind: 'submit', payload: message.payload });
       case 'batch-checked': {
-        const { lane, ref, valid } = message;
-        return this.#take({ kind: 'batch-checked', lane, ref, valid });
+        const { lane, ref, valid, signatures } = message;
+        return this.#take({ kind: 'batch-checked', lane, ref, valid, signatures });
       }
       case 'applied': {
         const { slot, blocksUncertified } = message;
@@ -342,7 +342,7 @@ export class ConsensusLoop {
       lane: effect.batch.lane,
       ref: effect.ref,
       payload,
-      restored: effect.restored,
+      extent: effect.extent,
     });
   }
 

@@ -13,6 +13,7 @@ import type {
 } from '../../rdma/contract.ts';
 import type {
   BatchRef,
+  CheckExtent,
   CheckpointState,
   CoreLimits,
   CoreStatus,
@@ -70,6 +71,7 @@ export type ToWorker =
       readonly lane: ReplicaIndex;
       readonly ref: BatchRef;
       readonly valid: boolean;
+      readonly signatures: boolean;
     }
   | { readonly kind: 'applied'; readonly slot: Slot; readonly blocksUncertified: number }
   | {
@@ -111,7 +113,7 @@ export type WorkerEvent =
       readonly lane: ReplicaIndex;
       readonly ref: BatchRef;
       readonly payload: Uint8Array;
-      readonly restored: boolean;
+      readonly extent: CheckExtent;
     }
   | { readonly kind: 'transfer'; readonly state: CheckpointState }
   /** What `restore` found: where the log stands, and what was cut off its end. */

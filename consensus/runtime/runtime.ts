@@ -9,6 +9,7 @@ import type { RegionOffer, SessionKeys } from '../../rdma/contract.ts';
 import { wakeTransport } from '../../rdma/index.ts';
 import type {
   BatchRef,
+  CheckExtent,
   CheckpointState,
   CoreStatus,
   Evidence,
@@ -30,7 +31,7 @@ import type {
 export interface RuntimeHandlers {
   onSession(peer: ReplicaIndex, open: boolean): void;
   onOwnBatch(ref: BatchRef): void;
-  onCheckBatch(lane: ReplicaIndex, ref: BatchRef, payload: Uint8Array, restored: boolean): void;
+  onCheckBatch(lane: ReplicaIndex, ref: BatchRef, payload: Uint8Array, extent: CheckExtent): void;
   onDropBatch(lane: ReplicaIndex, ref: BatchRef): void;
   onDeliver(delivery: Delivery): void;
   /** Install this state: see the core's `transfer` effect. Answered by `transferred`. */
@@ -132,8 +133,8 @@ export class ConsensusRuntime {
     this.#post({ kind: 'submit', payload }, payload.buffer as ArrayBuffer);
   }
 
-  batchChecked(lane: ReplicaIndex, ref: BatchRef, valid: boolean): void {
-    this.#post({ kind: 'batch-checked', lane, ref, valid });
+  batchChecked(lane: ReplicaIndex, ref: BatchRef, valid: boolean, signatures: boolean): void {
+    this.#post({ kind: 'batch-checked', lane, ref, valid, signatures });
   }
 
   /** Replaces what was said before it in the same turn. */
@@ -237,7 +238,7 @@ export class ConsensusRuntime {
       case 'own-batch':
         return handlers.onOwnBatch(event.ref);
       case 'check-batch':
-        return handlers.onCheckBatch(event.lane, event.ref, event.payload, event.restored);
+        return handlers.onCheckBatch(event.lane, event.ref, event.payload, event.extent);
       case 'transfer':
         return handlers.onTransfer(event.state);
       case 'restored':

@@ -15,6 +15,7 @@
  *   0x0a checkpoint         checkpoint state | signer u16 | signature 64
  *   0x0b fetch-checkpoint   life u64 | flags u8 (bit 0: ready)
  *   0x0c stable-checkpoint  namedSlot u64 | life u64 | optional checkpoint
+ *   0x0d attest             lane u16 | seq u64 | digest 32
  *   0x80 application        the rest, opaque
  *
  * Parts: `batch.ts`, `proposal.ts`, `view-change.ts`, `certificates.ts`.
@@ -50,6 +51,7 @@ const KIND = {
   CHECKPOINT: 0x0a,
   FETCH_CHECKPOINT: 0x0b,
   STABLE_CHECKPOINT: 0x0c,
+  ATTEST: 0x0d,
   APPLICATION: 0x80,
 } as const;
 const VERSION = 1;
@@ -58,6 +60,7 @@ const PREPARE_VERSION = 2;
 const DIGEST32_BYTES = 32;
 const PREPARE_BYTES = 1 + 4 + 8 + DIGEST24_BYTES + 2 + SIGNATURE_BYTES;
 const FETCH_BATCH_BYTES = 2 + 8 + DIGEST32_BYTES + 8;
+const ATTEST_BYTES = 2 + 8 + DIGEST32_BYTES;
 const FLAG_REQUEST = 1;
 const FLAG_READY = 1;
 
@@ -97,6 +100,12 @@ export function encodeMessage(message: Message): Uint8Array {
         .finish();
     case 'stable-checkpoint':
       return encodeStableCheckpoint(message);
+    case 'attest':
+      return start(KIND.ATTEST, ATTEST_BYTES)
+        .u16(message.lane)
+        .u64(message.ref.seq)
+        .fixed(message.ref.digest, DIGEST32_BYTES)
+        .finish();
     default:
       return assertNever(message);
   }
@@ -139,6 +148,8 @@ export function decodeMessage(bytes: Uint8Array, replicas: number): Decoded<Mess
       return decodeFetchCheckpoint(bytes);
     case KIND.STABLE_CHECKPOINT:
       return decodeStableCheckpoint(bytes, replicas);
+    case KIND.ATTEST:
+      return decodeAttest(bytes, replicas);
     default:
       return malformed('unknown message kind');
   }
@@ -204,6 +215,16 @@ function decodeFetchBatch(bytes: Uint8Array, replicas: number): Decoded<Message>
   if (seq === 0) reader.fail('batch sequence 0');
   if (after >= seq) reader.fail('fetch-batch of nothing');
   return reader.finish({ kind: 'fetch-batch', lane, ref: { seq, digest }, after });
+}
+
+/** It is kept for longer than what it came in. */
+function decodeAttest(bytes: Uint8Array, replicas: number): Decoded<Message> {
+  const reader = new ByteReader(bytes, 'attest', TAG_BYTES);
+  const lane = reader.replica(replicas, 'unknown lane');
+  const seq = reader.u64();
+  const digest = reader.copy(DIGEST32_BYTES);
+  if (seq === 0) reader.fail('batch sequence 0');
+  return reader.finish({ kind: 'attest', lane, ref: { seq, digest } });
 }
 
 function encodeBatch({ batch }: MessageOf<'batch'>): Uint8Array {

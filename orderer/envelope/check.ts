@@ -3,6 +3,7 @@
  * client hands to this replica, `checkSubmitted`; for what another replica has
  * spread, `checkBatch`.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { OrdererError, refusal } from '../errors.ts';
 import { ORDERER_LIMITS } from '../limits.ts';
 import type { Refusal } from '../service.ts';
@@ -19,6 +20,13 @@ export type SubmittedCheck =
 export type BatchCheck =
   | { readonly kind: 'valid'; readonly transactions: readonly CheckedTransaction[] }
   | { readonly kind: 'invalid'; readonly index: number; readonly refusal: Refusal };
+
+export interface BatchCheckOptions {
+  /** Whose batch it is. */
+  readonly lane?: number;
+  /** False: all but the signatures, which other replicas look at. */
+  readonly signatures?: boolean;
+}
 
 export interface EnvelopeCheckerOptions extends InspectContext {
   /** ORDERER_LIMITS.verifiedEnvelopesCachedMax when absent. */
@@ -118,16 +126,17 @@ export class EnvelopeChecker {
    *
    * Rejects with OrdererError `closed` or `worker_failed` when no answer can be had.
    *
-   * @param lane whose batch it is: batches of one lane are checked one after the other, so that a
-   *   lane full of them takes no more than its share of the pool. How many wait is bounded by
-   *   consensus (laneBatchesHeldMax).
+   * Batches of one lane are checked one after the other, so that a lane full of them takes no more than its share of
+   * the pool. How many wait is bounded by consensus (laneBatchesHeldMax).
    */
-  checkBatch(envelopes: readonly Uint8Array[], lane = 0): Promise<BatchCheck> {
+  checkBatch(
+    envelopes: readonly Uint8Array[],
+    { lane = 0, signatures = true }: BatchCheckOptions = {},
+  ): Promise<BatchCheck> {
+    const check = (): Promise<BatchCheck> =>
+      signatures ? this.#checkEnvelopes(envelopes) : this.#readEnvelopes(envelopes);
     const before = this.#lanes.get(lane);
-    const result =
-      before === undefined
-        ? this.#checkEnvelopes(envelopes)
-        : before.then(() => this.#checkEnvelopes(envelopes));
+    const result = before === undefined ? check() : before.then(check);
     const done: Promise<void> = result.then(
       () => this.#leaveLane(lane, done),
       () => this.#leaveLane(lane, done),
@@ -146,6 +155,19 @@ export class EnvelopeChecker {
       const inspected = inspectEnvelope(bytes, this.#context);
       if (inspected.kind === 'refused') return { kind: 'invalid', index, refusal: inspected };
       transactions.push(inspected.unverified);
+    }
+    return { kind: 'valid', transactions };
+  }
+
+  /** Remembers none of them as verified: nobody has looked at their signatures here. */
+  async #readEnvelopes(envelopes: readonly Uint8Array[]): Promise<BatchCheck> {
+    const transactions: CheckedTransaction[] = [];
+    for (const [index, bytes] of envelopes.entries()) {
+      // No thread is waited for, so other work of this one has to be let in.
+      if (index > 0 && index % BATCH_PART_ITEMS === 0) await nextTurn();
+      const judged = this.#judge(bytes);
+      if ('code' in judged) return { kind: 'invalid', index, refusal: judged };
+      transactions.push(judged.unverified);
     }
     return { kind: 'valid', transactions };
   }

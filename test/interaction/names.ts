@@ -142,6 +142,8 @@ export function describeMessage(
       return `fetch ${names.batch(message.lane, message.ref)}`;
     case 'batch':
       return `batch ${names.batch(message.batch.lane, batchRef(message))}`;
+    case 'attest':
+      return `attests ${names.batch(message.lane, message.ref)}`;
     case 'fetch-decided':
       return `fetch decided s${message.fromSlot}..s${message.toSlot}`;
     case 'decided':

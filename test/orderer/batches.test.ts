@@ -50,7 +50,8 @@ function harness() {
       faults,
       // Envelopes of one byte: the last byte of each entry of the list.
       submit: (list) => submitted.push([...list.subarray(-1)]),
-      onChecked: (lane, { seq }, valid) => checked.push(`${lane}/${seq} ${valid}`),
+      onChecked: (lane, { seq }, valid, signatures) =>
+        checked.push(`${lane}/${seq} ${valid}${signatures ? '' : ', read'}`),
       isStored: (txId) => stored.has(txId),
       onFatal: (error) => {
         fatal = error;
@@ -63,9 +64,9 @@ function harness() {
 describe('batches between consensus and the stream', () => {
   it("are checked, and delivered once; what is invalid is its sender's fault", async () => {
     const h = harness();
-    await h.batches.check(0, ref(1), payload(1, 2));
-    await h.batches.check(1, ref(1), payload(99));
-    await h.batches.check(3, ref(1), new Uint8Array([1, 2, 3]));
+    await h.batches.check(0, ref(1), payload(1, 2), 'all');
+    await h.batches.check(1, ref(1), payload(99), 'all');
+    await h.batches.check(3, ref(1), new Uint8Array([1, 2, 3]), 'all');
     expect(h.checked).to.deep.equal(['0/1 true', '1/1 false', '3/1 false']);
     expect([0, 1, 2, 3].map((peer) => h.faults.count(peer))).to.deep.equal([0, 1, 0, 1]);
     const delivered = h.batches.deliver([{ lane: 0, ref: ref(1) }]);
@@ -100,8 +101,8 @@ describe('batches between consensus and the stream', () => {
 
   it('that a checkpoint has passed are forgotten; own transactions not on the chain go again', async () => {
     const h = harness();
-    await h.batches.check(0, ref(1), payload(1));
-    await h.batches.check(0, ref(9), payload(9));
+    await h.batches.check(0, ref(1), payload(1), 'all');
+    await h.batches.check(0, ref(9), payload(9), 'all');
     for (const [seq, i] of [
       [1, 11],
       [2, 12],

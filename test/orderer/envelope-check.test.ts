@@ -257,7 +257,9 @@ describe('EnvelopeChecker', () => {
       const checkLane = async (lane: number, name: number) => {
         // Cold for each: the cache of a hundred has forgotten them.
         const envelopes = batch.map((bytes) => changeSignature(bytes, name));
-        const result = await one.checkBatch([...batch.slice(0, 1), ...envelopes.slice(1)], lane);
+        const result = await one.checkBatch([...batch.slice(0, 1), ...envelopes.slice(1)], {
+          lane,
+        });
         expect(result.kind).to.equal('invalid');
         order.push(name);
       };
@@ -274,8 +276,8 @@ describe('EnvelopeChecker', () => {
       pool = new VerifyPool({ threads: 2, queueMax: 40, workerFile: DYING_WORKER });
       const one = checker();
       const die = buildEnvelope(channel.writer, { data: Buffer.from('please die') });
-      const lost = one.checkBatch([die], 1).catch(() => 'lost');
-      const next = one.checkBatch([buildEnvelope(channel.writer)], 1);
+      const lost = one.checkBatch([die], { lane: 1 }).catch(() => 'lost');
+      const next = one.checkBatch([buildEnvelope(channel.writer)], { lane: 1 });
       expect(await lost).to.equal('lost');
       expect((await next).kind).to.equal('valid');
     });

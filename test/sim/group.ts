@@ -211,6 +211,7 @@ export class Group implements Watcher, Actor {
         blockTransactionsMax: scenario.blockTransactionsMax,
         batchTransactionsMax: scenario.batchTransactionsMax,
         ownBatchesPendingMax: scenario.limits.ownBatchesPendingMax,
+        signatureCheckMs: scenario.signatureCheckMs,
       },
       {
         queue,

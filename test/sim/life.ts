@@ -206,7 +206,7 @@ export class Life {
       case 'send':
         return voice.message(effect.to, effect.message);
       case 'check-batch':
-        return this.orderer.checkBatch(effect.batch, effect.ref, effect.restored);
+        return this.orderer.checkBatch(effect.batch, effect.ref, effect.extent);
       case 'deliver':
         return this.orderer.deliver(effect);
       case 'transfer':

@@ -2,7 +2,7 @@
  * A small deterministic orderer over one core: checks peers' batches, keeps their transactions, turns deliveries
  * into stored blocks, feeds its own lane with what clients submit, and installs checkpoints.
  */
-import type { Batch, BatchRef, Effect, Input } from '../../consensus/core/index.ts';
+import type { Batch, BatchRef, CheckExtent, Effect, Input } from '../../consensus/core/index.ts';
 import { Book } from './batch-book.ts';
 import { ChainBuilder, type ChainTip, GENESIS_HASH, GENESIS_HEIGHT, leadsTo } from './chain.ts';
 import { isEqual } from './crypto.ts';
@@ -22,6 +22,8 @@ export interface OrdererOptions {
   readonly blockTransactionsMax: number;
   readonly batchTransactionsMax: number;
   readonly ownBatchesPendingMax: number;
+  /** What looking at the signatures of a batch takes at most. */
+  readonly signatureCheckMs: number;
 }
 
 export interface OrdererDependencies {
@@ -52,6 +54,7 @@ const FLUSH = 2;
 const CERTIFIED = 3;
 const FETCH = 4;
 
+const READ_MS_MAX = 0.3;
 const FETCH_MS_MAX = 15;
 const FETCH_RETRY_MS_MAX = 60;
 const CERTIFY_RETRY_MS = 40;
@@ -135,13 +138,22 @@ export class Orderer implements Actor {
     }
   }
 
-  checkBatch(batch: Batch, ref: BatchRef, restored: boolean): void {
+  /** What parses has a good form; what no client has issued has a bad signature. */
+  checkBatch(batch: Batch, ref: BatchRef, extent: CheckExtent): void {
+    const { lane } = batch;
+    const { self, signatureCheckMs } = this.#options;
     const transactions = this.#parse(batch.payload);
-    const valid = transactions?.every(({ genuine }) => genuine) === true;
-    if (restored && !valid) this.#dependencies.onBroken('a batch of the own log is not valid');
-    this.book.put(batch.lane, ref, transactions ?? []);
-    if (batch.lane === this.#options.self) this.#feeder.restored(ref, transactions ?? []);
-    this.#later(CHECKED, 0.3, { kind: 'batch-checked', lane: batch.lane, ref, valid });
+    const signatures = extent !== 'form';
+    const isGood = transactions?.every(({ genuine }) => genuine || !signatures);
+    const valid = isGood === true;
+    if (extent === 'restored' && !valid) {
+      this.#dependencies.onBroken('a batch of the own log is not valid');
+    }
+    // Late, it has been in the book, and may have been delivered.
+    if (extent !== 'late') this.book.put(lane, ref, transactions ?? []);
+    if (lane === self) this.#feeder.restored(ref, transactions ?? []);
+    const takesMs = extent === 'all' || extent === 'late' ? signatureCheckMs : READ_MS_MAX;
+    this.#later(CHECKED, takesMs, { kind: 'batch-checked', lane, ref, valid, signatures });
   }
 
   #parse(payload: Uint8Array): ParsedTransaction[] | undefined {

@@ -1,6 +1,6 @@
 /** What a seed stands for: everything about a run that is decided before it begins. */
 import type { CoreLimits } from '../../consensus/core/index.ts';
-import { faultsTolerated } from '../../consensus/core/index.ts';
+import { faultsTolerated, NO_SHARED_CHECKS } from '../../consensus/core/index.ts';
 import { LIE_NAMES, type LieName } from './byzantine/index.ts';
 import type { FaultRates } from './faults.ts';
 import type { MachineProfile } from './machine.ts';
@@ -35,6 +35,8 @@ export interface Scenario {
   readonly byzantine: readonly number[];
   readonly lies: readonly LieName[];
   readonly limits: CoreLimits;
+  /** What looking at the signatures of a batch takes at most: some attestations are late. */
+  readonly signatureCheckMs: number;
   readonly batchTimeoutMs: number;
   readonly blockTransactionsMax: number;
   readonly batchTransactionsMax: number;
@@ -57,11 +59,14 @@ export interface Overrides {
 }
 
 const SCENARIO_STREAM = 1;
+/** Drawn apart, so that a seed stands for the same story as before there were shared checks. */
+const SHARING_STREAM = 3;
 /** Small clusters more often: they run faster, and have the tightest quorums. */
 const SIZES = [4, 4, 4, 4, 4, 4, 5, 5, 6, 6, 7, 7, 7, 8, 9, 10];
 
 export function scenarioOf(protocol: Protocol, seed: number, overrides: Overrides = {}): Scenario {
   const random = new Random(seed, SCENARIO_STREAM);
+  const sharing = new Random(seed, SHARING_STREAM);
   const drawn = random.pick(SIZES);
   const replicas = overrides.replicas ?? drawn;
   const drawnFocus = focusOf(random);
@@ -79,7 +84,8 @@ export function scenarioOf(protocol: Protocol, seed: number, overrides: Override
     durability: focus === 'restarts' || random.chance(0.7) ? 'wal' : 'memory',
     byzantine,
     lies: byzantine.length > 0 ? (overrides.lies ?? liesOf(random, focus)) : [],
-    limits: limitsOf(random, protocol),
+    limits: limitsOf(random, sharing, protocol),
+    signatureCheckMs: sharing.pick([0.3, 0.3, 3, 30]),
     batchTimeoutMs: random.pick([50, 200, 2_000]),
     blockTransactionsMax: random.pick([1, 5, 10, 50]),
     batchTransactionsMax: random.pick([1, 3, 20]),
@@ -139,7 +145,11 @@ function liesOf(random: Random, focus: Focus): LieName[] {
 }
 
 /** Mostly windows so small that replicas fall out of them. */
-function limitsOf(random: Random, { defaultLimits, checkLimits }: Protocol): CoreLimits {
+function limitsOf(
+  random: Random,
+  sharing: Random,
+  { defaultLimits, checkLimits }: Protocol,
+): CoreLimits {
   const windowSlots = random.pick([8, 8, 16, 16, 32, 64]);
   const viewTimeoutMs = random.pick([100, 300, 300, 1_000]);
   return checkLimits({
@@ -157,6 +167,9 @@ function limitsOf(random: Random, { defaultLimits, checkLimits }: Protocol): Cor
     wantsMax: random.pick([8, 64]),
     retainedBytesMax: random.pick([4, 32, 1_024]) * 1_024,
     laneProbationBatches: random.pick([4, 64]),
+    // Batches here are small: of the payloads, most are above the first two.
+    sharedCheckBytesMin: sharing.pick([1, 1, 1, 1, 60, NO_SHARED_CHECKS]),
+    attestAfterMs: sharing.pick([0, 2, 20, 20, 100]),
   });
 }
 

@@ -32,6 +32,7 @@ const LIMITS = {
   verifiedSignaturesMax: 64,
   decidedLogSlotsMax: 16,
   retainedBytesMax: 4_000,
+  sharedCheckBytesMin: 1,
   heartbeatMs: 5,
   viewTimeoutMs: 20,
   leaderGoneMs: 10,
@@ -194,7 +195,7 @@ class Peers {
   #message(from: number): Message {
     const { solo } = this;
     const view = this.#view;
-    switch (this.#below(13)) {
+    switch (this.#below(14)) {
       case 0:
       case 1: {
         const shown = findSlot(solo.state.slots, this.#slot)?.round.proposal;
@@ -242,6 +243,11 @@ class Peers {
       }
       case 11:
         return { kind: 'fetch-checkpoint', life: this.#below(3), ready: this.#below(3) === 0 };
+      case 12: {
+        const lane = this.#below(REPLICAS);
+        const { seq, digest } = this.#tip(lane);
+        return { kind: 'attest', lane, ref: { seq: Math.max(1, seq), digest } };
+      }
       default: {
         const certificate = this.#certificate();
         const namedSlot = this.#slot;
@@ -305,9 +311,9 @@ class Orderer {
     for (const until = solo.effects.length; this.#at < until; this.#at++) {
       const effect = solo.effects[this.#at]!;
       if (effect.kind === 'check-batch') {
-        const { batch, ref } = effect;
+        const { batch, ref, extent } = effect;
         const valid = this.#below(8) > 0;
-        solo.step({ kind: 'batch-checked', lane: batch.lane, ref, valid });
+        solo.checked(batch.lane, ref, valid, extent !== 'form');
       } else if (effect.kind === 'transfer') {
         // It finishes what was delivered first.
         solo.apply();

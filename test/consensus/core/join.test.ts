@@ -175,7 +175,7 @@ describe('a joiner', () => {
     const payload = Buffer.from('of a former life');
     const batch = { lane: 3, seq: 1, previous: new Uint8Array(32), payload };
     solo.message(0, { kind: 'batch', batch });
-    solo.step({ kind: 'batch-checked', lane: 3, ref: tip, valid: true });
+    solo.checked(3, tip);
     expect(solo.votes()).to.eql([1]);
   });
 });

@@ -117,7 +117,7 @@ describe('the vote rule', () => {
     const tip = solo.batch(2, EMPTY, 'a', 'none');
     solo.propose(solo.content(1, { 2: tip }));
     expect(solo.votes()).to.eql([]);
-    solo.step({ kind: 'batch-checked', lane: 2, ref: tip, valid: true });
+    solo.checked(2, tip);
     expect(solo.votes()).to.eql([1]);
   });
 

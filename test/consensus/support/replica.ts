@@ -154,8 +154,11 @@ export class TestReplica {
       case 'check-batch': {
         const text = this.#keep(effect.batch.lane, effect.ref, effect.batch.payload);
         const { lane } = effect.batch;
-        const valid = effect.restored || !text.startsWith('invalid');
-        this.owed.push({ kind: 'batch-checked', lane, ref: effect.ref, valid });
+        const { extent } = effect;
+        const signatures = extent !== 'form';
+        const isBad = text.startsWith('invalid') || (signatures && text.startsWith('unsigned'));
+        const valid = extent === 'restored' || !isBad;
+        this.owed.push({ kind: 'batch-checked', lane, ref: effect.ref, valid, signatures });
         return;
       }
       case 'deliver':

@@ -144,8 +144,13 @@ export class Solo {
     const batch = { lane, seq: after.seq + 1, previous: after.digest, payload };
     const ref = this.refOf(lane, after, text);
     this.step({ kind: 'lane-batch', from: lane, batch });
-    if (verdict !== 'none') this.step({ kind: 'batch-checked', lane, ref, valid: verdict });
+    if (verdict !== 'none') this.checked(lane, ref, verdict);
     return ref;
+  }
+
+  /** The orderer's verdict; by default on everything. */
+  checked(lane: number, ref: BatchRef, valid = true, signatures = true): Effect[] {
+    return this.step({ kind: 'batch-checked', lane, ref, valid, signatures });
   }
 
   propose(proposal: Proposal, view: View = 0): Effect[] {

@@ -185,6 +185,11 @@ export const message: fc.Arbitrary<Message> = fc.oneof(
     namedSlot: u64,
     life: u64,
   }),
+  fc.record({
+    kind: kind('attest'),
+    lane: replica,
+    ref: fc.record({ seq, digest: bytes(32) }),
+  }),
 );
 
 export const record: fc.Arbitrary<LogRecord> = fc.oneof(

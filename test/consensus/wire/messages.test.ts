@@ -33,6 +33,7 @@ const MESSAGE_KINDS: readonly Message['kind'][] = [
   'checkpoint',
   'fetch-checkpoint',
   'stable-checkpoint',
+  'attest',
 ];
 const RECORD_KINDS: readonly LogRecord['kind'][] = [
   'batch',

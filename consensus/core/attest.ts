@@ -1,0 +1,126 @@
+/**
+ * Rules A1 to A7: clients' signatures are checked by a batch's owner and f others, who tell the rest. Here are who they
+ * are, who has attested what, and how long that is waited for; what follows for a batch is in `lanes.ts`.
+ */
+import { equalBytes } from './bytes.ts';
+import type { HeldBatch, LaneState } from './lane-store.ts';
+import { type CoreState, forOpenPeers, ignore, type PeerState } from './state.ts';
+import type { Batch, BatchRef, BatchSeq, CheckExtent, Digest32, ReplicaIndex } from './types.ts';
+
+/**
+ * A1: the k-th of the f checkers besides the owner, k < f < n - 1, so that they are f different ones and none is the owner.
+ * Whatever seq a peer names: no number here leaves what is exact.
+ */
+export function checkerOf(
+  lane: ReplicaIndex,
+  seq: BatchSeq,
+  k: number,
+  { replicas, faults }: { readonly replicas: number; readonly faults: number },
+): ReplicaIndex {
+  const others = replicas - 1;
+  const turn = ((seq - 1) % others) * faults + k;
+  return (lane + 1 + (turn % others)) % replicas;
+}
+
+export function isChecker(state: CoreState, lane: ReplicaIndex, seq: BatchSeq): boolean {
+  for (let k = 0; k < state.faults; k++) {
+    if (checkerOf(lane, seq, k, state) === state.self) return true;
+  }
+  return false;
+}
+
+function isLargeEnough(state: CoreState, batch: Batch): boolean {
+  return state.faults > 0 && batch.payload.length >= state.limits.sharedCheckBytesMin;
+}
+
+/** What is checked of a batch that has just come: without its signatures only if all its checkers may be heard of. */
+export function extentOf(state: CoreState, batch: Batch, isFromRing: boolean): CheckExtent {
+  if (!isFromRing || !isLargeEnough(state, batch)) return 'all';
+  for (let k = 0; k < state.faults; k++) {
+    const checker = checkerOf(batch.lane, batch.seq, k, state);
+    if (checker === state.self || !(state.peers[checker] as PeerState).open) return 'all';
+  }
+  return 'form';
+}
+
+/** A3: this replica has checked all of it, just now. */
+export function attest(state: CoreState, { batch, ref }: HeldBatch): void {
+  const { lane } = batch;
+  if (!isLargeEnough(state, batch) || !isChecker(state, lane, ref.seq)) return;
+  const message = { kind: 'attest', lane, ref } as const;
+  forOpenPeers(state, (_peer, to) => state.effects.push({ kind: 'send', to, message }));
+}
+
+/** Keeps the first attestation of a replica for this place (A4). False: it does not count. */
+export function noteAttested(
+  state: CoreState,
+  lane: LaneState,
+  from: ReplicaIndex,
+  { seq, digest }: BatchRef,
+): boolean {
+  if (seq <= lane.executed.seq || seq > lane.executed.seq + state.limits.laneBatchesHeldMax) {
+    ignore(state, 'attestation of a batch that is executed or far ahead');
+    return false;
+  }
+  let said = lane.attested.get(seq);
+  if (said === undefined) {
+    said = new Map<ReplicaIndex, Digest32>();
+    lane.attested.set(seq, said);
+  }
+  if (said.has(from)) {
+    ignore(state, 'second attestation of a replica for one place');
+    return false;
+  }
+  said.set(from, digest);
+  return true;
+}
+
+/** A4. The own check is not among them: whoever has made it need not ask. */
+export function isAttested(state: CoreState, lane: LaneState, { seq, digest }: BatchRef): boolean {
+  let attesters = 0;
+  for (const attested of lane.attested.get(seq)?.values() ?? []) {
+    if (equalBytes(attested, digest)) attesters++;
+  }
+  return attesters > state.faults;
+}
+
+export function forgetAttested(lane: LaneState): void {
+  for (const seq of lane.attested.keys()) if (seq <= lane.executed.seq) lane.attested.delete(seq);
+}
+
+/** A batch that is read waits for its attestations. */
+export interface Unattested {
+  readonly held: HeldBatch;
+  /** When this replica checks for itself, in `timerMs`. */
+  readonly lateMs: number;
+}
+
+export function awaitAttested(state: CoreState, held: HeldBatch): void {
+  const { unattested, limits } = state;
+  // Those that do not wait any more leave when those before them do, which is soon; but a flood must not sit here till then.
+  if (unattested.length >= limits.laneBatchesHeldMax * state.replicas) {
+    unattested.splice(0, unattested.length, ...unattested.filter(isWaiting));
+  }
+  unattested.push({ held, lateMs: state.timerMs + limits.attestAfterMs });
+}
+
+function isWaiting({ held }: Unattested): boolean {
+  return held.check === 'read' && !held.executed && !held.dead;
+}
+
+/** A5: all wait equally long, so the first in the list is the first that is late. */
+export function runLateChecks(state: CoreState): void {
+  const { unattested } = state;
+  for (let next = unattested[0]; next !== undefined; next = unattested[0]) {
+    if (isWaiting(next)) {
+      if (next.lateMs > state.timerMs) return;
+      const { batch, ref } = next.held;
+      state.effects.push({ kind: 'check-batch', batch, ref, extent: 'late' });
+    }
+    unattested.shift();
+  }
+}
+
+export function nextLateMs(state: CoreState): number {
+  return state.unattested[0]?.lateMs ?? Infinity;
+}
