@@ -14,6 +14,9 @@ export class Coverage {
 
   onInput(input: Input): void {
     if (input.kind === 'transferred') this.count('transfers');
+    if (input.kind === 'message' && input.message.kind === 'attest') {
+      this.count('attestations read');
+    }
     if (input.kind === 'message' && input.message.kind === 'new-view') this.count('NEW-VIEWs read');
   }
 
@@ -25,6 +28,8 @@ export class Coverage {
         if (effect.checkpoint) this.count('checkpoints executed');
         if (effect.timeMs > 0 && effect.batches.length === 0) this.count('empty slots delivered');
         return;
+      case 'check-batch':
+        return this.count(`batches to check: ${effect.extent}`);
       case 'persist':
         return this.count(`records ${effect.record.kind}`);
       case 'rotate-log':

@@ -6,6 +6,7 @@ import {
   quorum,
 } from '../../consensus/core/index.ts';
 import { Conspiracy } from './byzantine/conspiracy.ts';
+import { UNSIGNED_WORK } from './byzantine/index.ts';
 import { Liar } from './byzantine/liar.ts';
 import { type ChainTip, GENESIS_HASH, GENESIS_HEIGHT } from './chain.ts';
 import { createSimulatedKeys, isEqual, type SimulatedKeys, sha256 } from './crypto.ts';
@@ -212,6 +213,7 @@ export class Group implements Watcher, Actor {
         batchTransactionsMax: scenario.batchTransactionsMax,
         ownBatchesPendingMax: scenario.limits.ownBatchesPendingMax,
         signatureCheckMs: scenario.signatureCheckMs,
+        isLying: replica.isByzantine && scenario.lies.includes(UNSIGNED_WORK),
       },
       {
         queue,

@@ -286,14 +286,11 @@ const CONTENT: readonly Mutation[] = [
     ],
     { lies: ['time-games'] },
   ),
-  {
-    ...code(
-      ['invalid-voted', 'V7: a batch that the orderer called invalid is voted for'],
-      ['vote.js', "return 'invalid batch';", 'continue;'],
-      { lies: ['worthless-batches'] },
-    ),
-    elsewhere: 'test/consensus/core/vote-rule.test.ts',
-  },
+  code(
+    ['invalid-voted', 'V7: a batch that the orderer called invalid is voted for'],
+    ['vote.js', "return 'invalid batch';", 'continue;'],
+    { lies: ['unsigned-work'] },
+  ),
   code(
     ['unknown-voted', 'V7: what is decided need not be held by anybody'],
     [
@@ -320,6 +317,55 @@ const CONTENT: readonly Mutation[] = [
   ),
 ];
 
+const UNSIGNED: Where = { lies: ['unsigned-work', 'lying-attestations'] };
+const HEARD = `    if (said.has(from)) {
+        ignore(state, 'second attestation of a replica for one place');
+        return false;
+    }
+    said.set(from, digest);
+`;
+
+const ATTESTATIONS: readonly Mutation[] = [
+  code(
+    ['attested-by-f', 'A4: f replicas have attested: the owner alone, where f = 1'],
+    ['attest.js', 'return attesters > state.faults;', 'return attesters >= state.faults;'],
+    UNSIGNED,
+  ),
+  code(
+    ['attested-twice', 'A4: what one replica attests twice counts for two'],
+    ['attest.js', HEARD, '    said.set(said.size, digest);\n'],
+    UNSIGNED,
+  ),
+  code(
+    ['other-batch-attested', 'A4: attestations of any batch of that number count'],
+    ['attest.js', 'if (equalBytes(attested, digest))', 'if (attested.length === digest.length)'],
+    { lies: ['unsigned-work', 'forked-lane', 'lying-attestations'] },
+  ),
+  code(
+    ['bad-attested', 'A3: a checker attests what it has found invalid'],
+    ['lanes.js', 'if (!valid)\n', 'if (!valid)\n        attest(state, held);\n    if (!valid)\n'],
+    UNSIGNED,
+  ),
+  code(
+    ['read-voted', 'V7: a batch that is only read is voted for, attested or not'],
+    ['vote.js', "if (held.check !== 'valid')", "if (held.check === 'pending')"],
+    UNSIGNED,
+  ),
+  code(
+    ['attestation-for-ever', 'A5: who is late is waited for without end'],
+    ['attest.js', 'state.timerMs + limits.attestAfterMs', 'Infinity'],
+    { lies: ['late-attestations'] },
+  ),
+  {
+    ...code(
+      ['answer-attests', 'A3: whatever the owner hands out counts as attested by it'],
+      ['lanes.js', 'const isFromRing = ring !== undefined;', 'const isFromRing = true;'],
+      UNSIGNED,
+    ),
+    elsewhere: 'test/consensus/core/attest.test.ts',
+  },
+];
+
 const TRANSPORT: readonly Mutation[] = [
   world(['mac-without-view', 'the MAC of a cell does not cover its view'], 'mac-view', VIEWS),
   world(
@@ -334,5 +380,6 @@ export const MUTATIONS: readonly Mutation[] = [
   ...QUORUMS,
   ...MEMORY,
   ...CONTENT,
+  ...ATTESTATIONS,
   ...TRANSPORT,
 ];

@@ -45,6 +45,9 @@ describe('simulated clusters', function () {
       'records new-view',
       'logs rotated',
       'transfers',
+      'attestations read',
+      'batches to check: form',
+      'batches to check: late',
     ]) {
       expect(coverage.counts.get(what), what).to.be.above(0);
     }

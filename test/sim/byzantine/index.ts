@@ -8,6 +8,7 @@ import {
   twoFaces,
 } from './agreement.ts';
 import { lyingAnswers, lyingCheckpoints, lyingProgress } from './answers.ts';
+import { lateAttestations, lyingAttestations } from './attestations.ts';
 import { betrayal } from './betrayal.ts';
 import { forgedNewViews, liftedCertificates, otherContents, secondThoughts } from './inventions.ts';
 import { flood, forkedLane, withheldBatches, worthlessBatches } from './lanes.ts';
@@ -50,15 +51,20 @@ export const STRATEGIES = {
   'forged-new-views': forgedNewViews,
   'lifted-certificates': liftedCertificates,
   'spoofed-cells': spoofedCells,
+  'lying-attestations': lyingAttestations,
+  'late-attestations': lateAttestations,
 } satisfies Record<string, StrategyFactory>;
 
 export type StrategyName = keyof typeof STRATEGIES;
 
 /** Two cores under one identity. Not a strategy of words: each of the two is honest. */
 export const TWINS = 'twins';
-export type LieName = StrategyName | typeof TWINS;
+/** Its orderer spreads what no client has signed, and finds everything valid: its cores are honest, and believe it. */
+export const UNSIGNED_WORK = 'unsigned-work';
+export type LieName = StrategyName | typeof TWINS | typeof UNSIGNED_WORK;
 
 export const LIE_NAMES: readonly LieName[] = [
   TWINS,
+  UNSIGNED_WORK,
   ...(Object.keys(STRATEGIES) as StrategyName[]),
 ];

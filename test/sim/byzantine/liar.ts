@@ -12,7 +12,7 @@ import type { Random } from '../random.ts';
 import { placeOf, type WrittenCell } from '../region.ts';
 import type { Transactions } from '../transactions.ts';
 import type { Conspiracy } from './conspiracy.ts';
-import { type LieName, STRATEGIES, TWINS } from './index.ts';
+import { type LieName, STRATEGIES, TWINS, UNSIGNED_WORK } from './index.ts';
 import type { Heard, Means, Strategy } from './strategy.ts';
 
 export interface LiarOptions {
@@ -67,7 +67,7 @@ export class Liar implements Actor {
     this.#current = Array.from({ length: options.replicas }, () => new Map());
     const means = this.#createMeans();
     this.#strategies = options.lies
-      .filter((lie) => lie !== TWINS)
+      .filter((lie) => lie !== TWINS && lie !== UNSIGNED_WORK)
       .map((lie) => STRATEGIES[lie](means));
     this.#atWork = this.#strategies.map(() => true);
     this.#redrawSides();
