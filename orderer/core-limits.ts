@@ -1,7 +1,12 @@
 /**
  * The consensus limits of a channel: what its configuration says, and defaults that fit around it.
  */
-import { type CoreLimits, checkLimits, DEFAULT_LIMITS } from '../consensus/core/limits.ts';
+import {
+  type CoreLimits,
+  checkLimits,
+  DEFAULT_LIMITS,
+  NO_SHARED_CHECKS,
+} from '../consensus/core/limits.ts';
 import { ENVELOPES_PER_LIST_MAX, encodedListBytes } from '../consensus/wire/index.ts';
 import type { BatchSize, SluiceOptions } from './channel-config/types.ts';
 import { OrdererError } from './errors.ts';
@@ -33,6 +38,8 @@ export function coreLimitsOf(sluice: SluiceOptions, batchSize: BatchSize): CoreL
     fetchSlotsMax: Math.min(DEFAULT_LIMITS.fetchSlotsMax, sluice.windowSlots),
     pipelineSlotsMax: Math.min(DEFAULT_LIMITS.pipelineSlotsMax, sluice.windowSlots - 1),
     clockSkewMsMax: sluice.clockSkewMsMax,
+    sharedCheckBytesMin:
+      sluice.signatureChecks === 'shared' ? DEFAULT_LIMITS.sharedCheckBytesMin : NO_SHARED_CHECKS,
     slowPathAfterMsMin: sluice.slowPathAfterMsMin,
     slowPathAfterMsMax: sluice.slowPathAfterMsMax,
     repairAfterMsMin: Math.max(DEFAULT_LIMITS.repairAfterMsMin, sluice.slowPathAfterMsMax),

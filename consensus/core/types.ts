@@ -99,8 +99,8 @@ export type Effect =
   /**
    * Slot decided and its turn: deliver these batches, in this order. Every slot is delivered
    * exactly once, in slot order, empty ones too (they may carry `cut`). Every batch was answered by
-   * `batch-checked` before (own ones excepted), but not always with `valid: true`: what is decided
-   * is delivered (docs/protocol.md, L3).
+   * `batch-checked` before (own ones excepted), but not always with `valid: true`, nor of its
+   * signatures: what is decided is delivered (docs/protocol.md, L3, A6).
    */
   | {
       readonly kind: 'deliver';

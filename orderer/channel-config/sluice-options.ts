@@ -8,9 +8,10 @@
  *   1000 version (2)             1004 batchBytesMax          1008 waitMode (1 spin, 2 adaptive, 3 block)
  *   1001 windowSlots             1005 clockSkewMsMax         1009 viewTimeoutMs
  *   1002 laneAdvanceBatchesMax   1006 slowPathAfterMsMin
- *   1003 laneAdvanceBytesMax     1007 slowPathAfterMsMax
+ *   1003 laneAdvanceBytesMax     1007 slowPathAfterMsMax     1010 signatureChecks (1 shared; absent: all)
  *
- * Every field is a varint, all are present, in this order: one meaning has one encoding.
+ * Every field is a varint, all but the last are present, in this order: one meaning has one encoding. Channels from before
+ * there were shared checks have no such field, and go on as they did.
  */
 
 import { newViewBytesMax } from '../../consensus/wire/view-change.ts';
@@ -20,8 +21,9 @@ import type { SluiceOptions } from './types.ts';
 const VERSION = 2;
 const FIRST_FIELD = 1000;
 const WAIT_MODES = ['spin', 'adaptive', 'block'] as const;
+const SIGNATURE_CHECKS = ['shared', 'all'] as const;
 
-type NumericOption = Exclude<keyof SluiceOptions, 'waitMode'>;
+type NumericOption = Exclude<keyof SluiceOptions, 'waitMode' | 'signatureChecks'>;
 
 interface NumericRule {
   readonly name: NumericOption;
@@ -44,6 +46,8 @@ const BEFORE_WAIT_MODE: readonly NumericRule[] = [
 const AFTER_WAIT_MODE: readonly NumericRule[] = [{ name: 'viewTimeoutMs', min: 20, max: 60_000 }];
 const NUMERIC_OPTIONS = [...BEFORE_WAIT_MODE, ...AFTER_WAIT_MODE];
 const WAIT_MODE_FIELD = FIRST_FIELD + 1 + BEFORE_WAIT_MODE.length;
+const SIGNATURE_CHECKS_FIELD = WAIT_MODE_FIELD + 1 + AFTER_WAIT_MODE.length;
+const SHARED = 1;
 
 /** What `sluice init` puts into a new channel. */
 export const DEFAULT_SLUICE_OPTIONS: SluiceOptions = {
@@ -56,6 +60,7 @@ export const DEFAULT_SLUICE_OPTIONS: SluiceOptions = {
   slowPathAfterMsMax: 50,
   waitMode: 'adaptive',
   viewTimeoutMs: 300,
+  signatureChecks: 'shared',
 };
 
 /** Leaves room in a record of the write-ahead log, which holds at most 64 MiB. */
@@ -105,6 +110,9 @@ function rangeProblem(options: SluiceOptions): string | undefined {
   if (!WAIT_MODES.includes(options.waitMode)) {
     return `waitMode must be one of ${WAIT_MODES.join(', ')}`;
   }
+  if (!SIGNATURE_CHECKS.includes(options.signatureChecks)) {
+    return `signatureChecks must be one of ${SIGNATURE_CHECKS.join(', ')}`;
+  }
   return undefined;
 }
 
@@ -120,6 +128,7 @@ export function encodeSluiceOptions(options: SluiceOptions): Uint8Array {
     ...BEFORE_WAIT_MODE.map(({ name }) => options[name]),
     WAIT_MODES.indexOf(options.waitMode) + 1,
     ...AFTER_WAIT_MODE.map(({ name }) => options[name]),
+    ...(options.signatureChecks === 'shared' ? [SHARED] : []),
   ];
   const bytes: number[] = [];
   for (const [index, value] of values.entries()) {
@@ -153,8 +162,17 @@ export function decodeSluiceOptions(
   }
   const after = readNumbers(reader, AFTER_WAIT_MODE, WAIT_MODE_FIELD + 1, values);
   if (after !== undefined) return malformed(after);
+  const signatureChecks = reader.done() ? 'all' : 'shared';
+  if (signatureChecks === 'shared') {
+    const isKnown = reader.next() === SIGNATURE_CHECKS_FIELD * 8 && reader.next() === SHARED;
+    if (!isKnown) return malformed('signatureChecks are unknown');
+  }
   if (!reader.done()) return malformed('bytes after the last option');
-  const options = { ...(values as Record<NumericOption, number>), waitMode };
+  const options = {
+    ...(values as Record<NumericOption, number>),
+    waitMode,
+    signatureChecks,
+  } as const;
   const problem = rangeProblem(options);
   return problem === undefined ? { kind: 'ok', value: options } : malformed(problem);
 }

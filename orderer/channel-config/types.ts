@@ -85,6 +85,8 @@ export interface SluiceOptions {
   readonly waitMode: 'spin' | 'adaptive' | 'block';
   /** Patience with a leader before another one is asked for; what each further failure doubles. */
   readonly viewTimeoutMs: number;
+  /** Who checks a batch's signatures: its owner and f others, or all (docs/protocol.md, A1, A7). */
+  readonly signatureChecks: 'shared' | 'all';
 }
 
 export interface ChannelConfig {

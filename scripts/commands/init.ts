@@ -31,6 +31,7 @@ interface InitOptions {
   readonly maxMessageCount: number;
   readonly waitMode: 'spin' | 'adaptive' | 'block';
   readonly viewTimeout: number;
+  readonly signatureChecks: 'shared' | 'all';
   readonly transport: (typeof PROVIDERS)[number] | undefined;
   readonly gateway: boolean;
 }
@@ -55,7 +56,7 @@ Then: sluice start, or sluice replica --config data/replica-1/replica.yaml for e
 
 export function register(program: Command): void {
   const { batchSize, batchTimeoutMs, ...defaults } = NETWORK_DEFAULTS;
-  program
+  const command = program
     .command('init')
     .description('create keys, certificates, genesis block and settings of a new network')
     .option('--data <dir>', 'directory to create; must not exist or be empty', 'data')
@@ -96,11 +97,30 @@ export function register(program: Command): void {
       new Option('--view-timeout <duration>', 'patience with a leader before it is replaced')
         .argParser(duration)
         .default(DEFAULT_SLUICE_OPTIONS.viewTimeoutMs, '300ms'),
-    )
+    );
+  addChoices(command)
+    .option('--no-gateway', 'make no gateway keys: replicas take signed envelopes only')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: InitOptions) => {
+      process.exitCode = await init(options);
+    });
+}
+
+/** Options that name one of a few ways. */
+function addChoices(command: Command): Command {
+  return command
     .addOption(
       new Option('--wait-mode <mode>', 'how replicas wait: spin burns a core, block saves it')
         .choices(['spin', 'adaptive', 'block'])
         .default('adaptive'),
+    )
+    .addOption(
+      new Option(
+        '--signature-checks <who>',
+        "who checks clients' signatures: f + 1 replicas in turn, or all of them",
+      )
+        .choices(['shared', 'all'])
+        .default(DEFAULT_SLUICE_OPTIONS.signatureChecks),
     )
     .addOption(
       new Option(
@@ -109,12 +129,7 @@ export function register(program: Command): void {
       )
         .choices([...PROVIDERS])
         .default(undefined, 'tcp with --hosts, otherwise shm'),
-    )
-    .option('--no-gateway', 'make no gateway keys: replicas take signed envelopes only')
-    .addHelpText('after', EXAMPLES)
-    .action(async (options: InitOptions) => {
-      process.exitCode = await init(options);
-    });
+    );
 }
 
 /** Exit code: 0 done, 1 refused with the reason on standard error. */
@@ -132,7 +147,11 @@ async function init(options: InitOptions): Promise<number> {
       linkPortBase: options.linkPort,
       batchTimeoutMs: options.batchTimeout,
       batchSize: { maxMessageCount: options.maxMessageCount },
-      sluice: { waitMode: options.waitMode, viewTimeoutMs: options.viewTimeout },
+      sluice: {
+        waitMode: options.waitMode,
+        viewTimeoutMs: options.viewTimeout,
+        signatureChecks: options.signatureChecks,
+      },
       provider:
         options.transport ?? (options.hosts === undefined ? NETWORK_DEFAULTS.provider : 'tcp'),
       gateway: options.gateway,

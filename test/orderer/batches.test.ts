@@ -16,6 +16,7 @@ function transaction(i: number): CheckedTransaction {
   return { bytes, txId, txIdBytes, sizeBytes: 1, notBeforeMs: 0, notAfterMs: 1 };
 }
 
+const bytesOf = (i = 0): Uint8Array => new Uint8Array([i]);
 const ref = (seq: number): BatchRef => ({ seq, digest: new Uint8Array(32).fill(seq) });
 const payload = (...is: number[]): Uint8Array =>
   encodeEnvelopeList(is.map((i) => new Uint8Array([i])));
@@ -46,7 +47,14 @@ function harness() {
       },
     },
     {
-      checker: { checkBatch: async (envelopes) => judge(envelopes), parseTrusted: judge },
+      checker: {
+        // Of 98 nothing is wrong but the signature.
+        checkBatch: async (envelopes, { signatures } = {}) =>
+          judge(
+            signatures === false ? envelopes : envelopes.map(([i]) => bytesOf(i === 98 ? 99 : i)),
+          ),
+        parseTrusted: judge,
+      },
       faults,
       // Envelopes of one byte: the last byte of each entry of the list.
       submit: (list) => submitted.push([...list.subarray(-1)]),
@@ -73,6 +81,35 @@ describe('batches between consensus and the stream', () => {
     expect(delivered?.map(({ bytes }) => bytes[0])).to.deep.equal([1, 2]);
     expect(h.batches.deliver([{ lane: 1, ref: ref(1) }])).to.equal(undefined);
     expect(h.fatal()?.message).to.match(/a quorum found batch 1 of lane 1 valid/);
+  });
+
+  it('of which others look at the signatures are delivered as they were read', async () => {
+    const h = harness();
+    await h.batches.check(0, ref(1), payload(1), 'form');
+    await h.batches.check(0, ref(2), payload(98), 'form');
+    await h.batches.check(0, ref(3), payload(99), 'form');
+    await h.batches.check(0, ref(2), payload(98), 'late');
+    expect(h.checked).to.deep.equal([
+      '0/1 true, read',
+      '0/2 true, read',
+      '0/3 false, read',
+      '0/2 false',
+    ]);
+    expect(h.faults.count(0), 'the bad form, and the bad signature').to.equal(2);
+    expect(h.batches.deliver([{ lane: 0, ref: ref(1) }])).to.have.length(1);
+  });
+
+  it('that are looked at late do not come back when they are delivered or dropped', async () => {
+    const h = harness();
+    await h.batches.check(0, ref(1), payload(1), 'form');
+    await h.batches.check(0, ref(2), payload(2), 'form');
+    h.batches.deliver([{ lane: 0, ref: ref(1) }]);
+    h.batches.drop(0, ref(2));
+    for (const seq of [1, 2]) await h.batches.check(0, ref(seq), payload(seq), 'late');
+    expect(h.checked.slice(2)).to.deep.equal(['0/1 true', '0/2 true']);
+    for (const seq of [1, 2]) {
+      expect(h.batches.deliver([{ lane: 0, ref: ref(seq) }])).to.equal(undefined);
+    }
   });
 
   it('come back from the log at once, the own ones counted as on their way', async () => {

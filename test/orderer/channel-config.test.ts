@@ -351,18 +351,35 @@ describe('orderer/channel-config: options of Sluice', () => {
       slowPathAfterMsMax: fc.integer({ min: 500, max: 60_000 }),
       waitMode: fc.constantFrom('spin', 'adaptive', 'block'),
       viewTimeoutMs: fc.integer({ min: 20, max: 60_000 }),
+      signatureChecks: fc.constantFrom('shared', 'all'),
     });
     fc.assert(
       fc.property(options, (value) => {
         const bytes = encodeSluiceOptions(value);
         expect(decodeSluiceOptions(bytes)).to.deep.equal({ kind: 'ok', value });
+        const all = { ...value, signatureChecks: 'all' } as const;
+        const optional = encodeSluiceOptions(all).length;
         for (let length = 0; length < bytes.length; length++) {
-          expect(decodeSluiceOptions(bytes.subarray(0, length)).kind).not.to.equal('ok');
+          const cut = decodeSluiceOptions(bytes.subarray(0, length));
+          if (length === optional) expect(cut).to.deep.equal({ kind: 'ok', value: all });
+          else expect(cut.kind).not.to.equal('ok');
         }
         expect(decodeSluiceOptions(Uint8Array.of(...bytes, 0)).kind).to.equal('malformed');
       }),
       { numRuns: 50 },
     );
+  });
+
+  it('of channels from before there were shared checks read as: all check all', () => {
+    const before = 'c03e02c83e8002d03e10d83e80808006e03e808010e83ed00ff03e04f83e32803f02883fac02';
+    const value = { ...DEFAULT_SLUICE_OPTIONS, signatureChecks: 'all' } as const;
+    expect(decodeSluiceOptions(Buffer.from(before, 'hex'))).to.deep.equal({ kind: 'ok', value });
+    expect(Buffer.from(encodeSluiceOptions(value)).toString('hex')).to.equal(before);
+    const unknown = Buffer.from(`${before}903f02`, 'hex');
+    expect(decodeSluiceOptions(unknown)).to.deep.equal({
+      kind: 'malformed',
+      reason: 'signatureChecks are unknown',
+    });
   });
 
   it('are one-to-one with their bytes', () => {
@@ -397,6 +414,8 @@ describe('orderer/channel-config: options of Sluice', () => {
     expect(encode({ viewTimeoutMs: 19 })).to.throw(RangeError, /viewTimeoutMs must be .* 20\.\./);
     expect(encode({ slowPathAfterMsMin: 300 })).to.throw(RangeError, /must not be above/);
     expect(encode({ clockSkewMsMax: 0.5 })).to.throw(RangeError, /clockSkewMsMax/);
+    const none = 'none' as 'all';
+    expect(encode({ signatureChecks: none })).to.throw(RangeError, /signatureChecks must be one/);
   });
 
   it('have a window that a change of view of so many replicas can carry', () => {

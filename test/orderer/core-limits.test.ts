@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
+import { DEFAULT_LIMITS, NO_SHARED_CHECKS } from '../../consensus/core/limits.ts';
 import { DEFAULT_SLUICE_OPTIONS } from '../../orderer/channel-config/index.ts';
 import { coreLimitsOf } from '../../orderer/core-limits.ts';
 import { NETWORK_DEFAULTS } from '../../orderer/network/index.ts';
@@ -19,9 +19,15 @@ describe('the limits of consensus in a channel', () => {
       'checkpointSlots',
       'viewTimeoutMs',
       'heartbeatMs',
+      'sharedCheckBytesMin',
     ] as const) {
       expect(limits[name], name).to.equal(DEFAULT_LIMITS[name]);
     }
+  });
+
+  it('share no checks in a channel that wants every replica to check everything', () => {
+    const limits = coreLimitsOf({ ...DEFAULT_SLUICE_OPTIONS, signatureChecks: 'all' }, batchSize);
+    expect(limits.sharedCheckBytesMin).to.equal(NO_SHARED_CHECKS);
   });
 
   it('fit together at the ends of what a channel may choose', () => {

@@ -239,6 +239,29 @@ describe('EnvelopeChecker', () => {
       expect(isWithinValidity(first, first.notAfterMs + 1)).to.equal(false);
     });
 
+    it('without signatures judges all the rest, asks nobody and remembers nothing', async () => {
+      const one = checker();
+      const good = buildEnvelope(channel.writer);
+      const unsigned = badSignature();
+      const read = await one.checkBatch([good, unsigned], { signatures: false });
+      if (read.kind !== 'valid') throw new Error('a bad form');
+      expect(read.transactions.map(({ bytes }) => bytes)).to.deep.equal([good, unsigned]);
+      expect(verified).to.equal(0);
+      for (const bad of [new Uint8Array(), buildEnvelope(channel.denied)]) {
+        const result = await one.checkBatch([unsigned, bad], { signatures: false });
+        expect(result).to.include({ kind: 'invalid', index: 1 });
+      }
+      // It was not taken for one that was found valid.
+      expectInvalid(await one.checkBatch([good, unsigned]), 1, 'bad_signature');
+      expect(verified).to.equal(2);
+    });
+
+    it('reads a long batch as it would check it', async () => {
+      const envelopes = Array.from({ length: 200 }, () => buildEnvelope(channel.writer));
+      const full = await checker().checkBatch(envelopes);
+      expect(await checker().checkBatch(envelopes, { signatures: false })).to.deep.equal(full);
+    });
+
     it('waits when the pool is full instead of calling a batch invalid', async () => {
       await pool.close();
       pool = new VerifyPool({ threads: 1, queueMax: 40 });
