@@ -91,8 +91,29 @@ export function forgetAttested(lane: LaneState): void {
 /** A batch that is read waits for its attestations. */
 export interface Unattested {
   readonly held: HeldBatch;
-  /** When this replica checks for itself, in `timerMs`. */
+  /** Both in `timerMs`; at `lateMs` this replica checks for itself. */
+  readonly readMs: number;
   readonly lateMs: number;
+}
+
+/** Under load attestations take longer, and checking for oneself what others check already would make it worse. */
+const PATIENCE = 2;
+const SAMPLE_WEIGHT = 1 / 8;
+
+/** A5. Twice, and no more: late ones are samples too, and a liar that is silent in a third of all turns must not drive it up without end. */
+function waitMs({ attestMs, limits }: CoreState): number {
+  const patience = Math.ceil(PATIENCE * attestMs);
+  return Math.max(limits.attestAfterMs, Math.min(patience, limits.attestAfterMsMax));
+}
+
+function noteTaken(state: CoreState, ms: number): void {
+  state.attestMs += SAMPLE_WEIGHT * (ms - state.attestMs);
+}
+
+/** The batch is attested: one that was late already has been counted as that. */
+export function noteInTime(state: CoreState, held: HeldBatch): void {
+  const waiting = state.unattested.find((one) => one.held === held);
+  if (waiting !== undefined) noteTaken(state, state.timerMs - waiting.readMs);
 }
 
 export function awaitAttested(state: CoreState, held: HeldBatch): void {
@@ -101,14 +122,16 @@ export function awaitAttested(state: CoreState, held: HeldBatch): void {
   if (unattested.length >= limits.laneBatchesHeldMax * state.replicas) {
     unattested.splice(0, unattested.length, ...unattested.filter(isWaiting));
   }
-  unattested.push({ held, lateMs: state.timerMs + limits.attestAfterMs });
+  // In order of time, so that the first is the next: one waits a little longer when patience has just become less.
+  const lateMs = Math.max(state.timerMs + waitMs(state), unattested.at(-1)?.lateMs ?? 0);
+  unattested.push({ held, readMs: state.timerMs, lateMs });
 }
 
 function isWaiting({ held }: Unattested): boolean {
   return held.check === 'read' && !held.executed && !held.dead;
 }
 
-/** A5: all wait equally long, so the first in the list is the first that is late. */
+/** A5. */
 export function runLateChecks(state: CoreState): void {
   const { unattested } = state;
   for (let next = unattested[0]; next !== undefined; next = unattested[0]) {
@@ -116,6 +139,7 @@ export function runLateChecks(state: CoreState): void {
       if (next.lateMs > state.timerMs) return;
       const { batch, ref } = next.held;
       state.effects.push({ kind: 'check-batch', batch, ref, extent: 'late' });
+      noteTaken(state, next.lateMs - next.readMs);
     }
     unattested.shift();
   }

@@ -6,6 +6,7 @@ import {
   forgetAttested,
   isAttested,
   noteAttested,
+  noteInTime,
 } from './attest.ts';
 import { equalBytes } from './bytes.ts';
 import { CoreError } from './errors.ts';
@@ -210,8 +211,8 @@ export function onBatchChecked(
     return retip(state, lane);
   }
   held.check = 'read';
-  if (isAttested(state, lane, ref)) return acceptAttested(state, lane, held);
   awaitAttested(state, held);
+  if (isAttested(state, lane, ref)) acceptAttested(state, lane, held);
 }
 
 /** What this replica finds itself counts until the batch is executed, whatever others have attested (A5). */
@@ -256,6 +257,7 @@ function noteAttester(state: CoreState, lane: LaneState, from: ReplicaIndex, ref
 }
 
 function acceptAttested(state: CoreState, lane: LaneState, held: HeldBatch): void {
+  noteInTime(state, held);
   held.check = 'valid';
   retip(state, lane);
 }

@@ -62,8 +62,9 @@ export interface CoreLimits {
   readonly laneProbationBatches: number;
   /** Batches of so many bytes are checked by f + 1 replicas, smaller ones by all (A1); NO_SHARED_CHECKS: all by all. */
   readonly sharedCheckBytesMin: number;
-  /** How long a batch that was read waits for the attestations of its checkers (A5). */
+  /** Bounds of how long a batch that was read waits for the attestations of its checkers (A5). */
   readonly attestAfterMs: number;
+  readonly attestAfterMsMax: number;
   /** The leader makes an idle cut only while fewer blocks than this are uncertified. */
   readonly idleCutBlocksMax: number;
 }
@@ -112,6 +113,7 @@ export const DEFAULT_LIMITS: CoreLimits = checkLimits({
   // Less is a few signatures, which take about as long as one message.
   sharedCheckBytesMin: 8 * KIB,
   attestAfterMs: 20,
+  attestAfterMsMax: 200,
   idleCutBlocksMax: 2,
 });
 
@@ -144,6 +146,7 @@ export function checkLimits(limits: CoreLimits): CoreLimits {
     limits.slowPathAfterMsMax, 'slowPathAfterMsMin <= slowPathAfterMsMax');
   require(limits.repairAfterMsMin <=
     limits.repairAfterMsMax, 'repairAfterMsMin <= repairAfterMsMax');
+  require(limits.attestAfterMs <= limits.attestAfterMsMax, 'attestAfterMs <= attestAfterMsMax');
   require(limits.slowPathAfterMsMax <=
     limits.repairAfterMsMin, 'slowPathAfterMsMax <= repairAfterMsMin: the slow path must have been tried before cells are repeated');
   return limits;

@@ -101,6 +101,8 @@ export interface CoreState {
   readonly wants: Want[];
   /** Batches that were read, in that order; some do not wait any more (A5). */
   readonly unattested: Unattested[];
+  /** Moving average of how long that takes. */
+  attestMs: number;
   readonly catchUp: CatchUp;
   readonly repair: Repair;
   /** Executed batches in order of execution, for those who fetch. */
@@ -171,6 +173,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
     progress: { urgent: false, beat: 0, writtenMs: -Infinity, newsSinceMs: Infinity },
     wants: [],
     unattested: [],
+    attestMs: 0,
     catchUp: {
       stalledSinceMs: Infinity,
       stalledAt: before,

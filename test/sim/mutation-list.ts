@@ -353,7 +353,7 @@ const ATTESTATIONS: readonly Mutation[] = [
   ),
   code(
     ['attestation-for-ever', 'A5: who is late is waited for without end'],
-    ['attest.js', 'state.timerMs + limits.attestAfterMs', 'Infinity'],
+    ['attest.js', 'state.timerMs + waitMs(state)', 'Infinity'],
     { lies: ['late-attestations'] },
   ),
   {

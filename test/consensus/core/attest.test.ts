@@ -13,7 +13,7 @@ import { createSolo, EMPTY, type Solo } from '../support/solo.ts';
 /** Of seven, two lie. Lane 3: seq 1 is checked by 4 and 5, seq 2 by 6 and 0, seq 3 by 1 and 2. */
 const REPLICAS = 7;
 const LANE = 3;
-const LIMITS = { sharedCheckBytesMin: 8, attestAfterMs: 20 };
+const LIMITS = { sharedCheckBytesMin: 8, attestAfterMs: 20, attestAfterMsMax: 50 };
 const TEXT = 'long enough';
 
 function soloOf(self: number, limits: Partial<CoreLimits> = LIMITS, replicas = REPLICAS): Solo {
@@ -114,6 +114,36 @@ describe("clients' signatures", () => {
     solo.checked(LANE, ref);
     expect(solo.votes()).to.eql([1]);
     expect(solo.sent('attest'), 'it is no checker').to.eql([]);
+  });
+
+  it('are waited for longer when that has taken long, within bounds, and less again', () => {
+    const solo = soloOf(1);
+    // Seq 3, 6, 9 of lane 3 are checked by this replica itself, the others are not.
+    const readOf = (seq: number): BatchRef => {
+      const after = { seq: seq - 1, digest: new Uint8Array(32).fill(seq) };
+      const ref = solo.batch(LANE, seq === 1 ? EMPTY : after, TEXT, 'none');
+      solo.checked(LANE, ref, true, false);
+      return ref;
+    };
+    const isTurn = (seq: number): boolean => seq % 3 === 0;
+    const waits: number[] = [];
+    for (let seq = 1; seq <= 30; seq++) {
+      if (isTurn(seq)) continue;
+      readOf(seq);
+      waits.push(solo.state.unattested[0]!.lateMs - solo.state.timerMs);
+      solo.live(1_000);
+    }
+    expect(waits[0]).to.equal(20);
+    expect(waits.at(-1)).to.equal(50);
+    expect(waits).to.eql([...waits].sort((a, b) => a - b));
+    for (let seq = 31; seq <= 90; seq++) {
+      if (isTurn(seq)) continue;
+      const ref = readOf(seq);
+      for (const from of [0, 2, 4, 5, 6]) attest(solo, from, ref);
+      solo.live(60);
+    }
+    readOf(91);
+    expect(solo.state.unattested[0]!.lateMs - solo.state.timerMs).to.equal(20);
   });
 
   it('that are late may still be attested', () => {
@@ -328,7 +358,7 @@ describe('a decided batch', () => {
   });
 
   it('is no reason to suspect a leader while its checkers are waited for', () => {
-    const solo = soloOf(1, { ...LIMITS, attestAfterMs: 5_000 });
+    const solo = soloOf(1, { ...LIMITS, attestAfterMs: 5_000, attestAfterMsMax: 5_000 });
     const ref = readBatch(solo);
     solo.propose(solo.content(1, { [LANE]: ref }));
     for (let i = 0; i < 40; i++) {
