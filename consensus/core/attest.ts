@@ -33,12 +33,20 @@ function isLargeEnough(state: CoreState, batch: Batch): boolean {
   return state.faults > 0 && batch.payload.length >= state.limits.sharedCheckBytesMin;
 }
 
+/** Late so often without a word in between, a checker is taken for one that says nothing. */
+const MISSED_MAX = 3;
+
+/** Is its attestation worth waiting for? */
+function isHeard({ open, missedAttests }: PeerState): boolean {
+  return open && missedAttests < MISSED_MAX;
+}
+
 /** What is checked of a batch that has just come: without its signatures only if all its checkers may be heard of. */
 export function extentOf(state: CoreState, batch: Batch, isFromRing: boolean): CheckExtent {
   if (!isFromRing || !isLargeEnough(state, batch)) return 'all';
   for (let k = 0; k < state.faults; k++) {
     const checker = checkerOf(batch.lane, batch.seq, k, state);
-    if (checker === state.self || !(state.peers[checker] as PeerState).open) return 'all';
+    if (checker === state.self || !isHeard(state.peers[checker] as PeerState)) return 'all';
   }
   return 'form';
 }
@@ -97,10 +105,10 @@ export interface Unattested {
 }
 
 /** Under load attestations take longer, and checking for oneself what others check already would make it worse. */
-const PATIENCE = 2;
+const PATIENCE = 4;
 const SAMPLE_WEIGHT = 1 / 8;
 
-/** A5. Twice, and no more: late ones are samples too, and a liar that is silent in a third of all turns must not drive it up without end. */
+/** A5. */
 function waitMs({ attestMs, limits }: CoreState): number {
   const patience = Math.ceil(PATIENCE * attestMs);
   return Math.max(limits.attestAfterMs, Math.min(patience, limits.attestAfterMsMax));
@@ -131,6 +139,14 @@ function isWaiting({ held }: Unattested): boolean {
   return held.check === 'read' && !held.executed && !held.dead;
 }
 
+function noteMissed(state: CoreState, { batch, ref }: HeldBatch): void {
+  const said = (state.lanes[batch.lane] as LaneState).attested.get(ref.seq);
+  for (let k = 0; k < state.faults; k++) {
+    const checker = checkerOf(batch.lane, ref.seq, k, state);
+    if (said?.has(checker) !== true) (state.peers[checker] as PeerState).missedAttests++;
+  }
+}
+
 /** A5. */
 export function runLateChecks(state: CoreState): void {
   const { unattested } = state;
@@ -140,6 +156,7 @@ export function runLateChecks(state: CoreState): void {
       const { batch, ref } = next.held;
       state.effects.push({ kind: 'check-batch', batch, ref, extent: 'late' });
       noteTaken(state, next.lateMs - next.readMs);
+      noteMissed(state, next.held);
     }
     unattested.shift();
   }

@@ -23,7 +23,7 @@ import {
   removeBatch,
 } from './lane-store.ts';
 import { noteNews } from './progress.ts';
-import { type CoreState, ignore } from './state.ts';
+import { type CoreState, ignore, type PeerState } from './state.ts';
 import type { Batch, BatchRef, CheckExtent, ReplicaIndex } from './types.ts';
 
 /** L1: the payload becomes the next batch of the own lane. */
@@ -247,6 +247,8 @@ export function onAttest(
   laneIndex: ReplicaIndex,
   ref: BatchRef,
 ): void {
+  // In time or not, it speaks.
+  (state.peers[from] as PeerState).missedAttests = 0;
   noteAttester(state, state.lanes[laneIndex] as LaneState, from, ref);
 }
 

@@ -113,7 +113,7 @@ export const DEFAULT_LIMITS: CoreLimits = checkLimits({
   // Less is a few signatures, which take about as long as one message.
   sharedCheckBytesMin: 8 * KIB,
   attestAfterMs: 20,
-  attestAfterMsMax: 200,
+  attestAfterMsMax: 500,
   idleCutBlocksMax: 2,
 });
 

@@ -31,6 +31,7 @@ export function onSession(state: CoreState, index: ReplicaIndex, open: boolean):
   peer.held = peer.held.map(() => EMPTY_LANE);
   peer.beat = undefined;
   peer.coveredSeq.fill(0);
+  peer.missedAttests = 0;
   peer.early.clear();
   peer.ready = false;
   peer.lifeChanges = 0;

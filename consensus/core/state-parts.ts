@@ -27,6 +27,8 @@ export interface SlotContent {
 
 export interface PeerState {
   open: boolean;
+  /** Turns as a checker that were late since it last attested anything (A5). */
+  missedAttests: number;
   /**
    * Highest that it has reported; a lie is bounded by taking the (f+1)-th or q-th highest of all.
    */

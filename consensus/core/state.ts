@@ -215,6 +215,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
       namedSlot: appliedSlot,
       coveredSeq: new Float64Array(lanes),
       faults: 0,
+      missedAttests: 0,
       evidenceEmitted: 0,
       malformedReasons: new Set(),
       answersSinceMs: -Infinity,

@@ -170,7 +170,7 @@ function limitsOf(
     // Batches here are small: of the payloads, most are above the first two.
     sharedCheckBytesMin: sharing.pick([1, 1, 1, 1, 60, NO_SHARED_CHECKS]),
     attestAfterMs: sharing.pick([0, 2, 20, 20, 100]),
-    attestAfterMsMax: sharing.pick([100, 200]),
+    attestAfterMsMax: sharing.pick([100, 500]),
   });
 }
 

@@ -129,9 +129,11 @@ describe("clients' signatures", () => {
     const waits: number[] = [];
     for (let seq = 1; seq <= 30; seq++) {
       if (isTurn(seq)) continue;
-      readOf(seq);
+      const ref = readOf(seq);
       waits.push(solo.state.unattested[0]!.lateMs - solo.state.timerMs);
       solo.live(1_000);
+      // Too late.
+      for (const from of [0, 2, 4, 5, 6]) attest(solo, from, ref);
     }
     expect(waits[0]).to.equal(20);
     expect(waits.at(-1)).to.equal(50);
@@ -144,6 +146,29 @@ describe("clients' signatures", () => {
     }
     readOf(91);
     expect(solo.state.unattested[0]!.lateMs - solo.state.timerMs).to.equal(20);
+  });
+
+  it('are not left to a checker that was late three times and says nothing, until it does', () => {
+    const solo = soloOf(1);
+    // 4 and 5 are the checkers; 5 attests at once.
+    const batchOf = (seq: number): BatchRef => {
+      const after = { seq: seq - 1, digest: new Uint8Array(32).fill(seq) };
+      const ref = solo.batch(LANE, seq === 1 ? EMPTY : after, TEXT, 'none');
+      attest(solo, 5, ref);
+      return ref;
+    };
+    for (const seq of [1, 4, 7]) {
+      const ref = batchOf(seq);
+      expect(asked(solo).at(-1)).to.equal('form');
+      solo.checked(LANE, ref, true, false);
+      solo.live(100);
+      expect(asked(solo).at(-1)).to.equal('late');
+    }
+    const ref = batchOf(10);
+    expect(asked(solo).at(-1), 'it has missed three').to.equal('all');
+    attest(solo, 4, ref);
+    batchOf(13);
+    expect(asked(solo).at(-1), 'it speaks again').to.equal('form');
   });
 
   it('that are late may still be attested', () => {
