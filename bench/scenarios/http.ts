@@ -97,7 +97,7 @@ function seriesOf(name: string, figures: LoadFigures, parameters: Parameters): S
     parameters: {
       replicas: REPLICAS,
       payload: `${PAYLOAD_BYTES} B`,
-      signatures: 'Ed25519, checked by all',
+      signatures: 'Ed25519, checks shared',
       waitMode: 'adaptive',
       ...parameters,
     },
