@@ -18,6 +18,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve as resolvePath } from 'node:path';
 import { runMain, SetupError } from '../../scripts/setup/errors.mjs';
+import { ROOT } from '../../scripts/setup/paths.mjs';
 import { prepare } from '../../scripts/setup/prepare.mjs';
 import { buildAttacker } from '../attacks/native/build.mjs';
 import { bootGuest, sayings, writeJob } from './boot.mjs';
@@ -29,8 +30,17 @@ import { BENCH, CONTRACT, NETWORK } from './suites.mjs';
 import { requireTools } from './tools.mjs';
 import { runTwoGuests } from './two-guests.mjs';
 
+/** The guest has file systems of its own there (init.sh). */
+const HIDDEN = ['/tmp', '/run', '/var/tmp', '/dev'];
+
 runMain(async () => {
   const options = parseArguments(process.argv.slice(2));
+  const hidden = HIDDEN.find((folder) => ROOT.startsWith(`${folder}/`));
+  if (hidden !== undefined) {
+    throw new SetupError(
+      `the guest does not see this checkout, which is under ${hidden}: clone it to another place`,
+    );
+  }
   await requireTools();
   await prepare();
   await buildAttacker();
