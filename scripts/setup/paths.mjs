@@ -17,6 +17,3 @@ export const PATHS = {
   bundleStamp: join(ROOT, 'dist', 'bundle', '.sluice-made-of'),
   entry: join(ROOT, 'dist', 'scripts', 'sluice.js'),
 };
-
-/** Folders of TypeScript sources; the same as `include` in tsconfig.json. */
-export const SOURCE_FOLDERS = ['orderer', 'consensus', 'rdma', 'ledger', 'api', 'scripts', 'test'];

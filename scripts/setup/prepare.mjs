@@ -9,7 +9,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runMain, SetupError } from './errors.mjs';
 import { withLock } from './lock.mjs';
-import { PATHS, ROOT, SOURCE_FOLDERS } from './paths.mjs';
+import { PATHS, ROOT } from './paths.mjs';
 import { runQuietly } from './progress.mjs';
 import { filesUnder, hashFiles, readStamp, removeStamp, sha256, writeStamp } from './stamp.mjs';
 import { checkNode, findBuildTools, findNpm } from './tools.mjs';
@@ -109,7 +109,9 @@ function headerArguments() {
 }
 
 function typescriptStamp() {
-  const sources = SOURCE_FOLDERS.flatMap((folder) =>
+  // What is compiled is what makes a build old.
+  const { include } = JSON.parse(readFileSync(join(ROOT, 'tsconfig.json'), 'utf8'));
+  const sources = include.flatMap((folder) =>
     filesUnder(join(ROOT, folder), (name) => /\.(ts|json)$/.test(name)),
   );
   const configuration = ['tsconfig.json', 'package.json', 'package-lock.json'];
