@@ -43,7 +43,7 @@ import {
 } from './records.ts';
 import { removalOf } from './removal.ts';
 import { TransactionIndex } from './transaction-index.ts';
-import { WriteQueue } from './write-queue.ts';
+import { type WriteJob, WriteQueue } from './write-queue.ts';
 
 const EMPTY = new Uint8Array(0);
 
@@ -156,19 +156,11 @@ export class Ledger {
       operations.push(put(CERTIFIED_KEY, encodeCertified(certifiedHeight)));
     }
     this.unwritten.set(number, metadataSignatures);
-    this.pending = { ...pending, certifiedHeight };
-    const next = this.pending;
-    const written = this.queue.push({
-      operations,
-      bytes: bytesOf(operations),
-      durability: 'later',
-      stored: () => {
-        this.durable = next;
-        this.unwritten.delete(number);
-      },
-    });
-    // A disk that fails is told to whoever writes next.
-    written.catch(() => {});
+    this.commit(operations, { ...pending, certifiedHeight }, 'later').then(
+      () => this.unwritten.delete(number),
+      // A disk that fails is told to whoever writes next.
+      () => {},
+    );
   }
 
   /**
@@ -200,7 +192,7 @@ export class Ledger {
       const tip = { ...header, hash: headerHash(header, this.sha256) };
       operations.push(put(TIP_KEY, encodeTip({ storedHeight: toHeight, tipHash: tip.hash })));
       const next = { ...this.pending, storedHeight: toHeight, tip };
-      await this.commit(operations, next, new Map());
+      await this.commit(operations, next, 'synced');
     } finally {
       this.truncating = false;
     }
@@ -355,20 +347,21 @@ export class Ledger {
         next.certifiedHeight = certifiedHeight;
       }
     }
-    await this.commit(operations, next, locations);
+    await this.commit(operations, next, 'synced', locations);
   }
 
   private commit(
     operations: Operation[],
     next: ChainState,
-    locations: Map<string, TransactionLocation>,
+    durability: WriteJob['durability'],
+    locations: ReadonlyMap<string, TransactionLocation> = new Map(),
   ): Promise<void> {
     this.pending = next;
     this.index.queued(locations);
     return this.queue.push({
       operations,
       bytes: bytesOf(operations),
-      durability: 'synced',
+      durability,
       stored: () => {
         this.durable = next;
         this.index.stored(locations);

@@ -17,6 +17,10 @@ export async function readStoredBlock(database: Database, number: number): Promi
   const what = `block ${number}`;
   const headerBytes = await requireRecord(database, blockKey(KIND.HEADER, number), what);
   const dataBytes = await requireRecord(database, blockKey(KIND.DATA, number), what);
+  return blockOf(number, headerBytes, dataBytes);
+}
+
+function blockOf(number: number, headerBytes: Uint8Array, dataBytes: Uint8Array): StoredBlock {
   return { header: decodeHeader(headerBytes, number), headerBytes, dataBytes };
 }
 
@@ -36,19 +40,16 @@ export async function readStoredBlocks(
     if (number < certifiedHeight) keys.push(blockKey(KIND.SIGNATURES, number));
   }
   const records = await readRecords(database, keys, `blocks ${from} to ${to - 1}`, nameOf);
-  const found = new Map<number, Map<number, Uint8Array>>();
+  const blocks: StoredBlock[] = [];
   for (const [index, key] of keys.entries()) {
-    const number = blockNumberOf(key) as number;
     const record = records[index];
+    const number = blockNumberOf(key) as number;
     if (record === undefined) throw corrupt(`${nameOf(key)} is missing`, { blockNumber: number });
-    const block = found.get(number) ?? new Map<number, Uint8Array>();
-    found.set(number, block.set(key[0] as number, record));
+    // A block's header comes before its data.
+    if (key[0] === KIND.DATA)
+      blocks.push(blockOf(number, records[index - 1] as Uint8Array, record));
   }
-  return [...found].map(([number, records]) => {
-    const headerBytes = records.get(KIND.HEADER) as Uint8Array;
-    const dataBytes = records.get(KIND.DATA) as Uint8Array;
-    return { header: decodeHeader(headerBytes, number), headerBytes, dataBytes };
-  });
+  return blocks;
 }
 
 function nameOf(key: Uint8Array): string {

@@ -37,8 +37,8 @@ export class WriteQueue {
   private waitingBytes = 0;
   /** Settles when nothing is waiting or being written; undefined when idle. */
   private draining: Promise<void> | undefined;
-  /** Of those that wait: somebody waits for them. */
-  private urgent = 0;
+  /** Everything is to be written, whether anybody waits for it or not. */
+  private overdue = false;
   private laterTimer: NodeJS.Timeout | undefined;
   /** The first failed write; every later call is answered with it. */
   private failed: LedgerError | undefined;
@@ -70,8 +70,7 @@ export class WriteQueue {
     return new Promise((resolve, reject) => {
       this.waiting.push({ ...job, resolve, reject });
       this.waitingBytes += job.bytes;
-      if (job.durability === 'synced') {
-        this.urgent += 1;
+      if (isAwaited(job)) {
         this.draining ??= this.drain();
       } else if (this.draining === undefined) this.drainLater();
     });
@@ -91,7 +90,7 @@ export class WriteQueue {
   }
 
   private drainAll(): void {
-    this.urgent = this.waiting.length;
+    this.overdue = true;
     this.draining ??= this.drain();
   }
 
@@ -100,7 +99,7 @@ export class WriteQueue {
     await Promise.resolve();
     clearTimeout(this.laterTimer);
     this.laterTimer = undefined;
-    while (this.urgent > 0) {
+    while (this.waiting.length > 0 && (this.overdue || this.waiting.some(isAwaited))) {
       const group = this.takeGroup();
       try {
         if (this.failed === undefined) await this.write(group);
@@ -117,6 +116,7 @@ export class WriteQueue {
       }
     }
     this.draining = undefined;
+    this.overdue = false;
     if (this.waiting.length > 0) this.drainLater();
   }
 
@@ -129,7 +129,7 @@ export class WriteQueue {
         else batch.del(operation.key);
       }
     }
-    return batch.write({ sync: group.some((job) => job.durability === 'synced') });
+    return batch.write({ sync: group.some(isAwaited) });
   }
 
   private takeGroup(): WaitingJob[] {
@@ -141,8 +141,10 @@ export class WriteQueue {
       count += 1;
     }
     this.waitingBytes -= bytes;
-    const group = this.waiting.splice(0, count);
-    this.urgent = this.waiting.filter((job) => job.durability === 'synced').length;
-    return group;
+    return this.waiting.splice(0, count);
   }
+}
+
+function isAwaited({ durability }: WriteJob): boolean {
+  return durability === 'synced';
 }
