@@ -165,13 +165,9 @@ export class ChannelOrderer implements ChannelService {
     const refused = this.#notReady() ?? this.#full(bytes) ?? this.#behind();
     if (refused !== undefined) return envelopes.map(() => refused);
     const checks = await this.#dependencies.checker.checkSubmitted(envelopes, Date.now());
-    const outcomes: (Accepted | Refusal)[] = [];
-    for (const check of checks) {
-      if (check.kind === 'refused') outcomes.push(check);
-      else
-        outcomes.push(this.#accept(check.transaction) ?? (await this.#stored(check.transaction)));
-    }
-    return outcomes;
+    return Promise.all(
+      checks.map((check) => (check.kind === 'refused' ? check : this.#accept(check.transaction))),
+    );
   }
 
   committed(
@@ -189,28 +185,24 @@ export class ChannelOrderer implements ChannelService {
     return this.#receipts.block(number);
   }
 
-  /** Queues what was checked; undefined when it is in a block already. */
-  #accept(transaction: CheckedTransaction): Accepted | Refusal | undefined {
+  onHeight(listener: (height: number) => void): () => void {
+    this.#heightListeners.add(listener);
+    return () => this.#heightListeners.delete(listener);
+  }
+
+  /** Queues what was checked; what is in a block already has to be looked up. */
+  #accept(transaction: CheckedTransaction): Accepted | Refusal | Promise<Accepted | Refusal> {
     const { txId, bytes } = transaction;
     if (this.#receipts.isPending(txId)) return { kind: 'accepted', txId, duplicate: true };
     // Stopped meanwhile? The ledger may be closed already.
     const refused = this.#notReady();
     if (refused !== undefined) return refused;
-    if (this.#dependencies.ledger.hasTransactionNow(txId)) return undefined;
+    if (this.#dependencies.ledger.hasTransactionNow(txId)) return this.#receipts.stored(txId);
     const full = this.#full(bytes.length);
     if (full !== undefined) return full;
     this.#receipts.accepted(txId);
     this.#run?.submit(transaction);
     return { kind: 'accepted', txId, duplicate: false };
-  }
-
-  #stored({ txId }: CheckedTransaction): Promise<Accepted | Refusal> {
-    return this.#receipts.stored(txId);
-  }
-
-  onHeight(listener: (height: number) => void): () => void {
-    this.#heightListeners.add(listener);
-    return () => this.#heightListeners.delete(listener);
   }
 
   #createStartup(): StartupSync {

@@ -18,6 +18,7 @@ import {
   type ParsedEnvelope,
   parseEnvelope,
   signatureFault,
+  toHex,
 } from '../../ledger/format/index.ts';
 import type { Finding, FindingCode } from './findings.ts';
 import type { SignatureVerifier } from './signatures.ts';
@@ -33,8 +34,6 @@ export interface AuditDependencies {
 
 /** OpenSSL's: a second implementation is for what one might get subtly wrong, and a hash is right or wrong for all to see. */
 const sha256 = (bytes: Uint8Array): Uint8Array => hashOf('sha256', bytes, 'buffer');
-const hexOf = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 
 /** A finding before it is known whom it concerns. */
 export type BlockFinding = Omit<Finding, 'sources'>;
@@ -102,7 +101,7 @@ async function certificateFindings(
 }
 
 function genesisFindings(block: Block, { genesisHash }: TrustRoot): BlockFinding[] {
-  const hash = hexOf(headerHash(block.header, sha256));
+  const hash = toHex(headerHash(block.header, sha256));
   if (genesisHash === undefined || hash === genesisHash) return [];
   const message = `its hash is ${hash}, the trusted genesis block has ${genesisHash}`;
   return [{ code: 'wrong_genesis', block: 0, message }];
@@ -139,7 +138,7 @@ export class ChainAudit {
 
   /** Hash of the last header, hex; equal hashes mean equal history. */
   get tipHash(): string | undefined {
-    return this.#tip === undefined ? undefined : hexOf(headerHash(this.#tip, sha256));
+    return this.#tip === undefined ? undefined : toHex(headerHash(this.#tip, sha256));
   }
 
   /**
@@ -148,7 +147,7 @@ export class ChainAudit {
    */
   check(block: Block, certified: boolean): CheckedBlock {
     const { header, data } = block;
-    const hash = hexOf(headerHash(header, sha256));
+    const hash = toHex(headerHash(header, sha256));
     const copy = this.#checkCopy(block, certified, this.#tip);
     this.#beforeTip = this.#tip;
     this.#tip = header;
