@@ -7,6 +7,7 @@
         "rdma/native/binding.cc",
         "rdma/native/cell.cc",
         "rdma/native/constants.cc",
+        "rdma/native/functions.cc",
         "rdma/native/mac.cc",
         "rdma/native/record_sink.cc",
         "rdma/native/region.cc",

@@ -55,11 +55,11 @@ export interface InboxHandler {
     body: Uint8Array,
   ): void;
   /**
-   * A lane payload; the buffer is the handler's to keep. `sha256` (32 bytes)
-   * is its hash, computed natively.
+   * A lane payload; it is the handler's to keep, its `buffer` is not. `sha256` (32 bytes)
+   * is its hash, computed natively: valid until the handler returns.
    */
   onLane(peer: ReplicaIndex, payload: Uint8Array, sha256: Uint8Array): void;
-  /** A two-sided message; the buffer is the handler's to keep. */
+  /** A two-sided message; it is the handler's to keep, its `buffer` is not. */
   onMessage(peer: ReplicaIndex, payload: Uint8Array): void;
   /**
    * The peer's memory held something that no correct writer leaves there.

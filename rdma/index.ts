@@ -15,3 +15,4 @@ export {
   openVerbsTransport,
 } from './memory/transport.ts';
 export { wakeTransport } from './native.ts';
+export { sha256 } from './sha256.ts';

@@ -51,13 +51,18 @@ export interface NativeTransport {
   close(peer: number): void;
   /** 0 closed, 1 offered, 2 mapped, 3 open. */
   state(peer: number): number;
-  writeCell(kind: number, slot: number, view: number, flags: number, body: Uint8Array): void;
+  /**
+   * `pollRecordBytesMax` bytes for the records of `poll`, then the body of the cell that `writeCell` is to write. The same
+   * buffer each time.
+   */
+  memory(): ArrayBuffer;
+  writeCell(kind: number, slot: number, view: number, flags: number, bodyBytes: number): void;
   rewriteCells(peer: number): void;
   writeLane(payload: Uint8Array, outcomes: Uint8Array): void;
   send(peer: number, payload: Uint8Array): boolean;
   takeWrites(peer: number, buffer: Uint8Array): number;
   applyWrites(peer: number, frames: Uint8Array): string | undefined;
-  poll(fromSlot: number, toSlot: number, records: Uint8Array, payloads: ArrayBuffer[]): number;
+  poll(fromSlot: number, toSlot: number, payloads: ArrayBuffer[]): number;
   wait(timeoutUs: number): boolean;
   wakeHandle(): number;
   /** Whether peers write through memory windows. */
@@ -70,6 +75,10 @@ export interface NativeAddon {
   readonly NativeTransport: new (options: NativeTransportOptions) => NativeTransport;
   wake(handle: number): boolean;
   useErrorClass(errorClass: typeof TransportError): void;
+  /** The result is in `hash` until the next call. */
+  sha256(first: Uint8Array, second: Uint8Array | undefined): void;
+  /** 32 bytes. */
+  readonly hash: ArrayBuffer;
   aesCmac(key: Uint8Array, message: Uint8Array): Uint8Array;
   regionLayout(
     replicas: number,

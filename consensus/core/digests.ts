@@ -54,14 +54,6 @@ const SLOT_BYTES = 8;
 const INDEX_BYTES = 2;
 const VIEW_BYTES = 4;
 
-/**
- * The start of a hash as a small array of its own: what `sha256`
- * returns may be a much larger object.
- */
-function short(hash: Uint8Array, length: number): Uint8Array {
-  return copyShort(hash, 0, length);
-}
-
 /** The texts to hash are built in place, in one buffer each that is used again. */
 export function createDigests(runId: Uint8Array, replicas: number, crypto: CoreCrypto): Digests {
   const batchPrefix = joinBytes(asciiBytes('sluice/batch/1'), runId);
@@ -79,14 +71,14 @@ export function createDigests(runId: Uint8Array, replicas: number, crypto: CoreC
       const frame = frameSha256 ?? crypto.sha256(laneFrameHeader(seq, previous), payload);
       writeU16(batchText, batchPrefix.length, lane);
       batchText.set(frame, batchPrefix.length + INDEX_BYTES);
-      return short(crypto.sha256(batchText), DIGEST32_BYTES);
+      return crypto.sha256(batchText);
     },
     proposal(proposal) {
       const at = proposalPrefix.length;
       writeU64(proposalText, at, proposal.slot);
       proposalText[at + SLOT_BYTES] = proposalFlags(proposal);
       writeProposalBody(proposalText, at + SLOT_BYTES + FLAGS_BYTES, proposal);
-      return short(crypto.sha256(proposalText), DIGEST24_BYTES);
+      return copyShort(crypto.sha256(proposalText), 0, DIGEST24_BYTES);
     },
     prepare(signer, view, slot, digest) {
       const head = new Uint8Array(INDEX_BYTES + VIEW_BYTES + SLOT_BYTES);
@@ -96,7 +88,7 @@ export function createDigests(runId: Uint8Array, replicas: number, crypto: CoreC
       return joinBytes(preparePrefix, head, digest);
     },
     checkpoint(state) {
-      return short(crypto.sha256(checkpointPrefix, encodeCheckpointState(state)), DIGEST32_BYTES);
+      return crypto.sha256(checkpointPrefix, encodeCheckpointState(state));
     },
     checkpointText(signer, stateDigest) {
       const head = new Uint8Array(INDEX_BYTES);

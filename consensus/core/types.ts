@@ -139,8 +139,8 @@ export type CheckExtent = 'all' | 'form' | 'late' | 'restored';
 
 /** Deterministic functions that the core needs but must not choose. */
 export interface CoreCrypto {
-  /** 32 bytes. */
-  sha256(...parts: Uint8Array[]): Uint8Array;
+  /** Of `first`, followed by `second` if given. 32 bytes, an array of its own and no part of a larger one. */
+  sha256(first: Uint8Array, second?: Uint8Array): Uint8Array;
   /** Ed25519 over `message` with this replica's consenter key; 64 bytes. */
   sign(message: Uint8Array): Uint8Array;
   /** Strict RFC 8032 check with the consenter key of `signer`. */

@@ -1,10 +1,10 @@
 /** Builds transport, log and core of a consensus thread from its options, and the loop over them. */
-import { createHash, hash } from 'node:crypto';
 import type { Transport } from '../../rdma/contract.ts';
 import {
   openShmTransport,
   openTcpTransport,
   openVerbsTransport,
+  sha256,
   TRANSPORT_LIMITS,
 } from '../../rdma/index.ts';
 import { createCore, nullProposal } from '../core/index.ts';
@@ -22,13 +22,7 @@ const MESSAGE_FRAMING_BYTES = 4 * 1024;
 function createCrypto(options: WorkerOptions): CoreCrypto {
   const { secretKey } = ed25519KeyPair(options.signingSeed);
   return {
-    sha256(...parts) {
-      const [only] = parts;
-      if (parts.length === 1 && only !== undefined) return hash('sha256', only, 'buffer');
-      const state = createHash('sha256');
-      for (const part of parts) state.update(part);
-      return state.digest();
-    },
+    sha256,
     sign: (message) => signEd25519(secretKey, message),
     verify(signer, message, signature) {
       const key = options.consenterKeys[signer];

@@ -1,7 +1,13 @@
 /** What comes from peers, decoded for the core. Whatever the bytes are, at worst their writer's session begins anew. */
 import type { InboxHandler } from '../../rdma/contract.ts';
 import type { Input, ReplicaIndex } from '../core/types.ts';
-import { decodeCell, decodeLaneBatch, decodeMessage, unwrapApplication } from '../wire/index.ts';
+import {
+  decodeCell,
+  decodeLaneBatch,
+  decodeMessage,
+  KnownTips,
+  unwrapApplication,
+} from '../wire/index.ts';
 
 export interface InboxDependencies {
   readonly replicas: number;
@@ -16,9 +22,10 @@ export function createInbox(dependencies: InboxDependencies): InboxHandler {
   const { replicas, take, onApplication, onFault } = dependencies;
   const malformed = (from: ReplicaIndex, reason: string): void =>
     take({ kind: 'malformed', from, reason });
+  const known = new KnownTips(replicas);
   return {
     onCell: (from, kind, slot, view, flags, body) => {
-      const cell = decodeCell({ kind, slot, view, flags, body }, replicas);
+      const cell = decodeCell({ kind, slot, view, flags, body }, replicas, known);
       if (cell.kind === 'malformed') return malformed(from, cell.reason);
       take({ kind: 'cell', from, cell: cell.value });
     },

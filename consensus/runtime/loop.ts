@@ -6,8 +6,14 @@ import type { InboxHandler, Transport } from '../../rdma/contract.ts';
 import { assertNever } from '../core/assert.ts';
 import type { ConsensusCore, CoreStatus, Input, Message, ReplicaIndex } from '../core/types.ts';
 import type { Wal } from '../wal/index.ts';
-import { encodeCell, encodeLaneBatch, encodeMessage, wrapApplication } from '../wire/index.ts';
+import {
+  createCellEncoder,
+  createLaneEncoder,
+  encodeMessage,
+  wrapApplication,
+} from '../wire/index.ts';
 import { PeerBudget } from './budget.ts';
+import { clockMs } from './clock.ts';
 import { createInbox } from './inbox.ts';
 import { isDiskFull, Outbox, type OuterEffect } from './outbox.ts';
 import type { ToWorker, TransportCall, WorkerEvent, WorkerEvents } from './protocol.ts';
@@ -58,6 +64,8 @@ export class ConsensusLoop {
   readonly #open: boolean[];
   readonly #budgets: PeerBudget[];
   readonly #shipper: Shipper | undefined;
+  readonly #encodeCell: ReturnType<typeof createCellEncoder>;
+  readonly #encodeLaneBatch = createLaneEncoder();
   #events: WorkerEvent[] = [];
   #transfer: ArrayBuffer[] = [];
   /** What the main thread said while the disk was full; it waits for answers, so there is little of it. */
@@ -84,6 +92,7 @@ export class ConsensusLoop {
     this.#budgets = this.#open.map(() => new PeerBudget(APPLICATION_BUDGET));
     const { shipping, replicas } = this.#transport;
     this.#shipper = shipping && new Shipper(shipping, replicas);
+    this.#encodeCell = createCellEncoder(replicas);
     this.#inbox = createInbox({
       replicas,
       take: (input) => this.#take(input),
@@ -150,7 +159,10 @@ export class ConsensusLoop {
   }
 
   #holdForRoom(): void {
-    for (const message of this.#receive(this.#heldMessages.length + PORT_MESSAGES_PER_TURN_MAX)) {
+    const max = this.#heldMessages.length + PORT_MESSAGES_PER_TURN_MAX;
+    for (let count = 0; count < max; count++) {
+      const message = this.#port.receive();
+      if (message === undefined) break;
       if (message.kind === 'stop') this.#stopping = true;
       else this.#heldMessages.push(message);
     }
@@ -159,20 +171,15 @@ export class ConsensusLoop {
 
   #drainPort(): number {
     let count = 0;
-    for (const message of this.#heldMessages.splice(0)) this.#onMain(message);
-    for (const message of this.#receive(PORT_MESSAGES_PER_TURN_MAX)) {
-      count++;
+    if (this.#heldMessages.length > 0) {
+      for (const message of this.#heldMessages.splice(0)) this.#onMain(message);
+    }
+    for (; count < PORT_MESSAGES_PER_TURN_MAX; count++) {
+      const message = this.#port.receive();
+      if (message === undefined) break;
       this.#onMain(message);
     }
     return count;
-  }
-
-  *#receive(max: number): Generator<ToWorker> {
-    for (let count = 0; count < max; count++) {
-      const message = this.#port.receive();
-      if (message === undefined) return;
-      yield message;
-    }
   }
 
   #onMain(message: ToWorker): void {
@@ -253,7 +260,8 @@ export class ConsensusLoop {
 
   #onApplication(from: ReplicaIndex, body: Uint8Array): void {
     if (this.#budgets[from]?.take(body.length, clockMs()) !== true) return;
-    this.#events.push({ kind: 'application', from, body });
+    // Of its own: what it lies in may hold other payloads, and all of that would be copied to the main thread.
+    this.#events.push({ kind: 'application', from, body: body.slice() });
   }
 
   #take(input: Input): void {
@@ -271,12 +279,12 @@ export class ConsensusLoop {
   #execute(effect: OuterEffect): void {
     switch (effect.kind) {
       case 'write-cell':
-        return this.#transport.writeCell(encodeCell(effect.cell));
+        return this.#transport.writeCell(this.#encodeCell(effect.cell));
       case 'rewrite-cells':
         return this.#transport.rewriteCells(effect.to);
       case 'write-batch':
         // A peer that is skipped fetches the batch by digest once a proposal names it.
-        this.#transport.writeLane(encodeLaneBatch(effect.batch));
+        this.#transport.writeLane(this.#encodeLaneBatch(effect.batch));
         this.#events.push({ kind: 'own-batch', ref: effect.ref });
         return;
       case 'send':
@@ -284,7 +292,8 @@ export class ConsensusLoop {
       case 'check-batch':
         return this.#checkBatch(effect);
       case 'deliver': {
-        const { kind: _kind, ...delivery } = effect;
+        const { slot, timeMs, cut, batches, path, checkpoint } = effect;
+        const delivery = { slot, timeMs, cut, batches, path, checkpoint };
         this.#events.push({ kind: 'deliver', delivery });
         return;
       }
@@ -375,14 +384,6 @@ export class ConsensusLoop {
     if (this.#activeSinceStatus) untilMs = Math.min(untilMs, this.#statusAtMs + STATUS_EVERY_MS);
     return Math.max(0, Math.ceil((untilMs - nowMs) * 1_000));
   }
-}
-
-/**
- * Wall-clock milliseconds that never step back while the process lives: ordered time is taken from it,
- * and so are the core's deadlines.
- */
-export function clockMs(): number {
-  return Math.floor(performance.timeOrigin + performance.now());
 }
 
 function isAnotherView(now: CoreStatus, told: CoreStatus | undefined): boolean {

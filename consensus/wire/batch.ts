@@ -29,7 +29,20 @@ export function laneFrameHeader(seq: BatchSeq, previous: Digest32): Uint8Array {
 }
 
 export function encodeLaneBatch(batch: Batch): Uint8Array {
-  const frame = new Uint8Array(LANE_FRAME_HEADER_BYTES + batch.payload.length);
+  return fillFrame(new Uint8Array(LANE_FRAME_HEADER_BYTES + batch.payload.length), batch);
+}
+
+/** As `encodeLaneBatch`, for a writer that is done with each frame before the next: it is overwritten then. */
+export function createLaneEncoder(): (batch: Batch) => Uint8Array {
+  let bytes = new Uint8Array(0);
+  return (batch) => {
+    const frameBytes = LANE_FRAME_HEADER_BYTES + batch.payload.length;
+    if (frameBytes > bytes.length) bytes = new Uint8Array(frameBytes);
+    return fillFrame(bytes.subarray(0, frameBytes), batch);
+  };
+}
+
+function fillFrame(frame: Uint8Array, batch: Batch): Uint8Array {
   writeHeader(frame, batch.seq, batch.previous);
   frame.set(batch.payload, LANE_FRAME_HEADER_BYTES);
   return frame;

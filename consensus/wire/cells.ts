@@ -14,12 +14,12 @@
 import { assertNever } from '../core/assert.ts';
 import type { Cell } from '../core/types.ts';
 import { copyShort, type Decoded, isZero, malformed, ok, readU32, writeU32 } from './bytes.ts';
-import { readFrontier, TIP_BYTES, writeFrontier } from './frontier.ts';
+import { type KnownTips, readFrontier, TIP_BYTES, writeFrontier } from './frontier.ts';
 import {
   decodeProposalBody,
-  encodeProposalBody,
   proposalBodyBytes,
   proposalFlags,
+  writeProposalBody,
 } from './proposal.ts';
 
 /** As the transport takes and gives it (`CellContent` in rdma/contract.ts). */
@@ -54,30 +54,30 @@ export function cellBodyBytes(kind: Cell['kind'], replicas: number): number {
   }
 }
 
-export function encodeCell(cell: Cell): CellFrame {
+/** `body`: where the body goes, of exactly its length; otherwise it gets an array of its own. */
+export function encodeCell(cell: Cell, body?: Uint8Array): CellFrame {
   switch (cell.kind) {
-    case 'proposal': {
-      const { proposal } = cell;
-      return {
-        kind: 'proposal',
-        slot: proposal.slot,
-        view: cell.view,
-        flags: proposalFlags(proposal),
-        body: encodeProposalBody(proposal),
-      };
-    }
+    case 'proposal':
+      return encodeProposal(cell, body);
     case 'vote':
     case 'commit':
       return { kind: cell.kind, slot: cell.slot, view: cell.view, flags: 0, body: cell.digest };
     case 'progress':
-      return encodeProgress(cell);
+      return encodeProgress(cell, body);
     default:
       return assertNever(cell);
   }
 }
 
+/** As `encodeCell`, for a writer that is done with each frame before the next: its body is overwritten then. */
+export function createCellEncoder(replicas: number): (cell: Cell) => CellFrame {
+  const proposal = new Uint8Array(cellBodyBytes('proposal', replicas));
+  const progress = new Uint8Array(cellBodyBytes('progress', replicas));
+  return (cell) => encodeCell(cell, cell.kind === 'proposal' ? proposal : progress);
+}
+
 /** Keeps nothing of `frame.body`, which may be a scratch buffer. */
-export function decodeCell(frame: CellFrame, replicas: number): Decoded<Cell> {
+export function decodeCell(frame: CellFrame, replicas: number, known?: KnownTips): Decoded<Cell> {
   const { kind, slot, view, flags, body } = frame;
   if (!Number.isSafeInteger(slot) || slot < 0) return malformed('slot exceeds 2^53 - 1');
   if (!isU32(view)) return malformed('view is not a u32');
@@ -86,7 +86,7 @@ export function decodeCell(frame: CellFrame, replicas: number): Decoded<Cell> {
   if (!isZero(body, bodyBytes)) return malformed('cell padding is not zero');
   switch (kind) {
     case 'proposal': {
-      const proposal = decodeProposalBody(slot, flags, body, 0, replicas);
+      const proposal = decodeProposalBody(slot, flags, body, 0, replicas, known);
       return proposal.kind === 'ok' ? ok({ kind, view, proposal: proposal.value }) : proposal;
     }
     case 'vote':
@@ -94,17 +94,27 @@ export function decodeCell(frame: CellFrame, replicas: number): Decoded<Cell> {
       if (flags !== 0) return malformed('unknown cell flags');
       return ok({ kind, view, slot, digest: copyShort(body, 0, DIGEST24_BYTES) });
     case 'progress':
-      return decodeProgress(frame, replicas);
+      return decodeProgress(frame, replicas, known);
     default:
       return assertNever(kind);
   }
 }
 
-function encodeProgress(cell: Extract<Cell, { kind: 'progress' }>): CellFrame {
+function encodeProposal(
+  { view, proposal }: Extract<Cell, { kind: 'proposal' }>,
+  body: Uint8Array = new Uint8Array(cellBodyBytes('proposal', proposal.frontier.length)),
+): CellFrame {
+  writeProposalBody(body, 0, proposal);
+  return { kind: 'proposal', slot: proposal.slot, view, flags: proposalFlags(proposal), body };
+}
+
+function encodeProgress(
+  cell: Extract<Cell, { kind: 'progress' }>,
+  body: Uint8Array = new Uint8Array(cellBodyBytes('progress', cell.held.length)),
+): CellFrame {
   const { appliedSlot, held, view, changing, wish, mute, beat } = cell;
   if (!isU32(wish) || !isU32(beat)) throw new RangeError('wish and beat are u32');
   if (wish < view) throw new RangeError('a wish below the view');
-  const body = new Uint8Array(cellBodyBytes('progress', held.length));
   writeU32(body, 0, wish);
   writeU32(body, BEAT_OFFSET, beat);
   writeFrontier(body, PROGRESS_HEAD_BYTES, held);
@@ -113,12 +123,16 @@ function encodeProgress(cell: Extract<Cell, { kind: 'progress' }>): CellFrame {
 }
 
 /** The length has been checked. */
-function decodeProgress(frame: CellFrame, replicas: number): Decoded<Cell> {
+function decodeProgress(
+  frame: CellFrame,
+  replicas: number,
+  known: KnownTips | undefined,
+): Decoded<Cell> {
   const { slot, view, flags, body } = frame;
   if ((flags & ~(FLAG_CHANGING | FLAG_MUTE)) !== 0) return malformed('unknown progress flags');
   const wish = readU32(body, 0);
   if (wish < view) return malformed('wish below the view');
-  const held = readFrontier(body, PROGRESS_HEAD_BYTES, replicas);
+  const held = readFrontier(body, PROGRESS_HEAD_BYTES, replicas, known);
   if (held.kind === 'malformed') return held;
   return ok({
     kind: 'progress',

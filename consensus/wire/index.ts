@@ -3,13 +3,20 @@
  * file. Encoders throw RangeError for values that have no encoding (a bug of the caller).
  */
 export {
+  createLaneEncoder,
   decodeLaneBatch,
   encodeLaneBatch,
   LANE_FRAME_HEADER_BYTES,
   laneFrameHeader,
 } from './batch.ts';
 export type { Decoded } from './bytes.ts';
-export { type CellFrame, cellBodyBytes, decodeCell, encodeCell } from './cells.ts';
+export {
+  type CellFrame,
+  cellBodyBytes,
+  createCellEncoder,
+  decodeCell,
+  encodeCell,
+} from './cells.ts';
 export { encodeCheckpointState } from './certificates.ts';
 export {
   decodeEnvelopeList,
@@ -17,10 +24,10 @@ export {
   encodedListBytes,
   encodeEnvelopeList,
 } from './envelope-list.ts';
+export { KnownTips } from './frontier.ts';
 export { decodeMessage, encodeMessage, unwrapApplication, wrapApplication } from './messages.ts';
 export {
   decodeProposalBody,
-  encodeProposalBody,
   proposalFlags,
   writeProposalBody,
 } from './proposal.ts';

@@ -10,6 +10,7 @@ import type { Proposal } from '../core/types.ts';
 import { type Decoded, malformed, ok, readU64, writeU64 } from './bytes.ts';
 import {
   appendFrontier,
+  type KnownTips,
   nextFrontier,
   readFrontier,
   TIP_BYTES,
@@ -40,12 +41,6 @@ export function writeProposalBody(bytes: Uint8Array, offset: number, proposal: P
   writeFrontier(bytes, offset + TIME_BYTES, proposal.frontier);
 }
 
-export function encodeProposalBody(proposal: Proposal): Uint8Array {
-  const body = new Uint8Array(proposalBodyBytes(proposal.frontier.length));
-  writeProposalBody(body, 0, proposal);
-  return body;
-}
-
 /** Reads a body at `offset`; the caller has checked the length. Keeps nothing of `bytes`. */
 export function decodeProposalBody(
   slot: number,
@@ -53,11 +48,12 @@ export function decodeProposalBody(
   bytes: Uint8Array,
   offset: number,
   replicas: number,
+  known?: KnownTips,
 ): Decoded<Proposal> {
   if ((flags & ~FLAG_CUT) !== 0) return malformed('unknown proposal flags');
   const timeMs = readU64(bytes, offset);
   if (timeMs === undefined) return malformed('proposal time exceeds 2^53 - 1');
-  const frontier = readFrontier(bytes, offset + TIME_BYTES, replicas);
+  const frontier = readFrontier(bytes, offset + TIME_BYTES, replicas, known);
   if (frontier.kind === 'malformed') return frontier;
   return ok({ slot, timeMs, cut: (flags & FLAG_CUT) !== 0, frontier: frontier.value });
 }

@@ -7,6 +7,7 @@
  *   | u8   | u8   | u8        | u8           | payload's place  u32  | f64   | u32, zero  | padded 8 |
  *   +------+------+-----------+--------------+-----------------------+-------+------------+----------+
  *   1 cell: body as the writer gave it.    2 payload: body is its SHA-256, bytes are payloads[place].
+ *   6 short payload: body is its SHA-256, then its bytes.
  *   3 bad cell: kind and index.            4 bad frame: ring and reason.
  *   5 dead connection: what the device says is asked for.
  */
@@ -14,13 +15,16 @@
 import type { InboxHandler, RingName, TransportFault } from '../contract.ts';
 import { CELL_KINDS, LAYOUT } from '../layout.ts';
 import { LIMITS } from '../limits.ts';
+import { Slab } from './slab.ts';
 
 const TYPE_CELL = 1;
 const TYPE_PAYLOAD = 2;
 const TYPE_BAD_CELL = 3;
 const TYPE_BAD_FRAME = 4;
 const TYPE_DEAD_CONNECTION = 5;
+const TYPE_SHORT_PAYLOAD = 6;
 const RECORD_HEADER_BYTES = 24;
+const SHA256_BYTES = LAYOUT.SHA256_BYTES;
 
 const FRAME_REASONS = ['length', 'sequence', 'mac', 'fragment', 'head'] as const;
 
@@ -28,13 +32,20 @@ const FRAME_REASONS = ['length', 'sequence', 'mac', 'fragment', 'head'] as const
 export interface PollBuffers {
   readonly records: Uint8Array;
   readonly view: DataView;
-  /** One private buffer for each payload record; the handler keeps them. */
+  /** One private buffer for each payload that is not short; the handler keeps them. */
   readonly payloads: ArrayBuffer[];
+  /** For each peer, so that none keeps more in memory than it has sent. */
+  readonly slabs: readonly Slab[];
 }
 
-export function createPollBuffers(): PollBuffers {
-  const buffer = new ArrayBuffer(LIMITS.pollRecordBytesMax);
-  return { records: new Uint8Array(buffer), view: new DataView(buffer), payloads: [] };
+/** `memory`: the addon's (`NativeTransport.memory`). */
+export function createPollBuffers(memory: ArrayBuffer, replicas: number): PollBuffers {
+  return {
+    records: new Uint8Array(memory, 0, LIMITS.pollRecordBytesMax),
+    view: new DataView(memory, 0, LIMITS.pollRecordBytesMax),
+    payloads: [],
+    slabs: Array.from({ length: replicas }, () => new Slab()),
+  };
 }
 
 /** Our own addon wrote the records: what does not decode is a bug here, not a peer's fault. */
@@ -71,7 +82,7 @@ export function dispatchRecords(
   dropped: Uint8Array,
   deviceFault: (peer: number) => string,
 ): void {
-  const { records, view, payloads } = buffers;
+  const { records, view, payloads, slabs } = buffers;
   let offset = 0;
   for (let i = 0; i < items; i++) {
     const type = view.getUint8(offset);
@@ -91,9 +102,13 @@ export function dispatchRecords(
       case TYPE_PAYLOAD: {
         const buffer = payloads[number];
         if (buffer === undefined) throw impossible('payload');
-        const payload = new Uint8Array(buffer);
-        if (ringName(what) === 'lane') handler.onLane(peer, payload, records.slice(start, end));
-        else handler.onMessage(peer, payload);
+        handOver(handler, peer, what, new Uint8Array(buffer), records.subarray(start, end));
+        break;
+      }
+      case TYPE_SHORT_PAYLOAD: {
+        const bytesAt = start + SHA256_BYTES;
+        const payload = (slabs[peer] as Slab).copy(records, bytesAt, end);
+        handOver(handler, peer, what, payload, records.subarray(start, bytesAt));
         break;
       }
       case TYPE_BAD_CELL:
@@ -109,4 +124,15 @@ export function dispatchRecords(
         throw impossible('type');
     }
   }
+}
+
+function handOver(
+  handler: InboxHandler,
+  peer: number,
+  ring: number,
+  payload: Uint8Array,
+  sha256: Uint8Array,
+): void {
+  if (ringName(ring) === 'lane') handler.onLane(peer, payload, sha256);
+  else handler.onMessage(peer, payload);
 }

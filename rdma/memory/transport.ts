@@ -169,7 +169,9 @@ class MemoryTransport implements Transport {
   readonly #layoutDigest: string;
   /** By peer, from `offer` to `accept`: what the outbound keys will be derived from. */
   readonly #secrets: (SessionSecrets | undefined)[];
-  readonly #buffers: PollBuffers = createPollBuffers();
+  readonly #buffers: PollBuffers;
+  /** Where the addon looks for the body of the cell that is to be written. */
+  readonly #body: Uint8Array;
   readonly #outcomes: Uint8Array;
   /** Peers whose session a handler has closed during the current poll. */
   readonly #dropped: Uint8Array;
@@ -206,6 +208,9 @@ class MemoryTransport implements Transport {
       memoryWindows: options.memoryWindows === 'auto',
       digest: Buffer.from(this.#layoutDigest, 'hex'),
     });
+    const memory = this.#native.memory();
+    this.#buffers = createPollBuffers(memory, options.replicas);
+    this.#body = new Uint8Array(memory, LIMITS.pollRecordBytesMax);
     this.usesWindows = this.#native.usesWindows();
     this.wakeHandle = this.#native.wakeHandle();
     this.shipping = provider === 'tcp' ? this.#createShipping() : undefined;
@@ -306,8 +311,12 @@ class MemoryTransport implements Transport {
   }
 
   writeCell(cell: CellContent): void {
-    const kind = CELL_KIND_CODES[cell.kind];
-    this.#native.writeCell(kind, cell.slot, cell.view, cell.flags, cell.body);
+    const { kind, slot, view, flags, body } = cell;
+    if (!(body instanceof Uint8Array) || body.length > this.#body.length) {
+      throw invalid('body must be a Uint8Array that fits into a cell');
+    }
+    for (let i = 0; i < body.length; i++) this.#body[i] = body[i] as number;
+    this.#native.writeCell(CELL_KIND_CODES[kind], slot, view, flags, body.length);
   }
 
   rewriteCells(peer: ReplicaIndex): void {
@@ -328,8 +337,8 @@ class MemoryTransport implements Transport {
       throw new TransportError('invalid_state', 'poll was called by a handler of poll');
     }
     const { fromSlot, toSlot } = interest;
-    const { records, payloads } = this.#buffers;
-    const items = this.#native.poll(fromSlot, toSlot, records, payloads);
+    const { payloads } = this.#buffers;
+    const items = this.#native.poll(fromSlot, toSlot, payloads);
     if (items === 0) return 0;
     this.#polling = true;
     this.#dropped.fill(0);

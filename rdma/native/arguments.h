@@ -8,7 +8,9 @@
 #include <string>
 #include <utility>
 
+#include "common_memory.h"
 #include "error.h"
+#include "mac.h"
 
 namespace sluice {
 
@@ -28,7 +30,11 @@ Bytes BytesArgument(const Napi::Value& value, const char* name, size_t bytesMin,
 
 // What one environment (main thread or worker) keeps.
 struct AddonData {
+  explicit AddonData(Napi::Env env) : hash(env, layout::kSha256Bytes) {}
+
   Napi::FunctionReference errorClass;
+  Sha256 sha256;
+  CommonMemory hash;
 };
 
 // A TransportError of rdma/errors.ts when the loader has told its class, else an Error with `code`.

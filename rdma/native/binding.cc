@@ -86,6 +86,7 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
                            InstanceMethod<&TransportWrap::Send>("send"),
                            InstanceMethod<&TransportWrap::TakeWrites>("takeWrites"),
                            InstanceMethod<&TransportWrap::ApplyWrites>("applyWrites"),
+                           InstanceMethod<&TransportWrap::Memory>("memory"),
                            InstanceMethod<&TransportWrap::Poll>("poll"),
                            InstanceMethod<&TransportWrap::Wait>("wait"),
                            InstanceMethod<&TransportWrap::WakeHandle>("wakeHandle"),
@@ -95,7 +96,9 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
                        });
   }
 
-  explicit TransportWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TransportWrap>(info) {
+  explicit TransportWrap(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<TransportWrap>(info),
+        memory_(info.Env(), limits::kPollRecordBytesMax + kCellBytesMax) {
     Guarded(info.Env(), [&] { core_ = std::make_unique<Transport>(ReadOptions(info[0])); });
   }
 
@@ -192,7 +195,10 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
     });
   }
 
-  // (kind code, slot, view, flags, body)
+  // () -> the records of a poll, then the body of the next cell
+  Napi::Value Memory(const Napi::CallbackInfo&) { return memory_.buffer(); }
+
+  // (kind code, slot, view, flags, bytes of the body)
   void WriteCell(const Napi::CallbackInfo& info) {
     Guarded(info.Env(), [&] {
       Transport& core = Core();
@@ -201,8 +207,10 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
       const uint64_t slot = IntegerArgument(info[1], "slot", 0, limits::kSafeIntegerMax);
       const auto view = static_cast<uint32_t>(IntegerArgument(info[2], "view", 0, UINT32_MAX));
       const auto flags = static_cast<uint8_t>(IntegerArgument(info[3], "flags", 0, UINT8_MAX));
-      const Bytes body = BytesArgument(info[4], "body", 0, core.geometry().bodyBytes(kind));
-      core.WriteCell(kind, slot, view, flags, body.data, body.size);
+      const auto bodyBytes = static_cast<size_t>(
+          IntegerArgument(info[4], "bodyBytes", 0, core.geometry().bodyBytes(kind)));
+      core.WriteCell(kind, slot, view, flags, memory_.data() + limits::kPollRecordBytesMax,
+                     bodyBytes);
     });
   }
 
@@ -252,19 +260,17 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
     });
   }
 
-  // (fromSlot, toSlot, records, payloads) -> number of records
+  // (fromSlot, toSlot, payloads) -> number of records
   Napi::Value Poll(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&]() -> Napi::Value {
       Transport& core = Core();
       const SlotInterest interest = {
           IntegerArgument(info[0], "fromSlot", 0, limits::kSafeIntegerMax),
           IntegerArgument(info[1], "toSlot", 0, limits::kSafeIntegerMax)};
-      const Bytes records = BytesArgument(info[2], "records", limits::kPollRecordBytesMax,
-                                          limits::kPollRecordBytesMax);
-      if (!info[3].IsArray()) throw TransportError("invalid_argument", "payloads must be an array");
-      RecordSink sink(info.Env(), const_cast<uint8_t*>(records.data), records.size);
+      if (!info[2].IsArray()) throw TransportError("invalid_argument", "payloads must be an array");
+      RecordSink sink(info.Env(), memory_.data(), limits::kPollRecordBytesMax);
       core.Poll(interest, sink);
-      sink.MovePayloads(info[3].As<Napi::Array>());
+      sink.MovePayloads(info[2].As<Napi::Array>());
       return Napi::Number::New(info.Env(), sink.items());
     });
   }
@@ -312,70 +318,12 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
   void Destroy(const Napi::CallbackInfo&) { core_.reset(); }
 
   std::unique_ptr<Transport> core_;
+  CommonMemory memory_;
 };
-
-// (handle) -> whether its transport is still there. May be called on any thread.
-Napi::Value Wake(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&]() -> Napi::Value {
-    const uint64_t handle = IntegerArgument(info[0], "handle", 0, limits::kSafeIntegerMax);
-    return Napi::Boolean::New(info.Env(), WakeRegistry::Wake(handle));
-  });
-}
-
-// (class): errors thrown in this environment become its instances
-void UseErrorClass(const Napi::CallbackInfo& info) {
-  Guarded(info.Env(), [&] {
-    if (!info[0].IsFunction()) throw TransportError("invalid_argument", "class must be a class");
-    info.Env().GetInstanceData<AddonData>()->errorClass =
-        Napi::Persistent(info[0].As<Napi::Function>());
-  });
-}
-
-// (key, message) -> AES-128-CMAC, for known-answer tests
-Napi::Value AesCmac(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&]() -> Napi::Value {
-    const Bytes key =
-        BytesArgument(info[0], "key", layout::kMacKeyBytes, layout::kMacKeyBytes);
-    const Bytes message = BytesArgument(info[1], "message", 16, Mac::kMessageBytesMax);
-    if (message.size % 16 != 0) {
-      throw TransportError("invalid_argument", "message must be whole blocks of 16 bytes");
-    }
-    uint8_t tag[layout::kMacBytes];
-    Mac(key.data).Sign(message.data, message.size, tag);
-    return Napi::Buffer<uint8_t>::Copy(info.Env(), tag, sizeof tag);
-  });
-}
-
-// (replicas, windowSlots, laneRingBytes, controlRingBytes) -> offsets as in regionLayout() of
-// layout.ts
-Napi::Value RegionLayout(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&]() -> Napi::Value {
-    const Geometry geometry(
-        static_cast<uint32_t>(IntegerArgument(info[0], "replicas", limits::kReplicasMin,
-                                              limits::kReplicasMax)),
-        static_cast<uint32_t>(IntegerArgument(info[1], "windowSlots", limits::kWindowSlotsMin,
-                                              limits::kWindowSlotsMax)),
-        IntegerArgument(info[2], "laneRingBytes", limits::kRingBytesMin, limits::kRingBytesMax),
-        IntegerArgument(info[3], "controlRingBytes", limits::kRingBytesMin, limits::kRingBytesMax));
-    Napi::Object result = Napi::Object::New(info.Env());
-    const auto set = [&result](const char* name, size_t value) {
-      result.Set(name, static_cast<double>(value));
-    };
-    set("proposalCellBytes", geometry.proposalCellBytes);
-    set("progressCellBytes", geometry.progressCellBytes);
-    set("proposalsOffset", geometry.proposalsOffset);
-    set("votesOffset", geometry.votesOffset);
-    set("commitsOffset", geometry.commitsOffset);
-    set("progressOffset", geometry.progressOffset);
-    set("laneRingOffset", geometry.laneRingOffset);
-    set("controlRingOffset", geometry.controlRingOffset);
-    set("regionBytes", geometry.regionBytes);
-    return result;
-  });
-}
 
 }  // namespace
 
+void AddFunctions(Napi::Env env, Napi::Object exports);
 Napi::Object LayoutConstants(Napi::Env env);
 Napi::Object LimitConstants(Napi::Env env);
 
@@ -383,12 +331,9 @@ Napi::Object LimitConstants(Napi::Env env);
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   using namespace sluice;
-  env.SetInstanceData(new AddonData);
+  env.SetInstanceData(new AddonData(env));
   exports.Set("NativeTransport", TransportWrap::Define(env));
-  exports.Set("wake", Napi::Function::New(env, Wake, "wake"));
-  exports.Set("useErrorClass", Napi::Function::New(env, UseErrorClass, "useErrorClass"));
-  exports.Set("aesCmac", Napi::Function::New(env, AesCmac, "aesCmac"));
-  exports.Set("regionLayout", Napi::Function::New(env, RegionLayout, "regionLayout"));
+  AddFunctions(env, exports);
   exports.Set("layout", LayoutConstants(env));
   exports.Set("limits", LimitConstants(env));
   return exports;

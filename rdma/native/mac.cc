@@ -84,8 +84,14 @@ Sha256::Sha256()
 }
 
 void Sha256::Digest(const uint8_t* data, size_t bytes, uint8_t out[layout::kSha256Bytes]) {
+  Digest(data, bytes, nullptr, 0, out);
+}
+
+void Sha256::Digest(const uint8_t* first, size_t firstBytes, const uint8_t* second,
+                    size_t secondBytes, uint8_t out[layout::kSha256Bytes]) {
   if (!EVP_DigestInit_ex(context_.get(), digest_.get(), nullptr) ||
-      !EVP_DigestUpdate(context_.get(), data, bytes) ||
+      !EVP_DigestUpdate(context_.get(), first, firstBytes) ||
+      !EVP_DigestUpdate(context_.get(), second, secondBytes) ||
       !EVP_DigestFinal_ex(context_.get(), out, nullptr)) {
     CryptoFailed("SHA-256");
   }

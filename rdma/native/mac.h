@@ -50,6 +50,9 @@ class Sha256 {
  public:
   Sha256();
   void Digest(const uint8_t* data, size_t bytes, uint8_t out[layout::kSha256Bytes]);
+  // Of the one followed by the other.
+  void Digest(const uint8_t* first, size_t firstBytes, const uint8_t* second, size_t secondBytes,
+              uint8_t out[layout::kSha256Bytes]);
 
  private:
   OpenSslPointer<EVP_MD> digest_;

@@ -40,11 +40,19 @@ void RecordSink::BadFrame(uint8_t ring, FrameFault reason) {
 void RecordSink::DeadConnection() { Add(record::kDeadConnection, 0, 0, 0, 0, 0); }
 
 uint8_t* RecordSink::Allocate(size_t bytes) {
+  allocatedBytes_ = bytes;
+  if (bytes <= short_.size()) return short_.data();
   allocated_ = Napi::ArrayBuffer::New(env_, bytes);
   return static_cast<uint8_t*>(allocated_.Data());
 }
 
 void RecordSink::Payload(uint8_t ring, const uint8_t sha256[32]) {
+  if (allocatedBytes_ <= short_.size()) {
+    uint8_t* at = Add(record::kShortPayload, ring, 0, 0, 0, layout::kSha256Bytes + allocatedBytes_);
+    std::memcpy(at, sha256, layout::kSha256Bytes);
+    std::memcpy(at + layout::kSha256Bytes, short_.data(), allocatedBytes_);
+    return;
+  }
   const auto place = static_cast<uint32_t>(payloads_.size());
   payloads_.push_back(allocated_);
   std::memcpy(Add(record::kPayload, ring, 0, place, 0, layout::kSha256Bytes), sha256,

@@ -3,6 +3,8 @@
 
 #include <napi.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -17,8 +19,12 @@ inline constexpr uint8_t kPayload = 2;
 inline constexpr uint8_t kBadCell = 3;
 inline constexpr uint8_t kBadFrame = 4;
 inline constexpr uint8_t kDeadConnection = 5;
+inline constexpr uint8_t kShortPayload = 6;
 inline constexpr size_t kHeaderBytes = 24;
-inline constexpr size_t kBytesMax = kHeaderBytes + kCellBytesMax;
+// Up to here a copy costs less than a buffer of its own.
+inline constexpr size_t kShortPayloadBytesMax = 1024;
+inline constexpr size_t kBytesMax =
+    kHeaderBytes + std::max(kCellBytesMax, layout::kSha256Bytes + kShortPayloadBytesMax);
 static_assert(limits::kPollRecordBytesMax >= 16 * kBytesMax);
 }  // namespace record
 
@@ -39,7 +45,7 @@ class RecordSink final : public PollSink {
   void Payload(uint8_t ring, const uint8_t sha256[32]) override;
 
   uint32_t items() const { return items_; }
-  // One ArrayBuffer for each payload record, in order. They go to JavaScript's array only after the
+  // One ArrayBuffer for each payload record that is not short, in order. They go to JavaScript's array only after the
   // poll: an array may have setters, and those could call the transport while it polls.
   void MovePayloads(Napi::Array to) const;
 
@@ -55,6 +61,8 @@ class RecordSink final : public PollSink {
   uint8_t peer_ = 0;
   std::vector<Napi::ArrayBuffer> payloads_;
   Napi::ArrayBuffer allocated_;
+  std::array<uint8_t, record::kShortPayloadBytesMax> short_;
+  size_t allocatedBytes_ = 0;
 };
 
 }  // namespace sluice

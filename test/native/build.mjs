@@ -22,7 +22,7 @@ export const OUT = join(ROOT, 'build', 'native-tests');
 const COMPILER = 'clang++';
 const COMPILE_MS_MAX = 300_000;
 /** What talks to JavaScript; everything else is the core. */
-const BINDING = ['arguments.cc', 'binding.cc', 'constants.cc', 'record_sink.cc'];
+const BINDING = ['arguments.cc', 'binding.cc', 'constants.cc', 'functions.cc', 'record_sink.cc'];
 
 const COMMON = [
   '-std=c++20',

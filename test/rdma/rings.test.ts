@@ -33,6 +33,29 @@ describeProviders('rings', () => {
     }
   });
 
+  it('hand over payloads of every length that stay as they were', () => {
+    transports = cluster(3);
+    const [a, b, c] = transports as [Transport, Transport, Transport];
+    const inbox = new Inbox();
+    const sent = new Map<number, Buffer[]>([
+      [0, []],
+      [1, []],
+    ]);
+    for (let i = 0; i < 200; i++) {
+      for (const [peer, writer] of [a, b].entries()) {
+        const payload = randomBytes(1000 + (i % 50));
+        sent.get(peer)?.push(payload);
+        expect(writer.writeLane(payload)[2]).to.equal('queued');
+      }
+      c.poll(ALL, inbox);
+      for (const writer of [a, b]) writer.poll(ALL, new Inbox());
+    }
+    for (const [peer, payloads] of sent) {
+      const got = inbox.lanes.filter((lane) => lane.peer === peer);
+      expect(got.map(({ payload }) => Buffer.from(payload))).to.deep.equal(payloads);
+    }
+  });
+
   it('carry messages to one peer', () => {
     transports = cluster(3);
     const [a, b, c] = transports as [Transport, Transport, Transport];

@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import type { CoreCrypto } from '../../consensus/core/index.ts';
+import { sha256 as nativeSha256 } from '../../rdma/index.ts';
 
 const DIGEST_BYTES = 32;
 const SIGNATURE_BYTES = 64;
@@ -70,7 +71,7 @@ export function createSimulatedKeys(channel: number, replicas: number): Simulate
   };
   return {
     cryptoOf: (self) => ({
-      sha256,
+      sha256: nativeSha256,
       sign: (message) => sign(self, message),
       verify: (signer, message, signature) =>
         signer < replicas && isEqual(signature, sign(signer, message)),

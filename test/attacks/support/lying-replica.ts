@@ -104,12 +104,7 @@ class LyingTransport extends addon.NativeTransport {
     return { forge, reach, frames };
   }
 
-  override poll(
-    fromSlot: number,
-    toSlot: number,
-    records: Uint8Array,
-    payloads: ArrayBuffer[],
-  ): number {
+  override poll(fromSlot: number, toSlot: number, payloads: ArrayBuffer[]): number {
     const nowMs = Date.now();
     if (nowMs - this.#lastMs >= LIE_EVERY_MS) {
       this.#lastMs = nowMs;
@@ -119,7 +114,7 @@ class LyingTransport extends addon.NativeTransport {
         if (this.#lies % SESSION_LIE_EVERY === 0) sessionLies(target);
       }
     }
-    return super.poll(fromSlot, toSlot, records, payloads);
+    return super.poll(fromSlot, toSlot, payloads);
   }
 
   override takeWrites(peer: number, buffer: Uint8Array): number {

@@ -8,7 +8,11 @@ import {
   DEFAULT_LIMITS,
   type Effect,
 } from '../../../consensus/core/index.ts';
-import { encodeLaneBatch, encodeProposalBody } from '../../../consensus/wire/index.ts';
+import {
+  cellBodyBytes,
+  encodeLaneBatch,
+  writeProposalBody,
+} from '../../../consensus/wire/index.ts';
 import { testCrypto } from '../support/crypto.ts';
 import { RUN_ID } from '../support/replica.ts';
 import { createSolo, EMPTY } from '../support/solo.ts';
@@ -164,7 +168,8 @@ describe('the core', () => {
     expect(Buffer.from(given)).to.eql(digest);
     const tip = { seq: 5, digest };
     const proposal = { slot: 7, timeMs: 9, cut: true, frontier: [EMPTY, tip, EMPTY, EMPTY] };
-    const body = encodeProposalBody(proposal);
+    const body = new Uint8Array(cellBodyBytes('proposal', proposal.frontier.length));
+    writeProposalBody(body, 0, proposal);
     const slot = Buffer.alloc(8);
     slot.writeBigUInt64LE(7n);
     const text = [RUN_ID, slot, Buffer.from([1]), body];

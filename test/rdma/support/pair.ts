@@ -184,7 +184,7 @@ export class Inbox implements InboxHandler {
     this.cells.push({ peer, kind, slot, view, flags, body: Buffer.from(body) });
   }
   onLane(peer: number, payload: Uint8Array, sha256: Uint8Array): void {
-    this.lanes.push({ peer, payload, sha256 });
+    this.lanes.push({ peer, payload, sha256: Uint8Array.from(sha256) });
   }
   onMessage(peer: number, payload: Uint8Array): void {
     this.messages.push({ peer, payload });
