@@ -14,6 +14,19 @@ export function toHex(bytes: Uint8Array): string {
   return text;
 }
 
+const HEX_DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
+
+/** Whether `text` is `toHex(bytes)`, without making it. */
+export function isHexOf(text: string, bytes: Uint8Array): boolean {
+  if (text.length !== 2 * bytes.length) return false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] as number;
+    if (text.charCodeAt(2 * at) !== HEX_DIGITS[byte >> 4]) return false;
+    if (text.charCodeAt(2 * at + 1) !== HEX_DIGITS[byte & 15]) return false;
+  }
+  return true;
+}
+
 /** Inverse of `toHex`; throws RangeError on anything else. */
 export function fromHex(text: string): Uint8Array {
   if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text)) {

@@ -13,19 +13,18 @@ import {
   type Sha256,
 } from '../format/index.ts';
 import type { Operation } from './database.ts';
+import { indexRecords } from './index-records.ts';
 import type { ChainState, HashedHeader } from './opening.ts';
 import { put } from './reading.ts';
 import {
   blockKey,
   CHECKSUM_BYTES,
-  encodeLocation,
   encodeTip,
   isTxId,
   KIND,
   sealInPlace,
   TIP_KEY,
   type TransactionLocation,
-  transactionKey,
 } from './records.ts';
 
 const EMPTY = new Uint8Array(0);
@@ -71,10 +70,9 @@ export function prepareBlocks(
     }
     for (const [index, txId] of txIds.entries()) {
       if (txId === undefined) continue;
-      const location = { blockNumber: number, index };
-      locations.set(txId, location);
-      operations.push(put(transactionKey(txId), encodeLocation(location)));
+      locations.set(txId, { blockNumber: number, index });
     }
+    for (const record of indexRecords(txIds, number)) operations.push(record);
     tip = {
       number,
       previousHash: block.header.previousHash.slice(),

@@ -46,6 +46,9 @@ export const CERTIFIED_KEY: Uint8Array = Uint8Array.of(KIND.CERTIFIED);
 
 export const CHECKSUM_BYTES = 4;
 const HASH_BYTES = 32;
+export const TRANSACTION_KEY_BYTES = 1 + HASH_BYTES;
+export const LOCATION_BYTES = 12;
+const TWO_POW_32 = 0x1_0000_0000;
 const TX_ID_PATTERN = /^[0-9a-f]{64}$/;
 
 export interface FormatRecord {
@@ -85,10 +88,23 @@ export function isTxId(txId: string): boolean {
 
 /** `txId`: 64 lower-case hex digits. */
 export function transactionKey(txId: string): Uint8Array {
-  const key = new Uint8Array(1 + HASH_BYTES);
+  const key = new Uint8Array(TRANSACTION_KEY_BYTES);
   key[0] = KIND.TRANSACTION;
-  key.set(Buffer.from(txId, 'hex'), 1);
+  writeTxId(key, 1, txId);
   return key;
+}
+
+/** The 32 bytes that the hex digits stand for; the id has been checked (`isTxId`). */
+export function writeTxId(bytes: Uint8Array, offset: number, txId: string): void {
+  for (let i = 0; i < HASH_BYTES; i += 1) {
+    bytes[offset + i] = (digit(txId, 2 * i) << 4) | digit(txId, 2 * i + 1);
+  }
+}
+
+function digit(hex: string, at: number): number {
+  const code = hex.charCodeAt(at);
+  // '0' is 48, 'a' is 97.
+  return code < 58 ? code - 48 : code - 87;
 }
 
 /** Puts the checksum before the content. */
@@ -166,14 +182,25 @@ export function decodeCertified(content: Uint8Array): number {
 }
 
 export function encodeLocation(location: TransactionLocation): Uint8Array {
-  const out = new Uint8Array(12);
-  view(out).setBigUint64(0, BigInt(location.blockNumber));
-  view(out).setUint32(8, location.index);
+  const out = new Uint8Array(LOCATION_BYTES);
+  writeLocation(view(out), 0, location.blockNumber, location.index);
   return out;
 }
 
+export function writeLocation(
+  to: DataView,
+  offset: number,
+  blockNumber: number,
+  index: number,
+): void {
+  to.setUint32(offset, Math.floor(blockNumber / TWO_POW_32));
+  to.setUint32(offset + 4, blockNumber % TWO_POW_32);
+  to.setUint32(offset + 8, index);
+}
+
 export function decodeLocation(content: Uint8Array): TransactionLocation {
-  if (content.length !== 12) throw corrupt('a transaction index record has a wrong length');
+  if (content.length !== LOCATION_BYTES)
+    throw corrupt('a transaction index record has a wrong length');
   return {
     blockNumber: readHeight(content, 0, 'transaction index'),
     index: view(content).getUint32(8),

@@ -8,7 +8,7 @@ import { OrdererError, refusal } from '../errors.ts';
 import { ORDERER_LIMITS } from '../limits.ts';
 import type { Refusal } from '../service.ts';
 import type { VerifyItem, VerifyPool } from '../signature/index.ts';
-import { type InspectContext, inspectEnvelope, inspectLength } from './inspect.ts';
+import { type InspectContext, inspectEnvelope } from './inspect.ts';
 import { type CheckedTransaction, isWithinValidity } from './transaction.ts';
 import { VerifiedCache } from './verified-cache.ts';
 
@@ -43,7 +43,6 @@ type Judged =
       readonly unverified: CheckedTransaction;
       /** Undefined when these very bytes were found valid lately. */
       readonly verify: VerifyItem | undefined;
-      readonly cacheKey: string;
     }
   | Refusal;
 
@@ -77,8 +76,8 @@ export class EnvelopeChecker {
   async checkSubmitted(envelopes: readonly Uint8Array[], nowMs: number): Promise<SubmittedCheck[]> {
     const checks: SubmittedCheck[] = [];
     const items: VerifyItem[] = [];
-    /** Of each item: its place among the checks, and its cache key. */
-    const open: { readonly place: number; readonly cacheKey: string }[] = [];
+    /** Of each item: its place among the checks. */
+    const open: number[] = [];
     for (const bytes of envelopes) {
       const judged = this.#judge(bytes);
       if ('code' in judged) checks.push(judged);
@@ -86,17 +85,17 @@ export class EnvelopeChecker {
       else {
         if (judged.verify !== undefined) {
           items.push(judged.verify);
-          open.push({ place: checks.length, cacheKey: judged.cacheKey });
+          open.push(checks.length);
         }
         checks.push({ kind: 'checked', transaction: judged.unverified });
       }
     }
     const verdicts = await this.#verifySubmitted(items);
-    for (const [i, { place, cacheKey }] of open.entries()) {
+    for (const [i, place] of open.entries()) {
       const check = checks[place];
       const verdict = Array.isArray(verdicts) ? verdicts[i] : verdicts;
       if (verdict !== true) checks[place] = verdict || refusal('bad_signature');
-      else if (check?.kind === 'checked') this.#verified.add(cacheKey, check.transaction);
+      else if (check?.kind === 'checked') this.#verified.add(check.transaction);
     }
     return checks;
   }
@@ -165,9 +164,9 @@ export class EnvelopeChecker {
     for (const [index, bytes] of envelopes.entries()) {
       // No thread is waited for, so other work of this one has to be let in.
       if (index > 0 && index % BATCH_PART_ITEMS === 0) await nextTurn();
-      const judged = this.#judge(bytes);
-      if ('code' in judged) return { kind: 'invalid', index, refusal: judged };
-      transactions.push(judged.unverified);
+      const inspected = inspectEnvelope(bytes, this.#context);
+      if (inspected.kind === 'refused') return { kind: 'invalid', index, refusal: inspected };
+      transactions.push(inspected.unverified);
     }
     return { kind: 'valid', transactions };
   }
@@ -198,8 +197,8 @@ export class EnvelopeChecker {
   async #checkPart(envelopes: readonly Uint8Array[], offset: number): Promise<BatchCheck> {
     const transactions: CheckedTransaction[] = [];
     const items: VerifyItem[] = [];
-    /** Of each item: its position in the part, and its cache key. */
-    const open: { readonly position: number; readonly cacheKey: string }[] = [];
+    /** Of each item: its position in the part. */
+    const open: number[] = [];
     let refused: Refusal | undefined;
     for (const [position, bytes] of envelopes.entries()) {
       const judged = this.#judge(bytes);
@@ -210,16 +209,16 @@ export class EnvelopeChecker {
       transactions.push(judged.unverified);
       if (judged.verify === undefined) continue;
       items.push(judged.verify);
-      open.push({ position, cacheKey: judged.cacheKey });
+      open.push(position);
     }
     // Those before a refused one are verified all the same: the first that is not valid is to be
     // named.
     const verdicts = await this.#verifyPart(items);
-    for (const [i, { position, cacheKey }] of open.entries()) {
+    for (const [i, position] of open.entries()) {
       if (verdicts[i] !== true) {
         return { kind: 'invalid', index: offset + position, refusal: refusal('bad_signature') };
       }
-      this.#verified.add(cacheKey, transactions[position] as CheckedTransaction);
+      this.#verified.add(transactions[position] as CheckedTransaction);
     }
     if (refused !== undefined) {
       return { kind: 'invalid', index: offset + transactions.length, refusal: refused };
@@ -228,14 +227,10 @@ export class EnvelopeChecker {
   }
 
   #judge(bytes: Uint8Array): Judged {
-    const badLength = inspectLength(bytes, this.#context.absoluteMaxBytes);
-    if (badLength !== undefined) return badLength;
-    const cacheKey = this.#verified.key(bytes);
-    const known = this.#verified.get(cacheKey, bytes);
-    if (known !== undefined) return { unverified: known, verify: undefined, cacheKey };
     const inspected = inspectEnvelope(bytes, this.#context);
     if (inspected.kind === 'refused') return inspected;
-    return { unverified: inspected.unverified, verify: inspected.verify, cacheKey };
+    const { unverified, verify } = inspected;
+    return { unverified, verify: this.#verified.has(unverified) ? undefined : verify };
   }
 
   /** A thread that died is started again by the pool: asks a second time, once. */

@@ -7,8 +7,14 @@
  * writer's certificate was valid at the time of ordering is decided later, from the ordered time
  * (see `check.ts`).
  */
-import { hash } from 'node:crypto';
-import { HEADER_TYPES, type ParsedEnvelope, parseEnvelope } from '../../ledger/format/index.ts';
+import {
+  HEADER_TYPES,
+  isHexOf,
+  type ParsedEnvelope,
+  parseEnvelope,
+  toHex,
+} from '../../ledger/format/index.ts';
+import { sha256 } from '../../rdma/index.ts';
 import { refusal } from '../errors.ts';
 import { ENVELOPE_FRAMING_BYTES_MAX, ORDERER_LIMITS } from '../limits.ts';
 import type { Refusal } from '../service.ts';
@@ -36,7 +42,7 @@ export interface Inspected {
 const QUOTE_LENGTH_MAX = 64;
 
 /** Refuses what its length alone rules out; undefined when the bytes are worth reading. */
-export function inspectLength(bytes: Uint8Array, absoluteMaxBytes: number): Refusal | undefined {
+function inspectLength(bytes: Uint8Array, absoluteMaxBytes: number): Refusal | undefined {
   if (bytes.length === 0) return refusal('empty_envelope');
   if (bytes.length > absoluteMaxBytes + ENVELOPE_FRAMING_BYTES_MAX) {
     return tooLarge(bytes.length, absoluteMaxBytes);
@@ -60,8 +66,8 @@ export function inspectEnvelope(bytes: Uint8Array, context: InspectContext): Ins
   if (sizeBytes > context.absoluteMaxBytes) return tooLarge(sizeBytes, context.absoluteMaxBytes);
   const badHeader = inspectHeader(envelope, context.channel);
   if (badHeader !== undefined) return badHeader;
-  const txId = inspectTxId(envelope);
-  if (txId.kind === 'refused') return txId;
+  const badTxId = inspectTxId(envelope);
+  if (badTxId !== undefined) return badTxId;
   const writer = context.judgeWriter(envelope.signatureHeader.creator);
   if (writer.kind === 'refused') return refusal(writer.code, writer.message);
   if (!writer.mayWrite) return refusal('policy_denied', `the creator belongs to ${writer.mspId}`);
@@ -70,8 +76,7 @@ export function inspectEnvelope(bytes: Uint8Array, context: InspectContext): Ins
     kind: 'inspected',
     unverified: {
       bytes,
-      txId: txId.hex,
-      txIdBytes: txId.raw,
+      txId: envelope.channelHeader.txId,
       sizeBytes,
       notBeforeMs,
       notAfterMs,
@@ -107,9 +112,7 @@ function inspectHeader(envelope: ParsedEnvelope, channel: string): Refusal | und
 }
 
 /** tx_id = hex(SHA-256(nonce || creator)) (Fabric: protoutil.CheckTxID). */
-function inspectTxId(
-  envelope: ParsedEnvelope,
-): Refusal | { readonly kind: 'tx-id'; readonly raw: Uint8Array; readonly hex: string } {
+function inspectTxId(envelope: ParsedEnvelope): Refusal | undefined {
   const { nonce, creator } = envelope.signatureHeader;
   const { nonceBytesMax, creatorBytesMax } = ORDERER_LIMITS;
   if (nonce.length === 0) return refusal('bad_tx_id', 'the nonce is empty');
@@ -126,16 +129,12 @@ function inspectTxId(
       `the creator has ${creator.length} bytes, at most ${creatorBytesMax} are allowed`,
     );
   }
-  const hashed = new Uint8Array(nonce.length + creator.length);
-  hashed.set(nonce, 0);
-  hashed.set(creator, nonce.length);
-  const raw = hash('sha256', hashed, 'buffer');
-  const hex = raw.toString('hex');
+  const digest = sha256(nonce, creator);
   const { txId } = envelope.channelHeader;
-  if (txId === hex) return { kind: 'tx-id', raw, hex };
+  if (isHexOf(txId, digest)) return undefined;
   return refusal(
     'bad_tx_id',
-    `the header names ${quote(txId)}, nonce and creator give ${quote(hex)}`,
+    `the header names ${quote(txId)}, nonce and creator give ${quote(toHex(digest))}`,
   );
 }
 

@@ -4,8 +4,6 @@ export interface CheckedTransaction {
   readonly bytes: Uint8Array;
   /** Lower-case hex, 64 characters. */
   readonly txId: string;
-  /** The same, raw: 32 bytes. */
-  readonly txIdBytes: Uint8Array;
   /** Payload and signature: what block limits count (Fabric: blockcutter messageSizeBytes). */
   readonly sizeBytes: number;
   /**

@@ -1,5 +1,5 @@
 /**
- * Envelopes found valid lately, by SHA-256 of all their bytes. A client may submit one envelope to
+ * Envelopes found valid lately: SHA-256 of all their bytes, by transaction id. A client may submit one envelope to
  * several replicas, so that it comes back in other replicas' batches: the second check costs a hash
  * then, not a signature.
  *
@@ -7,36 +7,31 @@
  * channel's configuration does not; so the cache changes how long an answer takes, never the
  * answer. One cache belongs to one configuration.
  */
-import { hash } from 'node:crypto';
+import { bytesEqual } from '../../ledger/format/index.ts';
+import { sha256 } from '../../rdma/index.ts';
 import { LruMap } from '../lru.ts';
 import type { CheckedTransaction } from './transaction.ts';
 
-type Entry = Omit<CheckedTransaction, 'bytes' | 'txIdBytes'>;
+type Named = Pick<CheckedTransaction, 'txId' | 'bytes'>;
 
 export class VerifiedCache {
-  readonly #entries: LruMap<string, Entry>;
+  readonly #hashes: LruMap<string, Uint8Array>;
 
   constructor(entriesMax: number) {
-    this.#entries = new LruMap(entriesMax);
+    this.#hashes = new LruMap(entriesMax);
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#hashes.size;
   }
 
-  /** Name under which these bytes are kept. */
-  key(bytes: Uint8Array): string {
-    return hash('sha256', bytes, 'binary');
+  /** Were these very bytes added? */
+  has({ txId, bytes }: Named): boolean {
+    const hash = this.#hashes.get(txId);
+    return hash !== undefined && bytesEqual(hash, sha256(bytes));
   }
 
-  get(key: string, bytes: Uint8Array): CheckedTransaction | undefined {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return undefined;
-    return { ...entry, bytes, txIdBytes: Buffer.from(entry.txId, 'hex') };
-  }
-
-  add(key: string, transaction: CheckedTransaction): void {
-    const { txId, sizeBytes, notBeforeMs, notAfterMs } = transaction;
-    this.#entries.set(key, { txId, sizeBytes, notBeforeMs, notAfterMs });
+  add({ txId, bytes }: Named): void {
+    this.#hashes.set(txId, sha256(bytes));
   }
 }

@@ -10,10 +10,9 @@ const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 const SELF = 2;
 
 function transaction(i: number): CheckedTransaction {
-  const txIdBytes = new Uint8Array(32).fill(i);
-  const txId = Buffer.from(txIdBytes).toString('hex');
+  const txId = Buffer.alloc(32, i).toString('hex');
   const bytes = new Uint8Array([i]);
-  return { bytes, txId, txIdBytes, sizeBytes: 1, notBeforeMs: 0, notAfterMs: 1 };
+  return { bytes, txId, sizeBytes: 1, notBeforeMs: 0, notAfterMs: 1 };
 }
 
 const bytesOf = (i = 0): Uint8Array => new Uint8Array([i]);

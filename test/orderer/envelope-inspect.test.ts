@@ -41,7 +41,6 @@ describe('inspectEnvelope', () => {
     if (parsed.kind !== 'ok') throw new Error(parsed.reason);
     const { payload, signature, channelHeader } = parsed.value;
     expect(result.unverified.txId).to.equal(channelHeader.txId);
-    expect(Buffer.from(result.unverified.txIdBytes).toString('hex')).to.equal(channelHeader.txId);
     expect(result.unverified.sizeBytes).to.equal(payload.length + signature.length);
     expect(result.unverified.bytes).to.equal(bytes);
     expect(result.unverified.notBeforeMs).to.be.lessThan(Date.now());

@@ -5,10 +5,9 @@ import { LaneFeeder } from '../../orderer/lane-feeder.ts';
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function transaction(i: number): CheckedTransaction {
-  const txIdBytes = new Uint8Array(32).fill(i);
-  const txId = Buffer.from(txIdBytes).toString('hex');
+  const txId = Buffer.alloc(32, i).toString('hex');
   const bytes = new Uint8Array(10).fill(i);
-  return { bytes, txId, txIdBytes, sizeBytes: 10, notBeforeMs: 0, notAfterMs: 1 };
+  return { bytes, txId, sizeBytes: 10, notBeforeMs: 0, notAfterMs: 1 };
 }
 
 describe('lane feeder', () => {
