@@ -1,6 +1,8 @@
 /**
  * A whole cluster on one thread: real loops over real transports, one turn each in turn. Nobody waits and nobody is waited
- * for, so time divided by replicas and slots is what the protocol itself costs, and a profile shows nothing else.
+ * for, so time divided by replicas and slots is what the protocol itself costs, and a profile shows nothing else. Their
+ * clocks run as much slower as they have to share the thread: what is done every so many milliseconds (heartbeats, progress
+ * cells) is done as often for each slot as if each had a processor of its own.
  */
 import { randomBytes } from 'node:crypto';
 import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
@@ -59,7 +61,10 @@ export class OneThreadCluster {
   constructor(options: ClusterOptions) {
     const seeds = Array.from({ length: options.replicas }, () => new Uint8Array(randomBytes(32)));
     const runId = new Uint8Array(randomBytes(32));
-    this.#members = seeds.map((_, self) => createMember(optionsOf(options, runId, seeds, self)));
+    const clock = slowClock(options.replicas);
+    this.#members = seeds.map((_, self) =>
+      createMember(optionsOf(options, runId, seeds, self), clock),
+    );
     for (const [from, { outside }] of this.#members.entries()) {
       outside.onWrites = (to, frames) => {
         this.#at(to).outside.messages.push({ kind: 'writes', from, frames });
@@ -129,10 +134,16 @@ export class OneThreadCluster {
   }
 }
 
-function createMember(options: WorkerOptions): Member {
+function slowClock(times: number): () => number {
+  const startMs = Date.now();
+  const originMs = performance.now();
+  return () => startMs + Math.floor((performance.now() - originMs) / times);
+}
+
+function createMember(options: WorkerOptions, clock: () => number): Member {
   const outside = new Outside();
   const instruments = new Instruments(options.self, outside, () => {});
-  const loop = assembleLoop(options, instruments);
+  const loop = assembleLoop(options, instruments, clock);
   loop.begin();
   return { loop, outside, instruments };
 }

@@ -12,6 +12,7 @@ import type { CheckpointState, CoreCrypto, CoreOptions, LogRecord } from '../cor
 import { ConsensusError } from '../errors.ts';
 import { type OpenedWal, openWal, type Wal } from '../wal/index.ts';
 import { decodeRecord, newViewBytesMax } from '../wire/index.ts';
+import { clockMs } from './clock.ts';
 import { ed25519KeyPair, signEd25519, verifyEd25519Strict } from './ed25519.ts';
 import { ConsensusLoop, type LoopPort } from './loop.ts';
 import type { WorkerEvent, WorkerOptions } from './protocol.ts';
@@ -114,9 +115,14 @@ function beginningOf(options: WorkerOptions): CheckpointState {
   };
 }
 
-export function assembleLoop(options: WorkerOptions, port: LoopPort): ConsensusLoop {
+/** `clock`: for measurements that let time pass at another speed. */
+export function assembleLoop(
+  options: WorkerOptions,
+  port: LoopPort,
+  clock: () => number = clockMs,
+): ConsensusLoop {
   const transport = openTransport(options);
   const { entry, ...log } = openLog(options);
   const core = createCore({ ...options, entry }, createCrypto(options));
-  return new ConsensusLoop({ transport, core, port, ...log });
+  return new ConsensusLoop({ transport, core, port, clockMs: clock, ...log });
 }

@@ -13,7 +13,6 @@ import {
   wrapApplication,
 } from '../wire/index.ts';
 import { PeerBudget } from './budget.ts';
-import { clockMs } from './clock.ts';
 import { createInbox } from './inbox.ts';
 import { isDiskFull, Outbox, type OuterEffect } from './outbox.ts';
 import type { ToWorker, TransportCall, WorkerEvent, WorkerEvents } from './protocol.ts';
@@ -48,6 +47,8 @@ export interface LoopDependencies {
   readonly transport: Transport;
   readonly core: ConsensusCore;
   readonly port: LoopPort;
+  /** `clockMs` of clock.ts, or what a measurement takes for it. */
+  readonly clockMs: () => number;
   /** Told before anything else happens. */
   readonly firstEvents: readonly WorkerEvent[];
   /** As in `OutboxDependencies`. */
@@ -59,6 +60,7 @@ export class ConsensusLoop {
   readonly #transport: Transport;
   readonly #core: ConsensusCore;
   readonly #port: LoopPort;
+  readonly #clockMs: () => number;
   readonly #outbox: Outbox;
   readonly #inbox: InboxHandler;
   readonly #open: boolean[];
@@ -81,6 +83,7 @@ export class ConsensusLoop {
     this.#transport = dependencies.transport;
     this.#core = dependencies.core;
     this.#port = dependencies.port;
+    this.#clockMs = dependencies.clockMs;
     const { wal, createWal } = dependencies;
     this.#outbox = new Outbox({
       createWal,
@@ -118,7 +121,7 @@ export class ConsensusLoop {
   turn(): boolean {
     const messages = this.#drainPort();
     const items = this.#transport.poll(this.#core.interest(), this.#inbox);
-    const nowMs = clockMs();
+    const nowMs = this.#clockMs();
     if (nowMs >= this.#core.nextTickMs()) this.#take({ kind: 'tick' });
     this.#settle();
     this.#flushEffects();
@@ -259,14 +262,14 @@ export class ConsensusLoop {
   }
 
   #onApplication(from: ReplicaIndex, body: Uint8Array): void {
-    if (this.#budgets[from]?.take(body.length, clockMs()) !== true) return;
+    if (this.#budgets[from]?.take(body.length, this.#clockMs()) !== true) return;
     // Of its own: what it lies in may hold other payloads, and all of that would be copied to the main thread.
     this.#events.push({ kind: 'application', from, body: body.slice() });
   }
 
   #take(input: Input): void {
     this.#hasTaken = true;
-    this.#core.take(input, clockMs());
+    this.#core.take(input, this.#clockMs());
   }
 
   /** All that came in this turn is judged together, and costs one pass over the rules. */
@@ -379,7 +382,7 @@ export class ConsensusLoop {
   }
 
   #waitUs(): number {
-    const nowMs = clockMs();
+    const nowMs = this.#clockMs();
     let untilMs = Math.min(this.#core.nextTickMs(), nowMs + WAIT_MS_MAX);
     if (this.#activeSinceStatus) untilMs = Math.min(untilMs, this.#statusAtMs + STATUS_EVERY_MS);
     return Math.max(0, Math.ceil((untilMs - nowMs) * 1_000));
