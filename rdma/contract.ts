@@ -170,8 +170,11 @@ export interface Transport {
   close(peer: ReplicaIndex): void;
   sessionState(peer: ReplicaIndex): SessionState;
 
-  /** Seals the cell once per open peer and writes it to all of them in one native call. */
-  writeCell(cell: CellContent): void;
+  /**
+   * Seals the cell once per open peer and writes it to all of them in one native call. `quiet`: nobody needs to be woken for
+   * it, a peer that waits finds it when it looks next (`shm`; what is shipped or sent wakes in any case).
+   */
+  writeCell(cell: CellContent, quiet?: boolean): void;
   /** Rewrites to one peer every current cell that this replica has written in the window. */
   rewriteCells(peer: ReplicaIndex): void;
   /** Puts the payload into every open peer's lane ring; outcome per peer index (self: `queued`). */

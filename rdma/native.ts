@@ -56,7 +56,14 @@ export interface NativeTransport {
    * buffer each time.
    */
   memory(): ArrayBuffer;
-  writeCell(kind: number, slot: number, view: number, flags: number, bodyBytes: number): void;
+  writeCell(
+    kind: number,
+    slot: number,
+    view: number,
+    flags: number,
+    bodyBytes: number,
+    quiet: boolean,
+  ): void;
   rewriteCells(peer: number): void;
   writeLane(payload: Uint8Array, outcomes: Uint8Array): void;
   send(peer: number, payload: Uint8Array): boolean;

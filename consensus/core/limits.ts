@@ -58,6 +58,8 @@ export interface CoreLimits {
   readonly repairAfterMsMax: number;
   /** How long a progress cell that only tells of new batches may wait for a better reason. */
   readonly progressDelayMs: number;
+  /** After this it wakes for it, if nothing else has woken it. */
+  readonly progressDelayMsMax: number;
   /** Batches for which a lane stays without trust after its owner made others fetch. */
   readonly laneProbationBatches: number;
   /** Batches of so many bytes are checked by f + 1 replicas, smaller ones by all (A1); NO_SHARED_CHECKS: all by all. */
@@ -109,6 +111,7 @@ export const DEFAULT_LIMITS: CoreLimits = checkLimits({
   repairAfterMsMin: 100,
   repairAfterMsMax: 2_000,
   progressDelayMs: 2,
+  progressDelayMsMax: 20,
   laneProbationBatches: 64,
   // Less is a few signatures, which take about as long as one message.
   sharedCheckBytesMin: 8 * KIB,
@@ -146,6 +149,10 @@ export function checkLimits(limits: CoreLimits): CoreLimits {
     limits.slowPathAfterMsMax, 'slowPathAfterMsMin <= slowPathAfterMsMax');
   require(limits.repairAfterMsMin <=
     limits.repairAfterMsMax, 'repairAfterMsMin <= repairAfterMsMax');
+  require(limits.progressDelayMs <=
+    limits.progressDelayMsMax, 'progressDelayMs <= progressDelayMsMax');
+  require(limits.progressDelayMsMax <
+    limits.repairAfterMsMin, 'progressDelayMsMax < repairAfterMsMin: what was told late is not lost');
   require(limits.attestAfterMs <= limits.attestAfterMsMax, 'attestAfterMs <= attestAfterMsMax');
   require(limits.slowPathAfterMsMax <=
     limits.repairAfterMsMin, 'slowPathAfterMsMax <= repairAfterMsMin: the slow path must have been tried before cells are repeated');

@@ -72,7 +72,8 @@ export function onProgress(
 /** Writes the progress cell if there is a reason to; at most once per step. */
 export function writeProgress(state: CoreState): void {
   const { progress, views } = state;
-  if (!progress.urgent && state.timerMs < nextProgressMs(state)) return;
+  const isLoud = progress.urgent || state.timerMs >= loudMs(state);
+  if (!isLoud && state.timerMs < newsMs(state)) return;
   progress.urgent = false;
   progress.newsSinceMs = Infinity;
   progress.writtenMs = state.timerMs;
@@ -85,16 +86,39 @@ export function writeProgress(state: CoreState): void {
   state.effects.push({
     kind: 'write-cell',
     cell: { kind: 'progress', appliedSlot, held, view, changing, wish, mute, beat },
+    quiet: !isLoud,
   });
 }
 
-/** A lane without trust waits for this report (P1), so it goes out at once. */
-export function nextProgressMs(state: CoreState): number {
+/** C1: when this replica, awake anyway, tells what is new. A cell has n tips and n - 1 readers. */
+function newsMs({ progress, limits, replicas }: CoreState): number {
+  return progress.newsSinceMs + limits.progressDelayMs * Math.max(1, Math.floor(replicas / 4));
+}
+
+/** When the peers are to hear at once: a beat, or what a lane without trust waits for (P1), here or at the leader. */
+function loudMs(state: CoreState): number {
   const { newsSinceMs } = state.progress;
   const beatMs = nextBeatMs(state);
   if (newsSinceMs === Infinity) return beatMs;
-  const urgent = state.lanes.some((lane) => !isTrusted(lane));
-  return Math.min(beatMs, urgent ? newsSinceMs : newsSinceMs + state.limits.progressDelayMs);
+  if (!state.lanes.every(isTrusted)) return Math.min(beatMs, newsSinceMs);
+  return isProposalDue(state) ? Math.min(beatMs, newsMs(state)) : beatMs;
+}
+
+/** Is something held that a leader who trusted its lane would have proposed by now? */
+function isProposalDue(state: CoreState): boolean {
+  if (isLeader(state)) return false;
+  const { proposedSeq } = state.suspicion;
+  for (const { lane, tip, executed } of state.lanes) {
+    if (tip.seq > executed.seq && tip.seq > (proposedSeq[lane] as number)) return true;
+  }
+  return false;
+}
+
+/** What is new wakes this replica for its own sake only when it has waited long for another reason. */
+export function nextProgressMs(state: CoreState): number {
+  const { newsSinceMs } = state.progress;
+  const latestMs = Math.max(newsSinceMs + state.limits.progressDelayMsMax, newsMs(state));
+  return Math.min(loudMs(state), latestMs);
 }
 
 /** Between two cells of a replica that wishes for another view, in heartbeats: one may be lost. */

@@ -82,8 +82,8 @@ export type Effect =
   | { readonly kind: 'persist'; readonly record: LogRecord }
   /** The same for a whole new log that takes the place of the old one; `records` starts with `checkpoint`. */
   | { readonly kind: 'rotate-log'; readonly records: readonly LogRecord[] }
-  /** Seal and write to every open peer. */
-  | { readonly kind: 'write-cell'; readonly cell: Cell }
+  /** Seal and write to every open peer. `quiet`: no peer needs to be woken for it (C1). */
+  | { readonly kind: 'write-cell'; readonly cell: Cell; readonly quiet?: boolean }
   /** Rewrite the current cells of the window to one peer (its session has just opened). */
   | { readonly kind: 'rewrite-cells'; readonly to: ReplicaIndex }
   /** Put the own batch into every open peer's lane ring. */

@@ -1,6 +1,5 @@
 /**
- * The consensus loop of one channel: transport and core on one thread, messages from the main thread in
- * between. Each turn polls, settles, executes effects, tells the main thread in one message, and waits.
+ * The consensus loop of one channel: transport and core on one thread, messages from the main thread in between.
  */
 import type { InboxHandler, Transport } from '../../rdma/contract.ts';
 import { assertNever } from '../core/assert.ts';
@@ -162,8 +161,7 @@ export class ConsensusLoop {
   }
 
   #holdForRoom(): void {
-    const max = this.#heldMessages.length + PORT_MESSAGES_PER_TURN_MAX;
-    for (let count = 0; count < max; count++) {
+    for (let count = 0; count < PORT_MESSAGES_PER_TURN_MAX; count++) {
       const message = this.#port.receive();
       if (message === undefined) break;
       if (message.kind === 'stop') this.#stopping = true;
@@ -282,7 +280,7 @@ export class ConsensusLoop {
   #execute(effect: OuterEffect): void {
     switch (effect.kind) {
       case 'write-cell':
-        return this.#transport.writeCell(this.#encodeCell(effect.cell));
+        return this.#transport.writeCell(this.#encodeCell(effect.cell), effect.quiet);
       case 'rewrite-cells':
         return this.#transport.rewriteCells(effect.to);
       case 'write-batch':

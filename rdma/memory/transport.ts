@@ -310,13 +310,13 @@ class MemoryTransport implements Transport {
     return STATES[this.#native.state(peer)] ?? 'closed';
   }
 
-  writeCell(cell: CellContent): void {
+  writeCell(cell: CellContent, quiet = false): void {
     const { kind, slot, view, flags, body } = cell;
     if (!(body instanceof Uint8Array) || body.length > this.#body.length) {
       throw invalid('body must be a Uint8Array that fits into a cell');
     }
     for (let i = 0; i < body.length; i++) this.#body[i] = body[i] as number;
-    this.#native.writeCell(CELL_KIND_CODES[kind], slot, view, flags, body.length);
+    this.#native.writeCell(CELL_KIND_CODES[kind], slot, view, flags, body.length, quiet);
   }
 
   rewriteCells(peer: ReplicaIndex): void {

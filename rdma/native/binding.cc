@@ -198,7 +198,7 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
   // () -> the records of a poll, then the body of the next cell
   Napi::Value Memory(const Napi::CallbackInfo&) { return memory_.buffer(); }
 
-  // (kind code, slot, view, flags, bytes of the body)
+  // (kind code, slot, view, flags, bytes of the body, quiet)
   void WriteCell(const Napi::CallbackInfo& info) {
     Guarded(info.Env(), [&] {
       Transport& core = Core();
@@ -210,7 +210,7 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
       const auto bodyBytes = static_cast<size_t>(
           IntegerArgument(info[4], "bodyBytes", 0, core.geometry().bodyBytes(kind)));
       core.WriteCell(kind, slot, view, flags, memory_.data() + limits::kPollRecordBytesMax,
-                     bodyBytes);
+                     bodyBytes, BooleanArgument(info[5], "quiet"));
     });
   }
 

@@ -10,8 +10,8 @@ class Doorbell {
   explicit Doorbell(uint8_t* base) : base_(base) {}
 
   // Publishes what was written before. `hint` is the ordinal of the cell or layout::kHintRing.
-  // Wakes the reader if it has said that it blocks.
-  void Ring(uint32_t hint);
+  // Wakes the reader if it has said that it blocks, unless it is `quiet`: then the reader sees it when it looks next.
+  void Ring(uint32_t hint, bool quiet = false);
 
  private:
   uint8_t* base_;

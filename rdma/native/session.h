@@ -61,10 +61,10 @@ struct Outbound {
     if (isShipped) log.emplace(geometry, region.base());
   }
 
-  // The cell is in the region: the reader is to know.
-  void Announce(uint32_t ordinal) {
+  // The cell is in the region: the reader is to know. What is shipped wakes it in any case.
+  void Announce(uint32_t ordinal, bool quiet = false) {
     if (log) log->NoteCell(ordinal);
-    else doorbell.Ring(ordinal);
+    else doorbell.Ring(ordinal, quiet);
   }
 
   // The reader says that it has taken `head` bytes of a ring. False when that cannot be: what has not been shipped yet has been

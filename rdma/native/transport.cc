@@ -155,12 +155,12 @@ PeerCounters Transport::Counters(uint32_t peer) const {
 }
 
 void Transport::WriteCell(uint8_t kind, uint64_t slot, uint32_t view, uint8_t flags,
-                          const uint8_t* body, size_t bodyBytes) {
+                          const uint8_t* body, size_t bodyBytes, bool quiet) {
   const uint32_t ordinal = cells_.Put(kind, slot, view, flags, options_.epoch, body, bodyBytes);
   for (uint32_t peer = 0; peer < options_.replicas; peer++) {
     Session* session = sessions_[peer].get();
     if (session == nullptr || !session->open()) continue;
-    WriteCellTo(*session, ordinal);
+    WriteCellTo(*session, ordinal, quiet);
     Flush(*session);
     totals_[peer].cellsWritten++;
   }
@@ -177,12 +177,12 @@ void Transport::RewriteCells(uint32_t peer) {
   Flush(*session);
 }
 
-void Transport::WriteCellTo(Session& session, uint32_t ordinal) {
+void Transport::WriteCellTo(Session& session, uint32_t ordinal, bool quiet) {
   Outbound& out = *session.outbound;
   const RingHeads heads = {session.inbound->lane.head(), session.inbound->control.head()};
   out.cells.Write(ordinal, cells_.at(ordinal), heads);
   if (ordinal == geometry_.progressOrdinal()) out.publishedHeads = heads;
-  out.Announce(ordinal);
+  out.Announce(ordinal, quiet);
 }
 
 void Transport::WriteLane(const uint8_t* payload, size_t bytes, uint8_t* queued) {

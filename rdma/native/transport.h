@@ -69,7 +69,7 @@ class Transport {
   SessionState State(uint32_t peer) const;
 
   void WriteCell(uint8_t kind, uint64_t slot, uint32_t view, uint8_t flags, const uint8_t* body,
-                 size_t bodyBytes);
+                 size_t bodyBytes, bool quiet = false);
   void RewriteCells(uint32_t peer);
   // Sets queued[peer] to 1 for each peer that got the payload into its ring or queue.
   void WriteLane(const uint8_t* payload, size_t bytes, uint8_t* queued);
@@ -96,7 +96,7 @@ class Transport {
   void PollRings(uint32_t peer, size_t budgetBytes, PollSink& sink);
   void ApplyHeads(uint32_t peer, PollSink& sink);
   void ReturnCredits(Session& session);
-  void WriteCellTo(Session& session, uint32_t ordinal);
+  void WriteCellTo(Session& session, uint32_t ordinal, bool quiet = false);
   void RingIfPublished(Session& session);
   void Flush(Session& session);
   void TellFault(uint32_t peer, PollSink& sink);

@@ -120,7 +120,7 @@ bool WakeRegistry::Wake(uint64_t handle) {
   return true;
 }
 
-void Doorbell::Ring(uint32_t hint) {
+void Doorbell::Ring(uint32_t hint, bool quiet) {
   SharedWord32(base_ + layout::kHeaderHints + 4 * (count_ % layout::kHints))
       .store(hint, std::memory_order_relaxed);
   count_++;
@@ -130,6 +130,7 @@ void Doorbell::Ring(uint32_t hint) {
   // keeps the next hint from becoming visible before this doorbell, which the reader's lap check
   // relies on.
   std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (quiet) return;
   auto waiting = SharedWord32(base_ + layout::kHeaderWaiting);
   if (waiting.load(std::memory_order_relaxed) != 0 && waiting.exchange(0) != 0) WakeShared(word);
 }

@@ -200,7 +200,7 @@ describe('wrong arguments', () => {
   it('to memory that was taken away do no harm', () => {
     const native = nativeTransport(0);
     structuredClone(native.memory(), { transfer: [native.memory()] });
-    native.writeCell(2, 0, 0, 0, 24);
+    native.writeCell(2, 0, 0, 0, 24, false);
     expect(native.poll(0, 0, [])).to.equal(0);
     native.destroy();
   });

@@ -50,6 +50,13 @@ for (const options of MODES) {
       expect(a.wait(0)).to.equal(false);
     });
 
+    it('finds a quiet cell when it looks next', () => {
+      const cell = { kind: 'vote', slot: 1, view: 0, flags: 0, body: Buffer.alloc(24) } as const;
+      b.writeCell(cell, true);
+      expect(a.wait(LONG_US)).to.equal(true);
+      expect(a.poll(ALL, new Inbox())).to.equal(1);
+    });
+
     it('does not take cells outside of the interest for work', () => {
       b.writeCell({ kind: 'vote', slot: 7, view: 0, flags: 0, body: Buffer.alloc(24) });
       expect(a.poll({ fromSlot: 0, toSlot: 1 }, new Inbox())).to.equal(0);

@@ -20,7 +20,7 @@ import type { Protocol } from './protocol.ts';
 
 /** How a core speaks to its peers; a Byzantine replica has one that lies. */
 export interface Voice {
-  cell(cell: Cell): void;
+  cell(cell: Cell, quiet: boolean): void;
   rewriteCells(to: number): void;
   batch(batch: Batch): void;
   message(to: number, message: Message): void;
@@ -197,7 +197,7 @@ export class Life {
       case 'rotate-log':
         return;
       case 'write-cell':
-        return voice.cell(effect.cell);
+        return voice.cell(effect.cell, effect.quiet === true);
       case 'rewrite-cells':
         return voice.rewriteCells(effect.to);
       case 'write-batch':

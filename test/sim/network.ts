@@ -296,8 +296,8 @@ export class Port {
     this.reaches = reaches;
   }
 
-  writeCell(frame: CellFrame): void {
-    const padded: WrittenCell = { ...frame, body: padBody(frame.body) };
+  writeCell(frame: CellFrame, quiet: boolean): void {
+    const padded: WrittenCell = { ...frame, body: padBody(frame.body), quiet };
     this.#current.set(placeOf(frame, this.#network.windowSlots), padded);
     for (let to = 0; to < this.#network.replicas; to++) {
       if (to !== this.#self && this.reaches(to)) this.postCell(to, padded);

@@ -20,6 +20,8 @@ export interface RingFrame {
 
 /** A cell as it lies in memory. */
 export interface WrittenCell extends CellFrame {
+  /** Its reader is not woken for it. */
+  readonly quiet?: boolean;
   cell?: Decoded<Cell>;
 }
 
@@ -142,7 +144,7 @@ export class Region implements Actor {
       this.#isUnread[place] = 1;
       this.#unread.push(place);
     }
-    this.#onArrival();
+    if ((payload as WrittenCell).quiet !== true) this.#onArrival();
   }
 
   get isEmpty(): boolean {

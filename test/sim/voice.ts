@@ -17,8 +17,8 @@ export class HonestVoice implements Voice {
     this.#wire = wire;
   }
 
-  cell(cell: Cell): void {
-    this.port.writeCell(this.#wire.encodeCell(cell));
+  cell(cell: Cell, quiet: boolean): void {
+    this.port.writeCell(this.#wire.encodeCell(cell), quiet);
   }
 
   rewriteCells(to: number): void {

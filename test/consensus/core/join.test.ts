@@ -104,7 +104,7 @@ describe('a joiner', () => {
     }
     solo.apply();
     expect(solo.delivered()).to.eql([1]);
-    solo.live(DEFAULT_LIMITS.progressDelayMs);
+    solo.live(DEFAULT_LIMITS.progressDelayMsMax);
     expect(solo.cells('progress').at(-1)).to.include({ appliedSlot: 1, mute: true });
   });
 

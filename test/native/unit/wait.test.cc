@@ -2,8 +2,10 @@
 
 #include <thread>
 
+#include "doorbell.h"
 #include "support/fixture.h"
 #include "support/link.h"
+#include "shared_memory.h"
 #include "wait.h"
 
 namespace sluice::test {
@@ -74,6 +76,19 @@ TEST("wait: returns when the time is up, and says that there was nothing") {
   const uint64_t start = MonotonicUs();
   CHECK(!transport->Wait(20'000));
   CHECK(MonotonicUs() - start >= 20'000);
+}
+
+TEST("wait: a quiet doorbell is counted, and leaves a reader asleep that a loud one wakes") {
+  alignas(64) uint8_t header[layout::kHeaderBytes] = {};
+  const auto word = [&](size_t offset) { return Load<uint32_t>(header + offset); };
+  Store<uint32_t>(header + layout::kHeaderWaiting, 1);
+  Doorbell doorbell(header);
+  doorbell.Ring(7, true);
+  CHECK(word(layout::kHeaderDoorbell) == 1 && word(layout::kHeaderHints) == 7);
+  CHECK(word(layout::kHeaderWaiting) == 1);
+  doorbell.Ring(8);
+  CHECK(word(layout::kHeaderDoorbell) == 2 && word(layout::kHeaderHints + 4) == 8);
+  CHECK(word(layout::kHeaderWaiting) == 0);
 }
 
 TEST("wait: a thread of this process wakes it by its handle, before or after it blocks") {
