@@ -7,7 +7,6 @@
  *       bit 31: 0 = protobuf message, 1 = notice (UTF-8 JSON, the error shape; the last frame of a stream)
  *       bits 30..0: payload length in bytes; a whole header of 0 is a heart-beat (no message is empty)
  */
-import { concatBytes } from '../ledger/format/index.ts';
 
 export const FRAME_MEDIA_TYPE = 'application/x-protobuf-seq';
 export const FRAME_HEADER_BYTES = 4;
@@ -21,7 +20,12 @@ export type Frame =
 
 export type Frames =
   | { readonly kind: 'ok'; readonly value: Frame[] }
-  | { readonly kind: 'malformed'; readonly reason: string };
+  | {
+      readonly kind: 'malformed';
+      /** The frames before the one that breaks the stream. */
+      readonly value: Frame[];
+      readonly reason: string;
+    };
 
 /** Header of a frame whose payload has `lengthBytes` bytes. */
 export function frameHeader(lengthBytes: number, kind: 'message' | 'notice'): Uint8Array {
@@ -77,22 +81,52 @@ export function decodeMessages(
   return { kind: 'ok', value: messages };
 }
 
+export interface FrameReader {
+  /** Frames that are complete now, as views of `chunk` where one came whole. */
+  push(chunk: Uint8Array): Frames;
+  /** Bytes of an incomplete frame. */
+  readonly heldBytes: number;
+}
+
+const HOLD_BYTES_MIN = 256;
+
 /**
  * Reads frames from a stream that arrives in arbitrary pieces. Holds at most one incomplete frame
  * of `frameBytesMax`. After `malformed` the stream is beyond repair.
  */
-export function createFrameReader(frameBytesMax: number): { push(chunk: Uint8Array): Frames } {
-  let pending: Uint8Array[] = [];
-  let pendingBytes = 0;
+export function createFrameReader(frameBytesMax: number): FrameReader {
+  /** One buffer that grows, not a list: a sender of single bytes would cost a hundred times what it sends. */
+  let held = new Uint8Array(0);
+  let heldBytes = 0;
   let needBytes = FRAME_HEADER_BYTES;
+
+  function hold(bytes: Uint8Array): void {
+    const size = heldBytes + bytes.length;
+    if (size > held.length) {
+      const larger = new Uint8Array(Math.max(size, 2 * held.length, HOLD_BYTES_MIN));
+      larger.set(held.subarray(0, heldBytes));
+      held = larger;
+    }
+    held.set(bytes, heldBytes);
+    heldBytes = size;
+  }
+
+  /** What is held and whole enough to read; the frames become views of it, so it is let go of. */
+  function release(): Uint8Array {
+    const bytes = held.subarray(0, heldBytes);
+    held = new Uint8Array(0);
+    heldBytes = 0;
+    return bytes;
+  }
+
   return {
     push(chunk) {
-      pending.push(chunk);
-      pendingBytes += chunk.length;
-      if (pendingBytes < needBytes) {
-        return { kind: 'ok', value: [] };
+      let bytes = chunk;
+      if (heldBytes > 0) {
+        hold(chunk);
+        if (heldBytes < needBytes) return { kind: 'ok', value: [] };
+        bytes = release();
       }
-      const bytes = concatBytes(pending);
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       const frames: Frame[] = [];
       let offset = 0;
@@ -101,7 +135,8 @@ export function createFrameReader(frameBytesMax: number): { push(chunk: Uint8Arr
         const word = view.getUint32(offset, false);
         const length = word % NOTICE_BIT;
         if (length > frameBytesMax) {
-          return malformed(`a frame of ${length} bytes exceeds the limit of ${frameBytesMax}`);
+          const reason = `a frame of ${length} bytes exceeds the limit of ${frameBytesMax}`;
+          return { kind: 'malformed', value: frames, reason };
         }
         const start = offset + FRAME_HEADER_BYTES;
         if (start + length > bytes.length) {
@@ -111,9 +146,11 @@ export function createFrameReader(frameBytesMax: number): { push(chunk: Uint8Arr
         frames.push(frameOf(word, bytes.subarray(start, start + length)));
         offset = start + length;
       }
-      pending = offset < bytes.length ? [bytes.slice(offset)] : [];
-      pendingBytes = bytes.length - offset;
+      if (offset < bytes.length) hold(bytes.subarray(offset));
       return { kind: 'ok', value: frames };
+    },
+    get heldBytes() {
+      return heldBytes;
     },
   };
 }

@@ -71,4 +71,22 @@ describe('length-prefixed framing', () => {
     const read = createFrameReader(10).push(frameHeader(11, 'message'));
     expect(read.kind).to.equal('malformed');
   });
+
+  it('hands out what came before a frame that is none', () => {
+    const bytes = Buffer.concat([encodeFrames([new Uint8Array(3)]), frameHeader(11, 'message')]);
+    const read = createFrameReader(10).push(bytes);
+    expect(read.kind).to.equal('malformed');
+    expect(read.value).to.have.length(1);
+  });
+
+  it('holds of an incomplete frame about as much as has arrived, in pieces of any size', () => {
+    const reader = createFrameReader(1_000_000);
+    const bytes = encodeFrames([new Uint8Array(1_000_000).fill(7)]);
+    for (const byte of bytes.subarray(0, 500_000)) reader.push(Uint8Array.of(byte));
+    expect(reader.heldBytes).to.equal(500_000);
+    const read = reader.push(bytes.subarray(500_000));
+    const [frame] = read.value;
+    expect(frame?.kind === 'message' && frame.bytes.every((byte) => byte === 7)).to.equal(true);
+    expect(reader.heldBytes).to.equal(0);
+  });
 });
