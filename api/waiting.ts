@@ -12,6 +12,8 @@ import { invalid, type Query, readChoice, readNumber } from './parameters.ts';
 export interface CommitWaiters {
   /** Keeps `count` places, or refuses with `too_many_waiters`; call before anything is queued. */
   reserve(count: number): void;
+  /** Places left. */
+  readonly room: number;
   free(count: number): void;
   /**
    * Receipts, undefined for what has none when the time has passed, the client left or the server
@@ -22,6 +24,7 @@ export interface CommitWaiters {
     txIds: readonly string[],
     timeoutMs: number,
     socket: Socket,
+    onReceipt?: (index: number, receipt: Receipt) => void,
   ): Promise<readonly (Receipt | undefined)[]>;
   /** Every wait ends now, without a receipt. */
   abortAll(): void;
@@ -33,6 +36,9 @@ export function createCommitWaiters(limits: Pick<ApiLimits, 'waitersMax'>): Comm
   const waiting = new Set<AbortController>();
 
   return {
+    get room() {
+      return limits.waitersMax - places;
+    },
     reserve(count) {
       if (places + count > limits.waitersMax) {
         throw new ApiError('too_many_waiters');
@@ -42,13 +48,13 @@ export function createCommitWaiters(limits: Pick<ApiLimits, 'waitersMax'>): Comm
     free(count) {
       places -= count;
     },
-    async wait(channel, txIds, timeoutMs, socket) {
+    async wait(channel, txIds, timeoutMs, socket, onReceipt) {
       const controller = new AbortController();
       const forget = onConnectionEnd(socket, () => controller.abort());
       waiting.add(controller);
       const timer = setTimeout(() => controller.abort(), timeoutMs);
       try {
-        return await channel.committed(txIds, controller.signal);
+        return await channel.committed(txIds, controller.signal, onReceipt);
       } finally {
         clearTimeout(timer);
         forget();
@@ -74,7 +80,11 @@ export function readWait(query: Query, limits: ApiLimits): number | undefined {
     }
     return undefined;
   }
-  return timeout === undefined
+  return readTimeout(timeout, limits);
+}
+
+export function readTimeout(text: string | undefined, limits: ApiLimits): number {
+  return text === undefined
     ? limits.waitMsDefault
-    : readNumber('timeoutMs', timeout, limits.waitMsMax);
+    : readNumber('timeoutMs', text, limits.waitMsMax);
 }

@@ -12,6 +12,8 @@ export interface BackpressureOptions {
 
 /** Weight of the past: what was ordered so long ago counts 1/e. */
 const MEMORY_MS = 2_000;
+/** What those who wait for room by themselves (streams) may fill of it: the rest is for who comes once. */
+const SHARE_OF_WAITING = 0.75;
 
 export class Backpressure {
   readonly #options: BackpressureOptions;
@@ -29,12 +31,13 @@ export class Backpressure {
     this.#lately += count;
   }
 
-  /** So many may wait. */
-  limit(nowMs: number): number {
+  /** So many may wait for a submitter to find room. `canWait`: see `SubmissionOptions`. */
+  limit(nowMs: number, canWait = false): number {
     this.#fade(nowMs);
     const { waitMs, transactionsMin, transactionsMax } = this.#options;
     const affordable = Math.floor((this.#lately / MEMORY_MS) * waitMs);
-    return Math.min(Math.max(affordable, transactionsMin), transactionsMax);
+    const all = Math.min(Math.max(affordable, transactionsMin), transactionsMax);
+    return canWait ? Math.ceil(all * SHARE_OF_WAITING) : all;
   }
 
   #fade(nowMs: number): void {

@@ -24,6 +24,7 @@ import type {
   Gateway,
   Receipt,
   Refusal,
+  SubmissionOptions,
   TransactionLocation,
 } from './service.ts';
 import { type LinkInfo, Sessions } from './sessions.ts';
@@ -160,9 +161,12 @@ export class ChannelOrderer implements ChannelService {
     return { channel: this.channel, canOrder: reason === undefined, reason: reason ?? 'ordering' };
   }
 
-  async submit(envelopes: readonly Uint8Array[]): Promise<(Accepted | Refusal)[]> {
+  async submit(
+    envelopes: readonly Uint8Array[],
+    { canWait = false }: SubmissionOptions = {},
+  ): Promise<(Accepted | Refusal)[]> {
     const bytes = envelopes.reduce((sum, envelope) => sum + envelope.length, 0);
-    const refused = this.#notReady() ?? this.#full(bytes) ?? this.#behind();
+    const refused = this.#notReady() ?? this.#full(bytes) ?? this.#behind(canWait);
     if (refused !== undefined) return envelopes.map(() => refused);
     const checks = await this.#dependencies.checker.checkSubmitted(envelopes, Date.now());
     return Promise.all(
@@ -173,8 +177,9 @@ export class ChannelOrderer implements ChannelService {
   committed(
     txIds: readonly string[],
     signal: AbortSignal,
+    onReceipt?: (index: number, receipt: Receipt) => void,
   ): Promise<readonly (Receipt | undefined)[]> {
-    return this.#receipts.committed(txIds, signal);
+    return this.#receipts.committed(txIds, signal, onReceipt);
   }
 
   transaction(txId: string): Promise<TransactionLocation | undefined> {
@@ -330,9 +335,9 @@ export class ChannelOrderer implements ChannelService {
   }
 
   /** Asked once for what comes together: a request is taken whole when there is room for any of it. */
-  #behind(): Refusal | undefined {
+  #behind(canWait: boolean): Refusal | undefined {
     const { pending } = this.#receipts;
-    if (pending < this.#backpressure.limit(performance.now())) return undefined;
+    if (pending < this.#backpressure.limit(performance.now(), canWait)) return undefined;
     const { retryAfterMs } = ORDERER_LIMITS;
     const what = `${pending} transactions wait to be ordered, all that this replica orders in a second`;
     return refusal('overloaded', what, { retryAfterMs });

@@ -65,12 +65,13 @@ export class Receipts {
   async committed(
     txIds: readonly string[],
     signal: AbortSignal,
+    onReceipt?: (index: number, receipt: Receipt) => void,
   ): Promise<readonly (Receipt | undefined)[]> {
     if (this.#waiters.count + txIds.length > ORDERER_LIMITS.receiptWaitersMax) {
       return txIds.map(() => undefined);
     }
     // Registered before the ledger is asked, or a certificate in between would be missed.
-    const receipts = this.#waiters.wait(txIds, signal);
+    const receipts = this.#waiters.wait(txIds, signal, onReceipt);
     // What is pending here has no certificate yet, and settles the waiter when it gets it.
     const others = txIds.filter((txId) => !this.#pending.has(txId));
     const [settled] = await Promise.all([receipts, ...others.map((txId) => this.#settle(txId))]);

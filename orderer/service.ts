@@ -120,6 +120,14 @@ export interface ChannelHealth {
   readonly reason: string;
 }
 
+export interface SubmissionOptions {
+  /**
+   * The caller waits by itself when it is refused as `overloaded`. It is refused a little earlier, so that there is
+   * room left for those who come once and would be turned away.
+   */
+  readonly canWait?: boolean;
+}
+
 export interface ChannelService {
   readonly channel: string;
   /**
@@ -130,14 +138,19 @@ export interface ChannelService {
   info(): ChannelInfo;
   health(): ChannelHealth;
   /** Checks the envelopes and queues them in this replica's lane, each for itself; answers in the same order. */
-  submit(envelopes: readonly Uint8Array[]): Promise<readonly (Accepted | Refusal)[]>;
+  submit(
+    envelopes: readonly Uint8Array[],
+    options?: SubmissionOptions,
+  ): Promise<readonly (Accepted | Refusal)[]>;
   /**
    * Settles when all of the transactions are in certified blocks here (at once when they already are), or when `signal`
-   * aborts: with undefined for those that are not. Rejects only for bugs.
+   * aborts: with undefined for those that are not. `onReceipt` is called for each as soon as it is known. Rejects only
+   * for bugs.
    */
   committed(
     txIds: readonly string[],
     signal: AbortSignal,
+    onReceipt?: (index: number, receipt: Receipt) => void,
   ): Promise<readonly (Receipt | undefined)[]>;
   /** Undefined when the transaction is in no certified block here. */
   transaction(txId: string): Promise<TransactionLocation | undefined>;

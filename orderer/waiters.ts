@@ -5,6 +5,7 @@ import type { Receipt } from './service.ts';
 interface Waiter {
   readonly receipts: (Receipt | undefined)[];
   missing: number;
+  readonly onReceipt: ((index: number, receipt: Receipt) => void) | undefined;
   finish(): void;
 }
 
@@ -32,8 +33,12 @@ export class ReceiptWaiters {
     return this.#byTxId.keys();
   }
 
-  /** Settles with all receipts, or when `signal` aborts with those that are there. */
-  wait(txIds: readonly string[], signal: AbortSignal): Promise<(Receipt | undefined)[]> {
+  /** Settles with all receipts, or when `signal` aborts with those that are there; `onReceipt` hears of each at once. */
+  wait(
+    txIds: readonly string[],
+    signal: AbortSignal,
+    onReceipt?: (index: number, receipt: Receipt) => void,
+  ): Promise<(Receipt | undefined)[]> {
     const receipts = new Array<Receipt | undefined>(txIds.length).fill(undefined);
     if (signal.aborted || txIds.length === 0) return Promise.resolve(receipts);
     return new Promise((resolve) => {
@@ -42,7 +47,7 @@ export class ReceiptWaiters {
         if (waiter.missing > 0) this.#forget(txIds, waiter);
         resolve(receipts);
       };
-      const waiter: Waiter = { receipts, missing: txIds.length, finish };
+      const waiter: Waiter = { receipts, missing: txIds.length, onReceipt, finish };
       signal.addEventListener('abort', finish, { once: true });
       for (const [index, txId] of txIds.entries()) {
         const places = this.#byTxId.get(txId);
@@ -61,6 +66,7 @@ export class ReceiptWaiters {
     for (const { waiter, index } of places) {
       waiter.receipts[index] = receipt;
       waiter.missing--;
+      waiter.onReceipt?.(index, receipt);
       if (waiter.missing === 0) waiter.finish();
     }
   }

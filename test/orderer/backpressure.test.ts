@@ -29,4 +29,11 @@ describe('Backpressure', () => {
     const on = new Backpressure(options);
     expect(on.limit(order(on, 100_000, 0, 20_000))).to.equal(5_000);
   });
+
+  it('leaves a quarter to those who cannot wait for room', () => {
+    const on = new Backpressure(options);
+    expect(on.limit(0, true)).to.equal(75);
+    const nowMs = order(on, 2_000, 0, 20_000);
+    expect(on.limit(nowMs, true)).to.equal(Math.ceil(on.limit(nowMs) * 0.75));
+  });
 });

@@ -117,6 +117,22 @@ describe('receipts', () => {
     expect((await receipts.committed(ids, never())).length).to.equal(3);
   });
 
+  it('are told one by one as well, each as soon as it is there', async () => {
+    const [first, second] = [cut(), cut()];
+    const told: [number, string][] = [];
+    const all = receipts.committed([second.txId, first.txId], never(), (index, { txId }) =>
+      told.push([index, txId]),
+    );
+    await certify(first);
+    expect(told).to.deep.equal([[1, first.txId]]);
+    await certify(second);
+    expect(told).to.deep.equal([
+      [1, first.txId],
+      [0, second.txId],
+    ]);
+    expect((await all).map((receipt) => receipt?.txId)).to.deep.equal([second.txId, first.txId]);
+  });
+
   it('end with nothing when the client leaves or the replica stops', async () => {
     const client = new AbortController();
     const left = committed('ab'.repeat(32), client.signal);

@@ -136,8 +136,8 @@ export function createChainService(chain: TestChain, replica = 1): ChainService 
     info,
     health: () => ({ channel: chain.channel, canOrder: true, reason: 'ordering' }),
     submit: async (envelopes) => envelopes.map(submitOne),
-    committed(txIds, signal) {
-      const receipts = waiters.wait(txIds, signal);
+    committed(txIds, signal, onReceipt) {
+      const receipts = waiters.wait(txIds, signal, onReceipt);
       for (const txId of txIds) {
         const location = locations.get(txId);
         if (location !== undefined) waiters.settle(txId, receiptOf(location));

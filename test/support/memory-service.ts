@@ -177,8 +177,8 @@ function createChannel(options: MemoryOptions): MemoryChannel {
     info: () => channelInfo(channel, chain, queue.length),
     health: () => health,
     submit: async (envelopes) => envelopes.map(submitOne),
-    committed(txIds, signal) {
-      const receipts = waiters.wait(txIds, signal);
+    committed(txIds, signal, onReceipt) {
+      const receipts = waiters.wait(txIds, signal, onReceipt);
       for (const txId of txIds) {
         const location = chain.locations.get(txId);
         if (location !== undefined) waiters.settle(txId, chain.receipt(location));
