@@ -1,4 +1,5 @@
 /** What the routes share. Made once by `startApi`. */
+import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import type { ChannelService, OrderingService } from '../orderer/service.ts';
 import type { BlockFrames } from './block-frames.ts';
@@ -16,6 +17,8 @@ export interface ApiContext {
   readonly frames: BlockFrames;
   /** Aborted when the server begins to close. */
   readonly closing: AbortSignal;
+  /** Connections whose present request is a stream: it may take longer to arrive than `requestMsMax`. */
+  readonly longRequests: WeakSet<Socket>;
   /** Origins of pages that may use this API, or `*`. */
   readonly corsOrigins: ReadonlySet<string>;
 }

@@ -14,7 +14,7 @@ Every error has one shape, whatever failed:
 \`code\` is stable: programs decide by it, never by \`message\`. \`details\` is there when a code has data. \`requestId\` finds
 the request in the replica's log. Codes with status 429 and 503 carry a \`Retry-After\` header (seconds) and, when the replica knows
 better, \`details.retryAfterMs\`. "Retry" says that the same request may succeed later. Status "stream" marks codes that end a
-deliver stream after its 200, as its last record.
+stream after its 200, as its last record; other codes may end one, too.
 
 | code | status | retry | meaning |
 |---|---|---|---|

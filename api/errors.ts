@@ -5,7 +5,7 @@
 import type { Refusal, RefusalCode } from '../orderer/service.ts';
 
 export interface ErrorEntry {
-  /** HTTP status; `'stream'` for a code that only ends a deliver stream, after its 200. */
+  /** HTTP status; `'stream'` for a code that only ends a stream, after its 200. */
   readonly status: number | 'stream';
   /** What it means and what to do about it. */
   readonly sentence: string;
@@ -160,12 +160,17 @@ export const ERRORS = {
   ),
   too_many_streams: entry(
     503,
-    'As many deliver streams are open as this replica allows. Try again later, or another replica.',
+    'As many streams of this kind are open as this replica allows. Try again later, or another replica.',
     true,
   ),
   stream_too_slow: entry(
     'stream',
-    'The client did not take a block in time, so the stream was ended. Connect again from `details.next`.',
+    'The client did not take what the stream sends in time, so it was ended. Connect again, for blocks from `details.next`, or send what has no result once more.',
+    true,
+  ),
+  stream_idle: entry(
+    'stream',
+    'Nothing came on the submission stream for too long, not even a heart-beat. Open another when there is something to submit.',
     true,
   ),
   unexpected_message: entry(

@@ -90,6 +90,15 @@ export function registerNotFound(app: FastifyInstance): void {
   });
 }
 
+/** Node has noticed a request that takes too long to arrive, but it is one that may: Node does not look at it again. */
+export function mayTakeLong(
+  error: Error & { code?: string },
+  socket: Socket,
+  longRequests: WeakSet<Socket>,
+): boolean {
+  return error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && longRequests.has(socket);
+}
+
 /** Bytes that never became a request: answers on the bare socket, as Node does, and closes it. */
 export function answerParserError(
   error: Error & { code?: string },

@@ -41,11 +41,19 @@ export interface ApiLimits {
   /** Waiting time when the request names none, and the longest that it may name. */
   readonly waitMsDefault: number;
   readonly waitMsMax: number;
+  /** Submission streams at the same time. */
+  readonly submitStreamsMax: number;
+  /** Envelopes of one such stream that are handed on and have no result; with more it is not read. */
+  readonly submitStreamItemsMax: number;
+  /** Bytes of those that wait to be handed on. */
+  readonly submitStreamBytesMax: number;
+  /** A client says something this often: an envelope, or a heart-beat. */
+  readonly submitStreamIdleMsMax: number;
   /** Deliver streams at the same time. */
   readonly deliverStreamsMax: number;
   /**
-   * A deliver client takes each block within this time plus what its bytes need
-   * at `deliverBytesPerSecondMin`.
+   * A client takes what a stream sends (each block, the results) within this time plus what
+   * its bytes need at `deliverBytesPerSecondMin`.
    */
   readonly deliverStallMsMax: number;
   readonly deliverBytesPerSecondMin: number;
@@ -86,6 +94,10 @@ export const DEFAULT_LIMITS: ApiLimits = Object.freeze({
   waitersMax: 10_000,
   waitMsDefault: 10_000,
   waitMsMax: 60_000,
+  submitStreamsMax: 64,
+  submitStreamItemsMax: 1_024,
+  submitStreamBytesMax: MIB,
+  submitStreamIdleMsMax: 60_000,
   deliverStreamsMax: 256,
   deliverStallMsMax: 15_000,
   deliverBytesPerSecondMin: 64 * KIB,

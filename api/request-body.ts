@@ -12,6 +12,8 @@ export interface BodyBudget {
   /** Reads a body of at most `bytesMax` bytes. `declaredBytes`: Content-Length, NaN without one. */
   read(payload: Readable, declaredBytes: number, bytesMax: number, done: Done): void;
   release(bytes: number): void;
+  /** The same account for bytes that arrive by another way than `read`. False: there is no room, and nothing was taken. */
+  take(bytes: number): boolean;
   /** Bytes of bodies that are arriving or being handled. */
   readonly heldBytes: number;
 }
@@ -69,12 +71,7 @@ export function createBodyBudget(options: {
         return;
       }
       if (heldBytes + chunk.length > options.bodyBytesInFlightMax) {
-        refuse(
-          new ApiError('overloaded', {
-            message:
-              'This replica is receiving as much as it may hold. Send again after the time in Retry-After.',
-          }),
-        );
+        refuse(receivesTooMuch());
         return;
       }
       heldBytes += chunk.length;
@@ -112,10 +109,22 @@ export function createBodyBudget(options: {
     release(bytes) {
       heldBytes -= bytes;
     },
+    take(bytes) {
+      if (heldBytes + bytes > options.bodyBytesInFlightMax) return false;
+      heldBytes += bytes;
+      return true;
+    },
     get heldBytes() {
       return heldBytes;
     },
   };
+}
+
+export function receivesTooMuch(): ApiError {
+  return new ApiError('overloaded', {
+    message:
+      'This replica is receiving as much as it may hold. Send again after the time in Retry-After.',
+  });
 }
 
 function bodyTooLarge(bytesMax: number): ApiError {

@@ -20,11 +20,14 @@ import {
   LocationSchema,
   QueuedSchema,
   ReceiptSchema,
+  StreamItemSchema,
   SubmitJson,
+  SubmitStreamQuery,
   TransactionParams,
   VersionSchema,
   WaitQuery,
 } from './schemas.ts';
+import { SUBMIT_STREAM_URL } from './submit-stream/route.ts';
 
 export interface RouteDescription {
   readonly method: 'GET' | 'POST';
@@ -104,6 +107,35 @@ const submit: RouteDescription = {
     207: json('Of many, some were refused.', BulkSchema),
   },
   errors: SUBMIT_ERRORS,
+};
+
+const submitStream: RouteDescription = {
+  method: 'POST',
+  url: SUBMIT_STREAM_URL,
+  tag: 'transactions',
+  summary: 'Submit many over one request, for as long as one likes.',
+  description:
+    'The body is read as it comes; a result goes out as soon as it is known, in any order, by the position of its envelope. ' +
+    'Who sends faster than the replica orders is not read: nothing is refused for load. A zero length is a heart-beat. ' +
+    'A stream that ends early says why in a last line of the error shape; `details.items` envelopes have a result then.',
+  params: ChannelParams,
+  query: SubmitStreamQuery,
+  body: { [FRAME_MEDIA_TYPE]: Bytes('Each envelope after its length, u32 big-endian.') },
+  responses: {
+    200: {
+      description: 'Results, one a line; empty line: heart-beat.',
+      content: { 'application/x-ndjson': StreamItemSchema },
+    },
+  },
+  errors: [
+    'invalid_parameter',
+    'no_such_channel',
+    'not_acceptable',
+    'unsupported_media_type',
+    'rate_limited',
+    'too_many_streams',
+    'shutting_down',
+  ],
 };
 
 const transaction: RouteDescription = {
@@ -236,6 +268,7 @@ const version: RouteDescription = {
 
 export const ROUTES: readonly RouteDescription[] = [
   submit,
+  submitStream,
   transaction,
   channels,
   channel,

@@ -4,7 +4,7 @@
  * costs 10 MB of memory); parameters are read by the parsers of parameters.ts, and
  * test/api/contract.test.ts holds both, and every answer in the tests, against these schemas.
  */
-import { type Static, Type } from 'typebox';
+import { type Static, type TSchema, Type } from 'typebox';
 import { ERRORS, type ErrorBody } from './errors.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -57,14 +57,16 @@ export type ReceiptView = Static<typeof ReceiptSchema>;
 
 const HttpStatus = Type.Integer({ minimum: 100, maximum: 599, description: 'Status alone.' });
 
-const BulkItemSchema = Type.Union([
-  Type.Object({ httpStatus: HttpStatus, ...QueuedSchema.properties }, closed),
-  Type.Object({ httpStatus: HttpStatus, ...ReceiptSchema.properties }, closed),
-  Type.Object(
-    { httpStatus: HttpStatus, status: Type.Literal('refused'), ...ErrorSchema.properties },
-    closed,
-  ),
-]);
+const resultsWith = (properties: Readonly<Record<string, TSchema>>) =>
+  Type.Union([
+    Type.Object({ ...properties, ...QueuedSchema.properties }, closed),
+    Type.Object({ ...properties, ...ReceiptSchema.properties }, closed),
+    Type.Object(
+      { ...properties, status: Type.Literal('refused'), ...ErrorSchema.properties },
+      closed,
+    ),
+  ]);
+const BulkItemSchema = resultsWith({ httpStatus: HttpStatus });
 /**
  * Spelled out for the refused ones, because the codes of a union made by
  * `map` are lost on the compiler.
@@ -74,6 +76,12 @@ export type BulkItemView = { httpStatus: number } & (
   | ReceiptView
   | ({ status: 'refused' } & ErrorBody)
 );
+
+export const StreamItemSchema = resultsWith({
+  item: Whole('Position of the envelope in the stream, from 0.'),
+  httpStatus: HttpStatus,
+});
+export type StreamItemView = { item: number } & BulkItemView;
 
 export const BulkSchema = Type.Object(
   { results: Type.Array(BulkItemSchema, { description: 'One result an item, in their order.' }) },
@@ -225,16 +233,13 @@ export const VersionSchema = Type.Object(
 );
 
 const BlockNumber = '0|[1-9][0-9]{0,15}';
+const Timeout = (description: string) =>
+  Type.Optional(Type.String({ pattern: '^(?:0|[1-9][0-9]{0,15})$', description }));
 const Wait = {
   wait: Type.Optional(
     Type.Literal('commit', { description: 'Answer when the transaction is in a certified block.' }),
   ),
-  timeoutMs: Type.Optional(
-    Type.String({
-      pattern: '^(?:0|[1-9][0-9]{0,15})$',
-      description: 'Longest wait, milliseconds; with wait=commit.',
-    }),
-  ),
+  timeoutMs: Timeout('Longest wait, milliseconds; with wait=commit.'),
 };
 const Flag = (description: string) =>
   Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')], { description }));
@@ -249,6 +254,10 @@ export const BlockParams = Type.Object({
   }),
 });
 export const WaitQuery = Type.Object(Wait, closed);
+export const SubmitStreamQuery = Type.Object(
+  { timeoutMs: Timeout('Longest wait for the commit of an envelope, milliseconds.') },
+  closed,
+);
 export const BlockQuery = Type.Object(
   { raw: Flag('Add the serialized block to the JSON form.') },
   closed,

@@ -6,12 +6,13 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { OrderingService } from '../orderer/service.ts';
 import { createBlockFrames } from './block-frames.ts';
 import type { ApiContext } from './context.ts';
-import { DELIVER_URL, type DeliverStreams, registerDeliver } from './deliver/route.ts';
+import { DELIVER_URL, registerDeliver } from './deliver/route.ts';
 import { registerDocumentation } from './documentation.ts';
 import { ApiError, errorBody, statusOf } from './errors.ts';
 import {
   answerParserError,
   guardRequest,
+  mayTakeLong,
   registerNotFound,
   sendError,
   toApiError,
@@ -22,6 +23,8 @@ import { createBodyBudget } from './request-body.ts';
 import { registerChannels } from './routes/channels.ts';
 import { LIVE_URL, registerHealth } from './routes/health.ts';
 import { checkBodyLimits, registerTransactions } from './routes/transactions.ts';
+import type { StreamSet } from './stream-set.ts';
+import { registerSubmitStream } from './submit-stream/route.ts';
 import { createCommitWaiters } from './waiting.ts';
 
 export interface ApiOptions {
@@ -42,7 +45,9 @@ export interface ApiDependencies {
 
 /** What the API holds at this moment; all zero when nobody uses it. */
 export interface ApiLoad {
+  /** Deliver streams. */
   readonly streams: number;
+  readonly submitStreams: number;
   readonly waiters: number;
   readonly bodyBytes: number;
   readonly frameBytes: number;
@@ -86,6 +91,7 @@ export async function startApi(options: ApiOptions, dependencies: ApiDependencie
     waiters: createCommitWaiters(limits),
     frames: createBlockFrames(limits),
     closing: closing.signal,
+    longRequests: new WeakSet(),
     corsOrigins: new Set(options.corsOrigins),
   };
   const app = createServer(context);
@@ -93,7 +99,7 @@ export async function startApi(options: ApiOptions, dependencies: ApiDependencie
   await registerGates(app, context, options.rateLimit);
   registerTransactions(app, context);
   registerChannels(app, context);
-  const streams = registerDeliver(app, context);
+  const streams = [registerDeliver(app, context), registerSubmitStream(app, context)] as const;
   registerHealth(app, context);
   registerDocumentation(app, context.service.version);
   app.server.maxConnections = limits.connectionsMax;
@@ -107,7 +113,8 @@ export async function startApi(options: ApiOptions, dependencies: ApiDependencie
     url: `http://${host}:${port}`,
     port,
     load: () => ({
-      streams: streams.count,
+      streams: streams[0].count,
+      submitStreams: streams[1].count,
       waiters: context.waiters.count,
       bodyBytes: context.bodies.heldBytes,
       frameBytes: context.frames.inFlightBytes,
@@ -121,7 +128,7 @@ export async function startApi(options: ApiOptions, dependencies: ApiDependencie
 }
 
 function createServer(context: ApiContext): FastifyInstance {
-  const { limits, log } = context;
+  const { limits, log, longRequests } = context;
   const nextRequestId = createRequestIds();
   const app = fastify({
     loggerInstance: log,
@@ -142,7 +149,10 @@ function createServer(context: ApiContext): FastifyInstance {
       keepAlive: true,
       keepAliveInitialDelay: limits.deliverHeartbeatMs,
     },
-    clientErrorHandler: (error, socket) => answerParserError(error, socket, nextRequestId()),
+    clientErrorHandler: (error, socket) => {
+      if (mayTakeLong(error, socket, longRequests)) return;
+      answerParserError(error, socket, nextRequestId());
+    },
     frameworkErrors: (error, request, reply) => {
       sendError(reply, toApiError(error, log, request.id), request.id);
     },
@@ -228,7 +238,7 @@ function createRequestIds(): () => string {
 async function closeGracefully(
   app: FastifyInstance,
   context: ApiContext,
-  streams: DeliverStreams,
+  streams: readonly StreamSet[],
   closing: AbortController,
 ): Promise<void> {
   const { closeMsMax } = context.limits;
@@ -236,7 +246,7 @@ async function closeGracefully(
   // A wait that ends now is answered "pending"; half of the time is left for the answers to leave.
   const release = setTimeout(() => context.waiters.abortAll(), closeMsMax / 2);
   const cut = setTimeout(() => {
-    streams.destroyAll();
+    for (const set of streams) set.destroyAll();
     app.server.closeAllConnections();
   }, closeMsMax);
   // A connection that becomes idle after close() began would otherwise
@@ -244,7 +254,7 @@ async function closeGracefully(
   const sweep = setInterval(() => app.server.closeIdleConnections(), CLOSE_SWEEP_MS);
   try {
     await app.close();
-    await streams.drained();
+    await Promise.all(streams.map((set) => set.drained()));
   } finally {
     clearTimeout(release);
     clearTimeout(cut);

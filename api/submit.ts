@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import { type Block, decodeBlock } from '../ledger/format/index.ts';
-import type { Accepted, ChannelService, Receipt } from '../orderer/service.ts';
+import type { Accepted, ChannelService, Receipt, Refusal } from '../orderer/service.ts';
 import type { ApiContext } from './context.ts';
 import { ApiError, refusalError } from './errors.ts';
 
@@ -48,13 +48,14 @@ export async function submitAndWait(
     outcomes.map((outcome, index) => {
       const envelope = envelopes[index] ?? new Uint8Array();
       return outcome.kind === 'accepted'
-        ? submissionOf(channel, envelope, outcome, receipts[next++])
-        : sameAsOrdered(channel, envelope, refusalError(outcome), outcome.location?.txId);
+        ? afterWaiting(channel, envelope, outcome, receipts[next++])
+        : afterRefusal(channel, envelope, outcome);
     }),
   );
 }
 
-function submissionOf(
+/** What an accepted envelope has become: `receipt` is undefined when the time for it is over. */
+export function afterWaiting(
   channel: ChannelService,
   envelope: Uint8Array,
   { txId, duplicate }: Accepted,
@@ -68,12 +69,14 @@ function submissionOf(
   );
 }
 
-async function sameAsOrdered(
+/** What a refused envelope gets: the receipt of the first time when it is that very one which was ordered. */
+export async function afterRefusal(
   channel: ChannelService,
   envelope: Uint8Array,
-  error: ApiError,
-  txId: string | undefined,
+  refusal: Refusal,
 ): Promise<Submission> {
+  const error = refusalError(refusal);
+  const txId = refusal.location?.txId;
   if (error.code === 'duplicate_transaction' && txId !== undefined) {
     // It is in a certified block, so this settles at once; the timer
     // only guards against a bug there.

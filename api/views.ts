@@ -10,6 +10,7 @@ import type {
   LocationView,
   QueuedView,
   ReceiptView,
+  StreamItemView,
 } from './schemas.ts';
 import type { Submission } from './submit.ts';
 
@@ -76,6 +77,16 @@ export function bulkItemView(
     case 'refused':
       return { httpStatus, status: 'refused', ...errorBody(submission.error, requestId) };
   }
+}
+
+/** `item`: position of the envelope in its stream. */
+export function streamItemView(
+  channel: string,
+  item: number,
+  submission: Submission,
+  requestId: string,
+): StreamItemView {
+  return { item, ...bulkItemView(channel, submission, requestId) };
 }
 
 export function channelView(

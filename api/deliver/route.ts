@@ -6,6 +6,7 @@ import { onConnectionEnd } from '../connection-end.ts';
 import { type ApiContext, channelOf } from '../context.ts';
 import { ApiError, errorBody } from '../errors.ts';
 import { isOwnOrAllowedOrigin } from '../origins.ts';
+import { createOpenStreams, type StreamSet } from '../stream-set.ts';
 import { type DeliverPlan, readDeliverPlan } from './plan.ts';
 import { pumpBlocks } from './pump.ts';
 import { createHttpSink, createWebSocketSink, type DeliverSink } from './sink.ts';
@@ -14,14 +15,6 @@ import { createWaker, type Waker } from './waker.ts';
 export const DELIVER_URL = '/v1/channels/:channel/deliver';
 /** Time for last words when other clients wait for the memory. */
 const PRESSED_LINGER_MS = 100;
-
-export interface DeliverStreams {
-  readonly count: number;
-  /** Settles when no stream is left. */
-  drained(): Promise<void>;
-  /** Cuts what is left. */
-  destroyAll(): void;
-}
 
 interface Prepared {
   readonly channel: ChannelService;
@@ -36,11 +29,10 @@ interface Stream {
   readonly finished: Promise<void>;
 }
 
-export function registerDeliver(app: FastifyInstance, context: ApiContext): DeliverStreams {
+export function registerDeliver(app: FastifyInstance, context: ApiContext): StreamSet {
   const { limits } = context;
-  const open = new Set<DeliverSink>();
+  const open = createOpenStreams<DeliverSink>();
   const prepared = new WeakMap<object, Prepared>();
-  let onDrained: (() => void)[] = [];
 
   async function serve(request: FastifyRequest, work: Prepared, stream: Stream): Promise<void> {
     const { sink } = stream;
@@ -70,10 +62,6 @@ export function registerDeliver(app: FastifyInstance, context: ApiContext): Deli
     clearTimeout(timer);
     open.delete(sink);
     context.log.debug({ reqId: request.id, end }, 'deliver stream ended');
-    if (open.size === 0) {
-      for (const resolve of onDrained) resolve();
-      onDrained = [];
-    }
   }
 
   function take(request: FastifyRequest): Prepared {
@@ -96,7 +84,7 @@ export function registerDeliver(app: FastifyInstance, context: ApiContext): Deli
       }
       const channel = channelOf(context, request.params.channel);
       const plan = readDeliverPlan(request.query, request.headers, isWebSocket, channel);
-      if (open.size >= limits.deliverStreamsMax) {
+      if (open.count >= limits.deliverStreamsMax) {
         throw new ApiError('too_many_streams', { retryAfterMs: 5000 });
       }
       prepared.set(request, { channel, plan });
@@ -117,21 +105,7 @@ export function registerDeliver(app: FastifyInstance, context: ApiContext): Deli
     },
   });
 
-  return {
-    get count() {
-      return open.size;
-    },
-    drained() {
-      return open.size === 0
-        ? Promise.resolve()
-        : new Promise((resolve) => {
-            onDrained.push(resolve);
-          });
-    },
-    destroyAll() {
-      for (const sink of open) sink.destroy();
-    },
-  };
+  return open;
 }
 
 function startHttp(request: FastifyRequest, reply: FastifyReply, plan: DeliverPlan): Stream {

@@ -50,6 +50,8 @@ export const LIMIT_KEYS = {
   connectionsMax: { min: 1, max: 1_000_000 },
   /** Submitters that wait for a commit at the same time. */
   waitersMax: { min: 1, max: 1_000_000 },
+  /** Submission streams at the same time. */
+  submitStreamsMax: { min: 1, max: 100_000 },
   /** Deliver streams at the same time. */
   deliverStreamsMax: { min: 1, max: 100_000 },
   /** Own transactions between acceptance and certificate. */

@@ -43,10 +43,11 @@ async function runReplica(options: ReplicaOptions): Promise<number> {
   const failed = once(failure.signal, 'abort');
   const replica = await Replica.start(loaded, { log, onFatal: () => failure.abort() });
   const { host, port } = loaded.settings.api;
-  const { connectionsMax, waitersMax, deliverStreamsMax } = loaded.network.limits;
+  const { connectionsMax, waitersMax, submitStreamsMax, deliverStreamsMax } = loaded.network.limits;
   const limits = {
     ...(connectionsMax === undefined ? {} : { connectionsMax }),
     ...(waitersMax === undefined ? {} : { waitersMax }),
+    ...(submitStreamsMax === undefined ? {} : { submitStreamsMax }),
     ...(deliverStreamsMax === undefined ? {} : { deliverStreamsMax }),
   };
   const api = await startApi({ host, port, limits }, { service: replica, log });

@@ -49,6 +49,7 @@ export function useApi(options: HarnessOptions = {}): Harness {
     // Whatever the test did, nothing may be left behind.
     expect({ ...api?.load(), frameCacheBytes: 0 }).to.deep.equal({
       streams: 0,
+      submitStreams: 0,
       waiters: 0,
       bodyBytes: 0,
       frameBytes: 0,
