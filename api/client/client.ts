@@ -2,9 +2,8 @@
  * `SluiceClient`: submit to one or several replicas, follow the chain, look things up; every answer
  * checked against the trust root.
  */
-import { sha256 } from '@noble/hashes/sha2.js';
-import { computeTxId, parseEnvelope } from '../../ledger/format/index.ts';
 import { type DeliverRange, deliverBlocks } from './deliver.ts';
+import { transactionIdOf } from './envelope.ts';
 import { ClientError, type ReplicaFailure } from './errors.ts';
 import { readTrustRoot, type TrustRoot } from './genesis.ts';
 import { type Fetch, jsonObject, sendRequest } from './http.ts';
@@ -19,6 +18,7 @@ import {
 import type { VerifiedReceipt } from './receipt.ts';
 import { type Attempt, type ClientTimes, tryReplicas } from './replicas.ts';
 import { attemptSubmit, type SubmitResult } from './submit.ts';
+import { type StreamResult, type StreamSubmitOptions, streamSubmissions } from './submit-stream.ts';
 import { type BlockVerifier, createBlockVerifier, type VerifiedBlock } from './verify.ts';
 
 /** Whom to trust: the bytes of block 0, or what was read of it before (or is known otherwise). */
@@ -87,17 +87,6 @@ function rootOf(trust: Trust): TrustRoot {
   return root.value;
 }
 
-/**
- * Transaction id of a serialized envelope. Throws `ClientError` when a
- * replica would refuse it for its form.
- */
-export function transactionIdOf(envelope: Uint8Array): string {
-  const parsed = parseEnvelope(envelope);
-  if (parsed.kind === 'malformed') throw new ClientError('invalid_argument', parsed.reason);
-  const { nonce, creator } = parsed.value.signatureHeader;
-  return computeTxId(nonce, creator, sha256);
-}
-
 /** A client of one channel. It holds no connection of its own and needs no closing. */
 export class SluiceClient {
   readonly urls: readonly string[];
@@ -157,6 +146,27 @@ export class SluiceClient {
     } finally {
       others.abort();
     }
+  }
+
+  /**
+   * Submits any number of envelopes over one request at a time, taking them from the source as fast as they are ordered;
+   * results come as they are known, one for each envelope, each receipt checked. What a replica left without an answer is
+   * sent to the next one. Needs a `fetch` that sends and receives at once: Node's does, those of browsers do not. Throws
+   * `ClientError`: `invalid_argument`, `aborted`, a replica's code when it takes no stream at all; and what the source throws.
+   */
+  submitStream(
+    envelopes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    options: StreamSubmitOptions = {},
+  ): AsyncGenerator<StreamResult> {
+    const context = {
+      urls: this.urls,
+      first: this.#preferred,
+      fetcher: this.#fetcher,
+      channel: this.channel,
+      verifier: this.#verifier,
+      times: this.#times,
+    };
+    return streamSubmissions(context, envelopes, options);
   }
 
   /** Checked blocks in order from `from` to `to`, or to the newest, or for ever with `follow`. */

@@ -9,6 +9,7 @@ import {
   encodePayload,
   encodeSerializedIdentity,
   HEADER_TYPES,
+  parseEnvelope,
 } from '../../ledger/format/index.ts';
 import { decodeCertificatePem } from './certificate.ts';
 import { ClientError } from './errors.ts';
@@ -94,4 +95,15 @@ export function buildEnvelope(options: {
     options.data,
   );
   return { envelope: encodeEnvelope(payload, sign(options.writer.privateKey, payload)), txId };
+}
+
+/**
+ * Transaction id of a serialized envelope. Throws `ClientError` when a
+ * replica would refuse it for its form.
+ */
+export function transactionIdOf(envelope: Uint8Array): string {
+  const parsed = parseEnvelope(envelope);
+  if (parsed.kind === 'malformed') throw new ClientError('invalid_argument', parsed.reason);
+  const { nonce, creator } = parsed.value.signatureHeader;
+  return computeTxId(nonce, creator, sha256);
 }

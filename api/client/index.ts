@@ -10,14 +10,20 @@ export {
   SluiceClient,
   type SubmitOptions,
   type Trust,
-  transactionIdOf,
 } from './client.ts';
 export type { DeliverRange } from './deliver.ts';
-export { type BuiltEnvelope, buildEnvelope, createWriter, type Writer } from './envelope.ts';
+export {
+  type BuiltEnvelope,
+  buildEnvelope,
+  createWriter,
+  transactionIdOf,
+  type Writer,
+} from './envelope.ts';
 export { ClientError, type ClientErrorCode, type ReplicaFailure } from './errors.ts';
 export { readTrustRoot, type TrustedOrganization, type TrustRoot } from './genesis.ts';
 export { type PrivateKey, parsePrivateKey, publicKeyOf, sign } from './keys.ts';
 export { CLIENT_LIMITS, CLIENT_TIMES } from './limits.ts';
 export type { VerifiedReceipt } from './receipt.ts';
 export type { SubmitResult } from './submit.ts';
+export type { StreamResult, StreamSubmitOptions } from './submit-stream.ts';
 export type { VerifiedBlock } from './verify.ts';

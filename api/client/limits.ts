@@ -11,6 +11,11 @@ export const CLIENT_LIMITS = {
   pemBytesMax: 64 << 10,
   /** Certified headers remembered as checked, so that 500 receipts of one block cost one check. */
   checkedHeadersMax: 256,
+  /** Envelopes of one submission stream that are sent and have no result. */
+  streamInFlightDefault: 512,
+  streamInFlightMax: 65_536,
+  /** Envelopes that leave in one piece of the body. */
+  streamPieceBytesMax: 64 << 10,
   /** Failures kept for the error that reports them. */
   causesMax: 32,
   urlsMax: 64,
@@ -30,4 +35,6 @@ export const CLIENT_TIMES = {
    * faulty one may withhold blocks.
    */
   idleMs: 30_000,
+  /** A submission stream with nothing to say sends a heart-beat this often. */
+  heartbeatMs: 15_000,
 } as const;

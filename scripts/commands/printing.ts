@@ -47,3 +47,7 @@ export function onClosedPipe(stop: () => void): () => void {
   process.stdout.on('error', listener);
   return () => process.stdout.off('error', listener);
 }
+
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

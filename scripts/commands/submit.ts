@@ -1,13 +1,7 @@
 /** `sluice submit`: signs a transaction, hands it to the replicas and checks the receipt. */
 import { performance } from 'node:perf_hooks';
 import { type Command, Option } from 'commander';
-import {
-  buildEnvelope,
-  ClientError,
-  type SluiceClient,
-  type SubmitResult,
-  transactionIdOf,
-} from '../../api/client/index.ts';
+import { buildEnvelope, type SluiceClient, type SubmitResult } from '../../api/client/index.ts';
 import { toBase64 } from '../../api/client/pem.ts';
 import { encodeBlockHeader } from '../../ledger/format/index.ts';
 import {
@@ -22,20 +16,21 @@ import {
   readInput,
   readWriter,
 } from './connect.ts';
-import { printable } from './printing.ts';
+import { print, printable } from './printing.ts';
+import {
+  IN_FLIGHT_DEFAULT,
+  LANES_DEFAULT,
+  type ManyOptions,
+  submitMany,
+  submitStream,
+} from './submit-many.ts';
 
-interface SubmitOptions extends ConnectOptions {
+interface SubmitOptions extends ConnectOptions, ManyOptions {
   readonly file?: string;
   readonly raw?: string;
   readonly writer?: string;
   readonly msp?: string;
-  readonly wait: 'commit' | 'queued';
-  readonly timeout: number;
-  readonly replicas: number;
-  readonly proof?: 'block' | 'certificate';
-  readonly count: number;
-  readonly concurrency: number;
-  readonly json?: boolean;
+  readonly stream?: boolean;
 }
 
 const HELP = `
@@ -52,6 +47,8 @@ Examples:
   $ sluice submit 'hi' --url http://127.0.0.1:7052 --genesis data/genesis/main.block
   $ sluice submit 'load' --count 1000 --concurrency 32
                                            a thousand transactions, one summary
+  $ sluice submit 'load' --count 100000 --stream
+                                           the same over one connection, as fast as they are ordered
   $ sluice submit --raw envelope.pb        an envelope that was signed elsewhere
 
 Exit code: 0 ordered (with --wait queued: taken), 1 refused, or the receipt does not hold,
@@ -89,7 +86,12 @@ export function register(program: Command): void {
       ).choices(['block', 'certificate']),
     )
     .option('--count <n>', 'submit n transactions with the same data', positiveNumber, 1)
-    .option('--concurrency <n>', 'with --count: how many at a time', positiveNumber, 16)
+    .option(
+      '--concurrency <n>',
+      `with --count: how many at a time (default: ${LANES_DEFAULT}, with --stream ${IN_FLIGHT_DEFAULT})`,
+      positiveNumber,
+    )
+    .option('--stream', 'with --count: all over one connection instead of a request each')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', HELP)
     .action(async (data: string | undefined, options: SubmitOptions) => {
@@ -103,6 +105,7 @@ async function submit(data: string | undefined, options: SubmitOptions): Promise
     checkCounts(options);
     const client = connect(options);
     const makeEnvelope = await envelopeMaker(data, options, client.channel);
+    if (options.stream === true) return await submitStream(client, makeEnvelope, options);
     return options.count === 1
       ? await submitOne(client, makeEnvelope(), options)
       : await submitMany(client, makeEnvelope, options);
@@ -114,18 +117,20 @@ async function submit(data: string | undefined, options: SubmitOptions): Promise
   }
 }
 
-function checkCounts({ count, concurrency, raw }: SubmitOptions): void {
+function checkCounts(options: SubmitOptions): void {
+  const { count, concurrency = 1, raw, stream, wait, replicas, proof } = options;
   if (count > COUNT_MAX) throw new CommandError(`--count is at most ${COUNT_MAX}`);
+  if (stream === true && (wait !== 'commit' || replicas > 1 || proof === 'block')) {
+    throw new CommandError(
+      '--stream waits for the commit at one replica: leave out --wait, --replicas and --proof block',
+    );
+  }
   if (concurrency > CONCURRENCY_MAX) {
     throw new CommandError(`--concurrency is at most ${CONCURRENCY_MAX}`);
   }
   if (raw !== undefined && count > 1) {
     throw new CommandError('--raw is one envelope, which is ordered once: leave out --count');
   }
-}
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`);
 }
 
 async function readStandardInput(): Promise<Uint8Array> {
@@ -228,77 +233,4 @@ async function submitOne(
   if (options.json === true) print(JSON.stringify(resultJson(result, elapsedMs)));
   else for (const line of describe(result, client, elapsedMs)) print(line);
   return EXIT.OK;
-}
-
-interface Tally {
-  readonly latenciesMs: number[];
-  readonly failures: Map<string, { count: number; message: string; txId: string }>;
-  worstExitCode: number;
-}
-
-function noteFailure(tally: Tally, envelope: Uint8Array, error: unknown): void {
-  if (!(error instanceof ClientError)) throw error;
-  const { message, exitCode } = explain(error);
-  const { code } = error;
-  const known = tally.failures.get(code);
-  if (known === undefined) {
-    tally.failures.set(code, { count: 1, message, txId: transactionIdOf(envelope) });
-  } else known.count++;
-  tally.worstExitCode = Math.max(tally.worstExitCode, exitCode);
-}
-
-function percentile(sorted: readonly number[], part: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
-}
-
-async function submitMany(
-  client: SluiceClient,
-  makeEnvelope: () => Uint8Array,
-  options: SubmitOptions,
-): Promise<number> {
-  const { wait, timeout: timeoutMs, replicas, proof = 'certificate', count } = options;
-  const tally: Tally = { latenciesMs: [], failures: new Map(), worstExitCode: EXIT.OK };
-  let started = 0;
-  async function lane(): Promise<void> {
-    while (started < count) {
-      started++;
-      const envelope = makeEnvelope();
-      const startedMs = performance.now();
-      try {
-        await client.submit(envelope, { wait, timeoutMs, replicas, proof });
-        tally.latenciesMs.push(performance.now() - startedMs);
-      } catch (error) {
-        noteFailure(tally, envelope, error);
-      }
-    }
-  }
-  const startedMs = performance.now();
-  await Promise.all(Array.from({ length: Math.min(options.concurrency, count) }, lane));
-  printSummary(tally, performance.now() - startedMs, options);
-  return tally.worstExitCode;
-}
-
-function printSummary(tally: Tally, elapsedMs: number, options: SubmitOptions): void {
-  const sorted = tally.latenciesMs.sort((a, b) => a - b);
-  const summary = {
-    status: options.wait === 'commit' ? 'committed' : 'queued',
-    count: sorted.length,
-    perSecond: Math.round((sorted.length * 1000) / elapsedMs),
-    p50Ms: Number(percentile(sorted, 0.5).toFixed(2)),
-    p99Ms: Number(percentile(sorted, 0.99).toFixed(2)),
-    elapsedMs: Math.round(elapsedMs),
-    failures: [...tally.failures].map(([code, failure]) => ({ code, ...failure })),
-  };
-  if (options.json === true) {
-    print(JSON.stringify(summary));
-    return;
-  }
-  const { status, count, perSecond, p50Ms, p99Ms } = summary;
-  print(`${count} of ${options.count} ${status} in ${(elapsedMs / 1000).toFixed(2)} s`);
-  print(`  ${perSecond} per second, signing included; latency p50 ${p50Ms} ms, p99 ${p99Ms} ms`);
-  for (const { count: times, message, txId } of summary.failures) {
-    process.stderr.write(
-      `sluice submit: ${times} failed: ${printable(message)} (first: ${txId})\n`,
-    );
-  }
 }

@@ -110,6 +110,14 @@ transport:
     expect(queued.stdout).to.include('not ordered yet');
   });
 
+  it('submit: many over one connection', async () => {
+    const ran = await run('submit', 'x', '--count', '20', '--stream', '--json');
+    expect(JSON.parse(ran.stdout)).to.include({ status: 'committed', count: 20 });
+    const wrong = await run('submit', 'x', '--count', '2', '--stream', '--wait', 'queued');
+    expect(wrong.code).to.equal(2);
+    expect(wrong.stderr).to.include('leave out --wait');
+  });
+
   it('submit: exit codes tell a refusal from a failure', async () => {
     const wrongChannel = await createTestChain({ channel: 'other' });
     writeFileSync(join(base, 'wrong'), wrongChannel.envelope('x').envelope);
