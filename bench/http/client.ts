@@ -1,7 +1,8 @@
-/** A client that submits signed envelopes, one or many in a request, and waits for their certified blocks. */
+/** A client that submits signed envelopes, one or many in a request or as a stream, and waits for their certified blocks. */
 import { request } from 'node:http';
 import { encodeFrames, FRAME_MEDIA_TYPE } from '../../api/framing.ts';
 import { createAgent, RETRYABLE } from '../../test/load/driver.ts';
+import { type StreamOptions, SubmissionStream } from './stream.ts';
 
 const ANSWER_MS = 30_000;
 const RETRY_MS = 20;
@@ -51,6 +52,15 @@ export class SubmitClient {
       this.retries++;
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
+  }
+
+  /** One long request to replica `home`, on a connection of its own. */
+  openStream(
+    home: number,
+    events: Pick<StreamOptions, 'onCommitted' | 'onTold'>,
+  ): SubmissionStream {
+    const url = this.#urls[home % this.#urls.length] ?? '';
+    return new SubmissionStream({ url, channel: this.#channel, ...events });
   }
 
   close(): void {

@@ -74,6 +74,76 @@ export async function runClosed(
   });
 }
 
+export interface Streams {
+  /** Envelopes under way, on the one stream to each replica. */
+  readonly inFlight: number;
+  readonly replicas: number;
+}
+
+/** As much as is answered, a stream to each replica. */
+export async function runStreams(
+  client: SubmitClient,
+  envelopes: readonly Uint8Array[],
+  { inFlight, replicas }: Streams,
+): Promise<LoadResult> {
+  const done = { latenciesMs: [] as number[], refused: 0 };
+  let next = 0;
+  const run = (home: number): Promise<void> => {
+    const sentMs: number[] = [];
+    let answered = 0;
+    const fill = (): void => {
+      const part = envelopes.slice(next, next + inFlight - (sentMs.length - answered));
+      next += part.length;
+      const nowMs = performance.now();
+      for (const _ of part) sentMs.push(nowMs);
+      if (part.length > 0) stream.send(part);
+      else if (answered === sentMs.length) stream.end();
+    };
+    const stream = client.openStream(home, {
+      onCommitted: (item) => {
+        answered++;
+        noteTook(done.latenciesMs, 1, sentMs[item] ?? Number.NaN);
+      },
+      onTold: fill,
+    });
+    fill();
+    return stream.ended;
+  };
+  return await timed(done, async () => {
+    await Promise.all(Array.from({ length: replicas }, (_, home) => run(home)));
+  });
+}
+
+/** `runRate` with a stream to each replica: nobody is turned away, a service that does not keep up makes them wait. */
+export async function runStreamRate(
+  client: SubmitClient,
+  envelopes: readonly Uint8Array[],
+  { transactionsPerSecond, bulk }: Rate,
+  replicas: number,
+): Promise<LoadResult> {
+  const intervalMs = (1_000 * bulk) / transactionsPerSecond;
+  const done = { latenciesMs: [] as number[], refused: 0 };
+  return await timed(done, async (startMs) => {
+    const dueMs = Array.from({ length: replicas }, () => [] as number[]);
+    const streams = dueMs.map((due, home) =>
+      client.openStream(home, {
+        onCommitted: (item) => noteTook(done.latenciesMs, 1, due[item] ?? Number.NaN),
+        onTold: () => {},
+      }),
+    );
+    for (let from = 0, i = 0; from < envelopes.length; from += bulk, i++) {
+      const at = startMs + i * intervalMs;
+      const waitMs = at - performance.now();
+      if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+      const part = envelopes.slice(from, from + bulk);
+      for (const _ of part) dueMs[i % replicas]?.push(at);
+      streams[i % replicas]?.send(part);
+    }
+    for (const stream of streams) stream.end();
+    await Promise.all(streams.map(({ ended }) => ended));
+  });
+}
+
 /** All of a request have taken the same time. */
 function noteTook(latenciesMs: number[], count: number, sinceMs: number): void {
   const tookMs = performance.now() - sinceMs;

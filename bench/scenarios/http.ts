@@ -1,6 +1,6 @@
 /** Submission over HTTP to certified block: light load, heavy load, as much as there is; one replica dead. */
 
-import { runClosed, runRate } from '../http/load.ts';
+import { type Closed, runClosed, runRate, runStreamRate, runStreams } from '../http/load.ts';
 import { LoadedNetwork, type LoadFigures } from '../http/network.ts';
 import { latencyPlot, type Parameters, type Section, type Series } from '../result.ts';
 import { amount, type BenchOptions, type Scenario } from '../scenario.ts';
@@ -15,6 +15,8 @@ const WARM_UP = 2_000;
 const BULK = 250;
 const BULKS_IN_FLIGHT = 2;
 const SINGLES_IN_FLIGHT = 32;
+/** As many as are in the bulks of one replica. */
+const STREAM_IN_FLIGHT = BULK * BULKS_IN_FLIGHT;
 const SATURATION_BULK = 40_000;
 const SATURATION_SINGLE = 15_000;
 
@@ -32,61 +34,95 @@ export const http: Scenario = {
   },
 };
 
+/** One network under one load after the other. */
+interface Course {
+  readonly network: LoadedNetwork;
+  envelopes(count: number): Uint8Array[];
+  note(name: string, figures: LoadFigures, more: Parameters): void;
+  say(load: string): void;
+}
+
 async function measureOne(durability: Durability, options: BenchOptions): Promise<Series[]> {
   const found: Series[] = [];
   const network = await LoadedNetwork.start({ replicas: REPLICAS, durability });
+  const course: Course = {
+    network,
+    envelopes: (count) => network.presign(amount(options, count), PAYLOAD_BYTES),
+    note: (name, figures, more) =>
+      found.push(seriesOf(`${name}, ${durability}`, figures, { durability, ...more })),
+    say: (load) => options.say(`${load}, ${durability}`),
+  };
   try {
-    const envelopes = (count: number): Uint8Array[] =>
-      network.presign(amount(options, count), PAYLOAD_BYTES);
-    const note = (name: string, figures: LoadFigures, more: Parameters): void => {
-      found.push(seriesOf(`${name}, ${durability}`, figures, { durability, ...more }));
-    };
-    const closed = (bulk: number, inFlight: number, replicas = REPLICAS) => ({
-      bulk,
-      inFlight,
-      replicas,
-    });
-    await network.measure((client) => runClosed(client, envelopes(WARM_UP), closed(BULK, 1)));
-    for (const [transactionsPerSecond, bulk] of [
-      [20, 1],
-      [200, 1],
-      [2_000, 20],
-    ] as const) {
-      options.say(`${transactionsPerSecond} tx/s, ${durability}`);
-      const load = envelopes(transactionsPerSecond * RATE_SECONDS);
-      const figures = await network.measure((client) =>
-        runRate(client, load, { transactionsPerSecond, bulk }),
-      );
-      note(`${transactionsPerSecond} tx/s`, figures, { bulk });
-    }
-    options.say(`saturation with single submissions, ${durability}`);
-    const singles = envelopes(SATURATION_SINGLE);
-    note(
-      'saturation, single',
-      await network.measure((client) => runClosed(client, singles, closed(1, SINGLES_IN_FLIGHT))),
-      { bulk: 1, 'in flight': SINGLES_IN_FLIGHT * REPLICAS },
-    );
-    options.say(`saturation with bulk submissions, ${durability}`);
-    const bulks = envelopes(SATURATION_BULK);
-    note(
-      'saturation, bulk',
-      await network.measure((client) => runClosed(client, bulks, closed(BULK, BULKS_IN_FLIGHT))),
-      { bulk: BULK, 'in flight': BULKS_IN_FLIGHT * REPLICAS },
-    );
-    options.say(`saturation with bulk submissions, one replica dead, ${durability}`);
+    const warmUp = course.envelopes(WARM_UP);
+    await network.measure((client) => runClosed(client, warmUp, closed(BULK, 1)));
+    await measureRates(course);
+    await measureSaturation(course);
+    course.say('saturation with bulk submissions, one replica dead');
     await network.kill(REPLICAS);
-    const rest = envelopes(SATURATION_BULK);
-    note(
-      'saturation, bulk, one dead',
-      await network.measure((client) =>
-        runClosed(client, rest, closed(BULK, BULKS_IN_FLIGHT, REPLICAS - 1)),
-      ),
-      { bulk: BULK, 'in flight': BULKS_IN_FLIGHT * (REPLICAS - 1) },
-    );
+    const rest = course.envelopes(SATURATION_BULK);
+    const three = closed(BULK, BULKS_IN_FLIGHT, REPLICAS - 1);
+    const figures = await network.measure((client) => runClosed(client, rest, three));
+    course.note('saturation, bulk, one dead', figures, {
+      bulk: BULK,
+      'in flight': BULKS_IN_FLIGHT * (REPLICAS - 1),
+    });
     return found;
   } finally {
     await network.stop();
   }
+}
+
+function closed(bulk: number, inFlight: number, replicas = REPLICAS): Closed {
+  return { bulk, inFlight, replicas };
+}
+
+async function measureRates({ network, envelopes, note, say }: Course): Promise<void> {
+  for (const [transactionsPerSecond, bulk] of [
+    [20, 1],
+    [200, 1],
+    [2_000, 20],
+  ] as const) {
+    const rate = { transactionsPerSecond, bulk };
+    say(`${transactionsPerSecond} tx/s`);
+    const load = envelopes(transactionsPerSecond * RATE_SECONDS);
+    note(
+      `${transactionsPerSecond} tx/s`,
+      await network.measure((client) => runRate(client, load, rate)),
+      { bulk },
+    );
+    say(`${transactionsPerSecond} tx/s over streams`);
+    const more = envelopes(transactionsPerSecond * RATE_SECONDS);
+    note(
+      `${transactionsPerSecond} tx/s, stream`,
+      await network.measure((client) => runStreamRate(client, more, rate, REPLICAS)),
+      { together: bulk },
+    );
+  }
+}
+
+async function measureSaturation({ network, envelopes, note, say }: Course): Promise<void> {
+  say('saturation with single submissions');
+  const singles = envelopes(SATURATION_SINGLE);
+  note(
+    'saturation, single',
+    await network.measure((client) => runClosed(client, singles, closed(1, SINGLES_IN_FLIGHT))),
+    { bulk: 1, 'in flight': SINGLES_IN_FLIGHT * REPLICAS },
+  );
+  say('saturation with bulk submissions');
+  const bulks = envelopes(SATURATION_BULK);
+  note(
+    'saturation, bulk',
+    await network.measure((client) => runClosed(client, bulks, closed(BULK, BULKS_IN_FLIGHT))),
+    { bulk: BULK, 'in flight': BULKS_IN_FLIGHT * REPLICAS },
+  );
+  say('saturation over streams');
+  const streamed = envelopes(SATURATION_BULK);
+  const streams = { inFlight: STREAM_IN_FLIGHT, replicas: REPLICAS };
+  note(
+    'saturation, stream',
+    await network.measure((client) => runStreams(client, streamed, streams)),
+    { streams: REPLICAS, 'in flight': STREAM_IN_FLIGHT * REPLICAS },
+  );
 }
 
 function seriesOf(name: string, figures: LoadFigures, parameters: Parameters): Series {
@@ -118,15 +154,21 @@ function sectionOf(series: readonly Series[]): Section {
   return {
     name: 'http',
     title: TITLE,
-    text: `${REPLICAS} whole replicas, a process each, and the load generator, all on this one machine. Envelopes are signed before. A latency runs from when a request was due (rates) or sent (saturation) to the answer that holds the certified blocks of all its transactions.`,
+    text: `${REPLICAS} whole replicas, a process each, and the load generator, all on this one machine. Envelopes are signed before. A latency runs from when a request was due (rates) or sent (saturation) to the answer that holds the certified blocks of all its transactions; over a stream, to the result of each.`,
     unit: 'ms',
     series,
-    ratios: (['wal', 'memory'] as const).map((durability) => ({
-      name: `throughput with one replica dead / with all, ${durability}`,
-      value:
-        rateOf(`saturation, bulk, one dead, ${durability}`) /
-        rateOf(`saturation, bulk, ${durability}`),
-    })),
+    ratios: (['wal', 'memory'] as const).flatMap((durability) => {
+      const bulk = rateOf(`saturation, bulk, ${durability}`);
+      const ratio = (name: string, way: string) => ({
+        name: `throughput ${name}, ${durability}`,
+        value: rateOf(`saturation, ${way}, ${durability}`) / bulk,
+      });
+      return [
+        ratio('with one replica dead / with all', 'bulk, one dead'),
+        ratio('over streams / in bulk', 'stream'),
+        ratio('of single submissions / in bulk', 'single'),
+      ];
+    }),
     plots: [latencyPlot('Submission to certified block', 'ms', series)],
   };
 }
