@@ -25,7 +25,7 @@ export function createBodyBudget(options: {
   let heldBytes = 0;
 
   function read(payload: Readable, declaredBytes: number, bytesMax: number, done: Done): void {
-    const chunks: Buffer[] = [];
+    const pieces = createPieces();
     let arrivedBytes = 0;
     let ownBytes = 0;
     let refusal: ApiError | undefined;
@@ -37,7 +37,7 @@ export function createBodyBudget(options: {
       payload.off('close', onBroken);
       if (error !== null) {
         give(ownBytes);
-        chunks.length = 0;
+        pieces.clear();
         payload.resume();
       }
       done(error, body);
@@ -54,7 +54,7 @@ export function createBodyBudget(options: {
      */
     function refuse(error: ApiError): void {
       refusal = error;
-      chunks.length = 0;
+      pieces.clear();
       give(ownBytes);
       if (Number.isNaN(declaredBytes) || declaredBytes > options.discardBytesMax) {
         finish(error);
@@ -76,7 +76,7 @@ export function createBodyBudget(options: {
       }
       heldBytes += chunk.length;
       ownBytes += chunk.length;
-      chunks.push(chunk);
+      pieces.add(chunk);
     }
 
     function onEnd(): void {
@@ -84,8 +84,7 @@ export function createBodyBudget(options: {
         finish(refusal);
         return;
       }
-      const [first] = chunks;
-      finish(null, chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks));
+      finish(null, pieces.whole());
     }
 
     function onBroken(): void {
@@ -116,6 +115,62 @@ export function createBodyBudget(options: {
     },
     get heldBytes() {
       return heldBytes;
+    },
+  };
+}
+
+interface Pieces {
+  add(chunk: Buffer): void;
+  whole(): Buffer;
+  clear(): void;
+}
+
+const SMALL_BYTES = 4 * 1024;
+const PAGE_BYTES_MAX = 64 * 1024;
+
+/**
+ * What has arrived. Small pieces are copied together: each that is kept by itself costs some 400 bytes, so that a
+ * sender of single bytes would fill the memory long before its body is too large.
+ */
+function createPieces(): Pieces {
+  let list: Buffer[] = [];
+  let page = Buffer.alloc(0);
+  let pageUsed = 0;
+
+  function closePage(): void {
+    if (pageUsed > 0) list.push(page.subarray(0, pageUsed));
+    page = Buffer.alloc(0);
+    pageUsed = 0;
+  }
+
+  function makeRoom(bytes: number): void {
+    if (pageUsed + bytes <= page.length) return;
+    if (pageUsed + bytes > PAGE_BYTES_MAX) closePage();
+    const larger = Buffer.alloc(Math.min(PAGE_BYTES_MAX, Math.max(2 * page.length, 2 * bytes)));
+    page.copy(larger, 0, 0, pageUsed);
+    page = larger;
+  }
+
+  return {
+    add(chunk) {
+      if (chunk.length >= SMALL_BYTES) {
+        closePage();
+        list.push(chunk);
+        return;
+      }
+      makeRoom(chunk.length);
+      chunk.copy(page, pageUsed);
+      pageUsed += chunk.length;
+    },
+    whole() {
+      closePage();
+      const [first] = list;
+      return list.length === 1 && first !== undefined ? first : Buffer.concat(list);
+    },
+    clear() {
+      list = [];
+      page = Buffer.alloc(0);
+      pageUsed = 0;
     },
   };
 }

@@ -100,6 +100,24 @@ describe('bodies in progress', () => {
     limits: { bodySlackBytes: 1, bulkBytesMax: 4000, bodyBytesInFlightMax: 4100 },
   });
 
+  it('arrive whole in however small pieces they come', async () => {
+    const envelope = makeEnvelope(new Uint8Array(2_500).fill(7));
+    const client = await rawClient(t.api);
+    client.socket.write(
+      `POST /v1/channels/main/transactions HTTP/1.1\r\nHost: x\r\nContent-Type: ${RAW}\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    );
+    for (let at = 0; at < envelope.length; at += 1 + (at % 3)) {
+      const piece = Buffer.from(envelope.subarray(at, at + 1 + (at % 3)));
+      client.socket.write(`${piece.length.toString(16)}\r\n`);
+      client.socket.write(piece);
+      client.socket.write('\r\n');
+    }
+    client.socket.write('0\r\n\r\n');
+    await until('the answer', () => client.text().includes(txIdOf(envelope)));
+    expect(client.text()).to.match(/^HTTP\/1\.1 202 /);
+    client.socket.destroy();
+  });
+
   it('are bounded together; who comes too much is told to come back', async () => {
     const first = await rawClient(t.api);
     const head = (length: number) =>
