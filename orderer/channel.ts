@@ -57,6 +57,8 @@ export interface ChannelDependencies {
   readonly sendWrites: (peer: number, frames: Uint8Array, onTaken: () => void) => void;
   readonly dropLink: (peer: number, reason: string) => void;
   readonly onFatal: (error: Error) => void;
+  /** The consensus thread of a run has been started. */
+  readonly onRun: () => void;
 }
 
 /** How often a replica that cannot start yet asks the others again. */
@@ -278,6 +280,7 @@ export class ChannelOrderer implements ChannelService {
         onFatal: (error) => this.#fail(error),
       });
       this.#run = run;
+      this.#dependencies.onRun();
       if (this.#stopping) return;
       this.#sessions.open(run.runtime);
       for (const transaction of this.#unfinished) run.submit(transaction);

@@ -5,7 +5,6 @@
 import { hash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { ed25519KeyPair, signEd25519 } from '../consensus/runtime/ed25519.ts';
-import { SPIN_US_DEFAULT } from '../consensus/runtime/protocol.ts';
 import { readWalName } from '../consensus/wal/index.ts';
 import type { Sha256 } from '../ledger/format/index.ts';
 import { Ledger } from '../ledger/store/index.ts';
@@ -26,6 +25,7 @@ import { type LoadedChannel, type LoadedReplica, signingSeedOf } from './network
 import type { ChannelService, OrderingService } from './service.ts';
 import { VerifyPool } from './signature/index.ts';
 import { LOG_FOLDER } from './startup/run-log.ts';
+import { niceBelowConsensus } from './thread-priority.ts';
 import { version } from './version.ts';
 
 /** Topic of the start-up exchange on the links. */
@@ -39,6 +39,8 @@ export interface ReplicaDependencies {
   readonly log: Log;
   /** A channel cannot go on; the replica should be stopped. */
   readonly onFatal: (error: Error) => void;
+  /** Every channel has its consensus thread, for the first time. */
+  readonly onRunning?: () => void;
 }
 
 export class Replica implements OrderingService {
@@ -47,6 +49,9 @@ export class Replica implements OrderingService {
   readonly #loaded: LoadedReplica;
   readonly #log: Log;
   readonly #onFatal: ReplicaDependencies['onFatal'];
+  readonly #onRunning: ReplicaDependencies['onRunning'];
+  /** Channels without a consensus thread so far. */
+  readonly #notRunning: Set<string>;
   readonly #pool: VerifyPool;
   readonly #links: PeerLinks;
   readonly #incarnation = randomBytes(8).readBigUInt64LE().toString();
@@ -62,6 +67,8 @@ export class Replica implements OrderingService {
       consenters.map(({ number }) => number),
     );
     this.#onFatal = dependencies.onFatal;
+    this.#onRunning = dependencies.onRunning;
+    this.#notRunning = new Set(loaded.channels.map(({ name }) => name));
     this.replica = loaded.number;
     const { pendingTransactionsMax, writersCachedMax } = loaded.network.limits;
     this.#limits = {
@@ -75,6 +82,7 @@ export class Replica implements OrderingService {
       threads: loaded.settings.verifyThreads,
       queueMax: ORDERER_LIMITS.verifyQueueItemsMax,
       herePerMs: ORDERER_LIMITS.verifyHerePerMs,
+      nice: loaded.settings.priorities === 'consensus' ? niceBelowConsensus() : undefined,
     });
   }
 
@@ -191,8 +199,13 @@ export class Replica implements OrderingService {
       },
       dropLink: (peer, reason) => this.#links.disconnect(peer, reason),
       onFatal: this.#onFatal,
+      onRun: () => this.#onRun(name),
     });
     this.#channels.set(name, channel);
+  }
+
+  #onRun(channel: string): void {
+    if (this.#notRunning.delete(channel) && this.#notRunning.size === 0) this.#onRunning?.();
   }
 
   #channelDirectory(channel: string): string {
@@ -204,7 +217,7 @@ export class Replica implements OrderingService {
     const seed = signingSeedOf(this.#loaded);
     const { secretKey } = ed25519KeyPair(seed);
     const limits = coreLimitsOf(sluice, config.batchSize);
-    const { durability, diskReserveBytes, rdma } = this.#loaded.settings;
+    const { durability, diskReserveBytes, rdma, spinUs } = this.#loaded.settings;
     const { provider } = this.#loaded.network.transport;
     const directory = join(this.#channelDirectory(name), LOG_FOLDER);
     return {
@@ -229,7 +242,7 @@ export class Replica implements OrderingService {
       provider,
       rdma,
       waitMode,
-      spinUs: SPIN_US_DEFAULT,
+      spinUs,
       incarnation: this.#incarnation,
       signingSeed: seed,
       sign: (message) => signEd25519(secretKey, message),

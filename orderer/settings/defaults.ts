@@ -3,6 +3,8 @@
  * what it may say. In one place.
  */
 
+import { SPIN_US_DEFAULT } from '../../consensus/runtime/protocol.ts';
+
 export const SETTINGS_DEFAULTS = {
   /** replica.yaml `network`: beside the replica's directory. */
   network: '../network.yaml',
@@ -17,6 +19,10 @@ export const SETTINGS_DEFAULTS = {
    * main and the consensus thread.
    */
   verifyThreads: 1,
+  /** replica.yaml `spinUs`: for so long the consensus thread polls before it blocks, in wait mode `adaptive`. */
+  spinUs: SPIN_US_DEFAULT,
+  /** replica.yaml `priorities`: which threads win when there are not cores enough. */
+  priorities: 'consensus',
   /** replica.yaml `durability`: what a replica promises is on disk before it is said. */
   durability: 'wal',
   /** replica.yaml `diskReserveBytes`: free space that is left alone: the ledger and the log end above it. */
@@ -27,6 +33,7 @@ export const SETTINGS_DEFAULTS = {
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export const WAIT_MODES = ['spin', 'adaptive', 'block'] as const;
+export const PRIORITIES = ['consensus', 'equal'] as const;
 export const DURABILITIES = ['wal', 'memory'] as const;
 
 export const SETTINGS_LIMITS = {
@@ -36,6 +43,7 @@ export const SETTINGS_LIMITS = {
   verifyThreadsMax: 64,
   portMax: 65_535,
   gidIndexMax: 255,
+  spinUsMax: 1_000_000,
   /** Less would be gone before anybody can act. */
   diskReserveBytesMin: 1024 * 1024,
   diskReserveBytesMax: 2 ** 40,

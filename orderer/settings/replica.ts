@@ -6,6 +6,7 @@ import { CONFIG_LIMITS } from '../channel-config/index.ts';
 import {
   DURABILITIES,
   LOG_LEVELS,
+  PRIORITIES,
   SETTINGS_DEFAULTS,
   SETTINGS_LIMITS,
   WAIT_MODES,
@@ -36,6 +37,10 @@ export interface ReplicaSettings {
   readonly verifyThreads: number;
   /** Undefined: the channel's own. */
   readonly waitMode: (typeof WAIT_MODES)[number] | undefined;
+  /** Polling before it blocks, in wait mode `adaptive`. */
+  readonly spinUs: number;
+  /** `consensus`: the other threads give way to it. `equal`: they compete. */
+  readonly priorities: (typeof PRIORITIES)[number];
   /** `wal`: votes are on disk before they are sent. `memory`: nothing of consensus is. */
   readonly durability: (typeof DURABILITIES)[number];
   /** Free bytes of the disk below which the replica stands still until there is room again. */
@@ -87,6 +92,12 @@ export function readReplicaFile(file: string): ReplicaSettings {
         fallback: SETTINGS_DEFAULTS.verifyThreads,
       }),
       waitMode: root.has('waitMode') ? root.choice('waitMode', WAIT_MODES) : undefined,
+      spinUs: root.integer('spinUs', {
+        min: 0,
+        max: SETTINGS_LIMITS.spinUsMax,
+        fallback: SETTINGS_DEFAULTS.spinUs,
+      }),
+      priorities: root.choice('priorities', PRIORITIES, SETTINGS_DEFAULTS.priorities),
       durability: root.choice('durability', DURABILITIES, SETTINGS_DEFAULTS.durability),
       diskReserveBytes: root.integer('diskReserveBytes', {
         min: SETTINGS_LIMITS.diskReserveBytesMin,

@@ -24,6 +24,8 @@ export interface VerifyPoolOptions {
   readonly workerFile?: URL;
   /** Signatures that the calling thread may check itself in a millisecond, when no others wait; 0 when absent. */
   readonly herePerMs?: number;
+  /** Nice value of the threads; that of who starts them when absent. */
+  readonly nice?: number | undefined;
 }
 
 export interface VerifyPoolStats {
@@ -74,6 +76,7 @@ export class VerifyPool {
   readonly #queueBytesMax: number;
   readonly #workerFile: URL;
   readonly #herePerMs: number;
+  readonly #nice: number | undefined;
   /** Signatures that may be checked on this thread now, and when that was reckoned. */
   #hereLeft = 0;
   #hereAtMs = 0;
@@ -109,6 +112,7 @@ export class VerifyPool {
     this.#queueBytesMax = options.queueBytesMax ?? ORDERER_LIMITS.verifyQueueBytesMax;
     this.#workerFile = options.workerFile ?? new URL('./worker.js', import.meta.url);
     this.#herePerMs = options.herePerMs ?? 0;
+    this.#nice = options.nice;
     this.#restartsLeft = threads;
     for (let i = 0; i < threads; i++) this.#threads.push(this.#startThread());
   }
@@ -319,6 +323,7 @@ export class VerifyPool {
   #startThread(): Thread {
     const worker = new Worker(this.#workerFile, {
       name: 'sluice-verify',
+      workerData: { nice: this.#nice },
       resourceLimits: THREAD_MEMORY,
     });
     const thread: Thread = { worker, jobs: [], lastError: undefined };

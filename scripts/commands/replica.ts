@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { startApi } from '../../api/index.ts';
 import { loadReplicaApart } from '../../orderer/network/load-apart.ts';
 import { Replica } from '../../orderer/replica.ts';
+import { giveWay, niceBelowConsensus } from '../../orderer/thread-priority.ts';
 
 interface ReplicaOptions {
   readonly config: string;
@@ -41,7 +42,15 @@ async function runReplica(options: ReplicaOptions): Promise<number> {
   });
   const failure = new AbortController();
   const failed = once(failure.signal, 'abort');
-  const replica = await Replica.start(loaded, { log, onFatal: () => failure.abort() });
+  // Before anything lowers this thread, which verify threads that are started anew would add to.
+  const nice = loaded.settings.priorities === 'consensus' ? niceBelowConsensus() : undefined;
+  const replica = await Replica.start(loaded, {
+    log,
+    onFatal: () => failure.abort(),
+    onRunning: () => {
+      if (nice !== undefined) giveWay(nice);
+    },
+  });
   const { host, port } = loaded.settings.api;
   const { connectionsMax, waitersMax, submitStreamsMax, deliverStreamsMax } = loaded.network.limits;
   const limits = {

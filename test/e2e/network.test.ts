@@ -1,8 +1,10 @@
 /** Four real replica processes: order, agree, survive the loss of one, stop and continue. */
 import { createHash } from 'node:crypto';
+import { getPriority } from 'node:os';
 import { expect } from 'chai';
 import { decodeBlock, headerHash } from '../../ledger/format/index.ts';
 import { TestNetwork } from '../support/network.ts';
+import { niceOfThreads } from '../support/process-stats.ts';
 import { infoOf, type ReceiptBody, submitText as submitAt } from '../support/replica-api.ts';
 import { eventually } from '../support/until.ts';
 
@@ -53,6 +55,16 @@ describe('a network of four replicas', function () {
 
   after(async () => {
     await network.destroy();
+  });
+
+  it('lets the consensus thread win over HTTP, ledger and signatures', () => {
+    const { pid } = network.process(1);
+    const threads = niceOfThreads(pid);
+    const own = getPriority();
+    expect(threads.get(pid), 'main thread').to.be.above(own);
+    const lowered = [...threads.values()].filter((nice) => nice > own);
+    expect(lowered, 'main thread and verify thread').to.have.length(2);
+    expect(threads.size, 'consensus and others').to.be.above(2);
   });
 
   it('orders what any replica is given, and all four have the same chain', async () => {

@@ -87,6 +87,8 @@ describe('orderer/settings', () => {
       rdma: {},
       verifyThreads: SETTINGS_DEFAULTS.verifyThreads,
       waitMode: undefined,
+      spinUs: 20,
+      priorities: SETTINGS_DEFAULTS.priorities,
       durability: 'wal',
       diskReserveBytes: 64 * 1024 * 1024,
     });
@@ -98,6 +100,8 @@ gateway: { mspId: Org1MSP, certificate: g-cert.pem, key: /keys/g-key.pem }
 log: { level: debug }
 verifyThreads: 2
 waitMode: spin
+spinUs: 50
+priorities: equal
 durability: memory
 diskReserveBytes: 1048576
 rdma: { device: mlx5_1, gidIndex: 3, memoryWindows: off }
@@ -114,6 +118,7 @@ rdma: { device: mlx5_1, gidIndex: 3, memoryWindows: off }
       2,
       'spin',
     ]);
+    expect([settings.spinUs, settings.priorities]).to.deep.equal([50, 'equal']);
     expect([settings.durability, settings.diskReserveBytes]).to.deep.equal(['memory', 1_048_576]);
     expect(settings.rdma).to.deep.equal({
       device: 'mlx5_1',
@@ -156,7 +161,7 @@ rdma: { device: mlx5_1, gidIndex: 3, memoryWindows: off }
       'settings.yaml:14: log: must be a mapping of keys to values, found a list',
       "settings.yaml:15: waitMode: must be one of spin, adaptive, block, found 'lazy'",
       "settings.yaml:16: durability: must be one of wal, memory, found 'disk'",
-      'settings.yaml:17: zebra: unknown key; known here: api, dataDirectory, diskReserveBytes, durability, gateway, keys, log, network, number, rdma, verifyThreads, version, waitMode',
+      'settings.yaml:17: zebra: unknown key; known here: api, dataDirectory, diskReserveBytes, durability, gateway, keys, log, network, number, priorities, rdma, spinUs, verifyThreads, version, waitMode',
     ]);
   });
 

@@ -1,5 +1,5 @@
 /** What the kernel says about a process (Linux /proc). */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 const CLOCK_TICKS_PER_SECOND = 100;
 
@@ -15,6 +15,17 @@ export function cpuSeconds(pid: number): number {
   // The command name may hold spaces; the fields after it do not.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
+}
+
+/** Nice value of each thread by its id; the main thread has that of the process. */
+export function niceOfThreads(pid: number): Map<number, number> {
+  const threads = new Map<number, number>();
+  for (const id of readdirSync(`/proc/${pid}/task`)) {
+    const stat = readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    threads.set(Number(id), Number(fields[16]));
+  }
+  return threads;
 }
 
 function kilobytes(status: string, name: string): number {
