@@ -9,6 +9,7 @@ import type { Result, Section } from './result.ts';
 import type { Scenario } from './scenario.ts';
 import { channels } from './scenarios/channels.ts';
 import { commitLatency } from './scenarios/commit-latency.ts';
+import { consensusSignatures } from './scenarios/consensus-signatures.ts';
 import { consensusThroughput } from './scenarios/consensus-throughput.ts';
 import { http } from './scenarios/http.ts';
 import { leaderKilled } from './scenarios/leader-killed.ts';
@@ -19,6 +20,7 @@ import { quantileOf } from './statistics.ts';
 const SCENARIOS: readonly Scenario[] = [
   commitLatency,
   consensusThroughput,
+  consensusSignatures,
   replicas,
   http,
   channels,
