@@ -3,6 +3,7 @@
  * itself, and notes when each batch was submitted and delivered.
  */
 import { createHash } from 'node:crypto';
+import type { CoreStatus } from '../../consensus/core/index.ts';
 import type { LoopPort } from '../../consensus/runtime/loop.ts';
 import type { Delivery, ToWorker, WorkerEvent } from '../../consensus/runtime/protocol.ts';
 
@@ -36,6 +37,8 @@ export class Instruments implements LoopPort {
   readonly #self: number;
   readonly #outer: LoopPort;
   readonly #wake: () => void;
+  /** The newest that the loop has told. */
+  status: CoreStatus | undefined;
   /** Answers of the orderer that is not there, oldest first from `#next` on. */
   #answers: ToWorker[] = [];
   #next = 0;
@@ -83,7 +86,8 @@ export class Instruments implements LoopPort {
         const { lane, ref, extent } = event;
         const signatures = extent !== 'form';
         this.#answer({ kind: 'batch-checked', lane, ref, valid: true, signatures });
-      } else if (event.kind !== 'own-batch' && event.kind !== 'status') others.push(event);
+      } else if (event.kind === 'status') this.status = event.status;
+      else if (event.kind !== 'own-batch') others.push(event);
     }
     if (others.length > 0) this.#outer.post(others, transfer.filter(isIn(others)));
   }

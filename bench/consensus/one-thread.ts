@@ -5,7 +5,7 @@
  * cells) is done as often for each slot as if each had a processor of its own.
  */
 import { randomBytes } from 'node:crypto';
-import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
+import { type CoreLimits, DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
 import { assembleLoop } from '../../consensus/runtime/assemble.ts';
 import { ed25519KeyPair } from '../../consensus/runtime/ed25519.ts';
 import type { ConsensusLoop, LoopPort } from '../../consensus/runtime/loop.ts';
@@ -24,6 +24,8 @@ export interface ClusterOptions {
   readonly provider: ProviderName;
   /** Folder for the logs; undefined: `memory`. */
   readonly walFolder: string | undefined;
+  /** DEFAULT_LIMITS when absent. */
+  readonly limits?: CoreLimits;
 }
 
 /** What a main thread would see of a loop, and say to it. */
@@ -84,6 +86,22 @@ export class OneThreadCluster {
     return result;
   }
 
+  /** What a turn takes that brings nothing, microseconds: all in turn, or one alone, which has the caches for itself. */
+  idleTurnUs(turns: number): { all: number; alone: number } {
+    const rounds = Math.ceil(turns / this.#members.length);
+    const all = timeTurns(rounds, this.#members) / this.#members.length;
+    // A follower: a leader has to show that it lives.
+    return { all, alone: timeTurns(turns, this.#members.slice(1, 2)) };
+  }
+
+  /** Of the leader's commits until now, or a little before: how many have needed signatures. */
+  slowShare(): number {
+    const status = this.#at(0).instruments.status;
+    if (status === undefined) return 0;
+    const { fastCommits, slowCommits, fetchedCommits } = status;
+    return slowCommits / Math.max(1, fastCommits + slowCommits + fetchedCommits);
+  }
+
   close(): void {
     for (const { loop } of this.#members) loop.end();
   }
@@ -140,6 +158,13 @@ function slowClock(times: number): () => number {
   return () => startMs + Math.floor((performance.now() - originMs) / times);
 }
 
+/** Of a round of turns, microseconds. */
+function timeTurns(rounds: number, members: readonly Member[]): number {
+  const startMs = performance.now();
+  for (let i = 0; i < rounds; i++) for (const { loop } of members) loop.turn();
+  return ((performance.now() - startMs) * 1_000) / rounds;
+}
+
 function createMember(options: WorkerOptions, clock: () => number): Member {
   const outside = new Outside();
   const instruments = new Instruments(options.self, outside, () => {});
@@ -149,7 +174,7 @@ function createMember(options: WorkerOptions, clock: () => number): Member {
 }
 
 function optionsOf(
-  { replicas, provider, walFolder }: ClusterOptions,
+  { replicas, provider, walFolder, limits = DEFAULT_LIMITS }: ClusterOptions,
   runId: Uint8Array,
   seeds: readonly Uint8Array[],
   self: number,
@@ -165,7 +190,7 @@ function optionsOf(
         ? undefined
         : { directory: `${walFolder}/${self}`, reserveBytes: 16 * 1024 * 1024 },
     batchTimeoutMs: 2_000,
-    limits: DEFAULT_LIMITS,
+    limits,
     provider,
     rdma: {},
     waitMode: 'spin',

@@ -1,13 +1,11 @@
 /** What a slot costs as the number of replicas grows. */
-import { OneThreadCluster } from '../consensus/one-thread.ts';
+import { measureSlotCost } from '../consensus/slot-cost.ts';
 import type { Series } from '../result.ts';
-import { amount, type BenchOptions, type Scenario } from '../scenario.ts';
-import { median } from '../statistics.ts';
+import { amount, type Scenario } from '../scenario.ts';
 
 const REPLICAS = [4, 7, 10, 16, 31];
 const BATCH_BYTES = 64;
 const SLOT_REPLICAS = 40_000;
-const ROUNDS = 5;
 const TITLE = 'Cost of a slot as n grows';
 
 export const replicas: Scenario = {
@@ -16,10 +14,11 @@ export const replicas: Scenario = {
   async run(options) {
     const measured = REPLICAS.map((n) => {
       options.say(`n = ${n}`);
-      return { n, us: measure(n, options) };
+      const slotReplicas = amount(options, SLOT_REPLICAS);
+      return { n, ...measureSlotCost({ replicas: n, batchBytes: BATCH_BYTES, slotReplicas }) };
     });
     const series = measured.map(
-      ({ n, us }): Series => ({
+      ({ n, us, slowShare }): Series => ({
         name: `n = ${n}`,
         parameters: {
           provider: 'shm',
@@ -27,13 +26,17 @@ export const replicas: Scenario = {
           durability: 'memory',
           signatures: 'none',
         },
-        figures: { 'us per slot and replica': us, 'us per slot': us * n },
+        figures: {
+          'us per slot and replica': us,
+          'us per slot': us * n,
+          'slow path, share': slowShare,
+        },
       }),
     );
     return {
       name: 'replicas',
       title: TITLE,
-      text: 'All replicas of a cluster on one thread, one turn each in turn: real loops, real transport, real MACs, nobody waits. Time divided by slots and replicas is what the protocol costs a replica; the network costs nothing here. All n vote to all n.',
+      text: 'All replicas of a cluster on one thread, one turn each in turn: real loops, real transport, real MACs, nobody waits. Time divided by slots and replicas is what the protocol costs a replica; the network costs nothing here. All n vote to all n. Where turns of all replicas, one after the other, take longer than the slow path waits, slots are decided by signatures, and those are what is measured.',
       unit: 'us',
       series,
       ratios: measured.slice(1).map(({ n, us }) => ({
@@ -53,23 +56,3 @@ export const replicas: Scenario = {
     };
   },
 };
-
-function measure(n: number, options: BenchOptions): number {
-  const cluster = new OneThreadCluster({ replicas: n, provider: 'shm', walFolder: undefined });
-  try {
-    const job = {
-      batches: amount(options, Math.ceil(SLOT_REPLICAS / n / ROUNDS)),
-      batchBytes: BATCH_BYTES,
-      inFlight: 1,
-    };
-    cluster.run(job);
-    const costs: number[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
-      const { elapsedMs, slots } = cluster.run(job);
-      costs.push((elapsedMs * 1_000) / slots / n);
-    }
-    return median(costs);
-  } finally {
-    cluster.close();
-  }
-}

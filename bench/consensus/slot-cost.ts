@@ -1,0 +1,61 @@
+/** What a slot costs a replica, measured: a cluster on one thread, nobody waits, time divided by slots and replicas. */
+import type { CoreLimits } from '../../consensus/core/limits.ts';
+import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
+import { median } from '../statistics.ts';
+import { OneThreadCluster } from './one-thread.ts';
+
+export interface SlotCostOptions {
+  readonly replicas: number;
+  readonly batchBytes: number;
+  /** Slots times replicas, all rounds together. */
+  readonly slotReplicas: number;
+  readonly limits?: CoreLimits;
+}
+
+export interface SlotCost {
+  readonly us: number;
+  /** Of the slots: how many were not decided by votes alone. On one thread all n turns are one after the other, and that may take too long. */
+  readonly slowShare: number;
+  /** A turn that brings nothing: all replicas in turn, and one alone, as on a core of its own. */
+  readonly idleTurnUs: { readonly all: number; readonly alone: number };
+}
+
+const ROUNDS = 5;
+/** So few that nobody misses a heartbeat meanwhile. */
+const IDLE_TURNS = 2_000;
+/** A new session's reader looks at the cells of the whole window until each has had its turn. */
+const WARM_UP_WINDOWS = 1.25;
+const PATIENT_MS = 10_000;
+
+/** Nothing takes so long that a slot goes the slow way, or is said again, because all replicas share one thread. */
+export const PATIENT_LIMITS: CoreLimits = {
+  ...DEFAULT_LIMITS,
+  slowPathAfterMsMin: PATIENT_MS,
+  slowPathAfterMsMax: PATIENT_MS,
+  repairAfterMsMin: PATIENT_MS,
+  repairAfterMsMax: PATIENT_MS,
+};
+
+export function measureSlotCost(options: SlotCostOptions): SlotCost {
+  const { replicas, batchBytes, slotReplicas, limits = DEFAULT_LIMITS } = options;
+  const cluster = new OneThreadCluster({
+    replicas,
+    provider: 'shm',
+    walFolder: undefined,
+    limits,
+  });
+  try {
+    cluster.run({ batches: WARM_UP_WINDOWS * limits.windowSlots, batchBytes, inFlight: 1 });
+    const batches = Math.max(1, Math.ceil(slotReplicas / replicas / ROUNDS));
+    const job = { batches, batchBytes, inFlight: 1 };
+    const costs: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      const { elapsedMs, slots } = cluster.run(job);
+      costs.push((elapsedMs * 1_000) / slots / replicas);
+    }
+    const idleTurnUs = cluster.idleTurnUs(IDLE_TURNS);
+    return { us: median(costs), slowShare: cluster.slowShare(), idleTurnUs };
+  } finally {
+    cluster.close();
+  }
+}
