@@ -15,6 +15,7 @@ import { http } from './scenarios/http.ts';
 import { leaderKilled } from './scenarios/leader-killed.ts';
 import { reading } from './scenarios/reading.ts';
 import { replicas } from './scenarios/replicas.ts';
+import { scaleModel } from './scenarios/scale-model.ts';
 import { quantileOf } from './statistics.ts';
 
 const SCENARIOS: readonly Scenario[] = [
@@ -22,6 +23,7 @@ const SCENARIOS: readonly Scenario[] = [
   consensusThroughput,
   consensusSignatures,
   replicas,
+  scaleModel,
   http,
   channels,
   leaderKilled,
