@@ -76,14 +76,15 @@ export class OneThreadCluster {
     this.#meet();
   }
 
-  /** One batch after the other (or `inFlight` at a time) from `submitter`; 0 leads. */
-  run(job: Job, submitter = 0): JobResult {
+  /** One batch after the other (or `inFlight` at a time) from `submitter`; 0 leads. `turns`: of each replica. */
+  run(job: Job, submitter = 0): JobResult & { readonly turns: number } {
     let result: JobResult | undefined;
+    let turns = 0;
     this.#at(submitter).instruments.start(job, (done) => {
       result = done;
     });
-    while (result === undefined) for (const { loop } of this.#members) loop.turn();
-    return result;
+    for (; result === undefined; turns++) for (const { loop } of this.#members) loop.turn();
+    return { ...(result as JobResult), turns };
   }
 
   /** What a turn takes that brings nothing, microseconds: all in turn, or one alone, which has the caches for itself. */
@@ -97,7 +98,7 @@ export class OneThreadCluster {
   /** Of the leader's commits until now, or a little before: how many have needed signatures. */
   slowShare(): number {
     const status = this.#at(0).instruments.status;
-    if (status === undefined) return 0;
+    if (status === undefined) throw new Error('it has not run long enough to tell');
     const { fastCommits, slowCommits, fetchedCommits } = status;
     return slowCommits / Math.max(1, fastCommits + slowCommits + fetchedCommits);
   }

@@ -16,6 +16,8 @@ export interface SlotCost {
   readonly us: number;
   /** Of the slots: how many were not decided by votes alone. On one thread all n turns are one after the other, and that may take too long. */
   readonly slowShare: number;
+  /** Of each replica for each slot, those included that bring nothing. */
+  readonly turnsPerSlot: number;
   /** A turn that brings nothing: all replicas in turn, and one alone, as on a core of its own. */
   readonly idleTurnUs: { readonly all: number; readonly alone: number };
 }
@@ -49,12 +51,19 @@ export function measureSlotCost(options: SlotCostOptions): SlotCost {
     const batches = Math.max(1, Math.ceil(slotReplicas / replicas / ROUNDS));
     const job = { batches, batchBytes, inFlight: 1 };
     const costs: number[] = [];
+    const turnsPerSlot: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      const { elapsedMs, slots } = cluster.run(job);
+      const { elapsedMs, slots, turns } = cluster.run(job);
       costs.push((elapsedMs * 1_000) / slots / replicas);
+      turnsPerSlot.push(turns / slots);
     }
     const idleTurnUs = cluster.idleTurnUs(IDLE_TURNS);
-    return { us: median(costs), slowShare: cluster.slowShare(), idleTurnUs };
+    return {
+      us: median(costs),
+      slowShare: cluster.slowShare(),
+      turnsPerSlot: median(turnsPerSlot),
+      idleTurnUs,
+    };
   } finally {
     cluster.close();
   }

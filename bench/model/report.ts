@@ -45,12 +45,16 @@ function measuredSeries(point: Point): Series[] {
     durability: 'memory',
     signatures: 'none',
   };
-  const ofThread = (name: string, { us, slowShare, idleTurnUs }: SlotCost): Series => ({
+  const ofThread = (
+    name: string,
+    { us, slowShare, turnsPerSlot, idleTurnUs }: SlotCost,
+  ): Series => ({
     name: `n = ${n}, measured, ${name}`,
     parameters,
     figures: {
       'CPU us per slot and replica': us,
       'slow path, share': slowShare,
+      turns: turnsPerSlot,
       'us of an idle turn, all in turn': idleTurnUs.all,
       'us of an idle turn, alone': idleTurnUs.alone,
       'SHA-256 of 256 B, us': sha256Us,

@@ -27,7 +27,7 @@ const PAYLOAD_BYTES = 256;
 const TRANSACTIONS = 5_120;
 const BYTES_MAX = 10_000_000;
 /** Nobody's signatures: as many take a tenth of the time. */
-const TRANSACTIONS_UNCHECKED = 51_200;
+const TRANSACTIONS_UNCHECKED = 25_600;
 const WARM_UP_SHARE = 8;
 const TITLE = 'Throughput of consensus with signature checks';
 
@@ -76,6 +76,28 @@ async function measureAll(
   options: BenchOptions,
   note: (point: Point, figures: Measured) => void,
 ): Promise<void> {
+  let cluster = await startCluster(points, signatureChecks, options);
+  try {
+    for (const point of points) {
+      const figures = await measure(cluster, point, options).catch(async (error: Error) => {
+        // Where others have the machine, a replica may fall so far behind that it would need a ledger to catch up.
+        options.say(`${nameOf(point)} once more: ${error.message}`);
+        await cluster.stop();
+        cluster = await startCluster(points, signatureChecks, options);
+        return await measure(cluster, point, options);
+      });
+      note(point, figures);
+    }
+  } finally {
+    await cluster.stop();
+  }
+}
+
+async function startCluster(
+  [first]: readonly Point[],
+  signatureChecks: 'shared' | 'all',
+  options: BenchOptions,
+): Promise<SignedCluster> {
   const [provider = 'shm'] = options.providers;
   const cluster = await SignedCluster.start({
     replicas: REPLICAS,
@@ -83,21 +105,22 @@ async function measureAll(
     durability: 'memory',
     sluice: { signatureChecks },
   });
-  try {
-    const [first] = points;
-    // How long to wait for attestations is learned from them.
-    if (first !== undefined) await cluster.measure(loadOf(first, options));
-    for (const point of points) {
-      const load = loadOf(point, options);
-      const warmUp = Math.ceil(load.transactions / WARM_UP_SHARE);
-      await cluster.measure({ ...load, transactions: warmUp });
-      const before = sha256Us();
-      const figures = await cluster.measure(load);
-      note(point, { ...figures, sha256Us: (before + sha256Us()) / 2 });
-    }
-  } finally {
-    await cluster.stop();
-  }
+  // How long to wait for attestations is learned from them.
+  if (first !== undefined) await cluster.measure(loadOf(first, options));
+  return cluster;
+}
+
+async function measure(
+  cluster: SignedCluster,
+  point: Point,
+  options: BenchOptions,
+): Promise<Measured> {
+  const load = loadOf(point, options);
+  const transactions = Math.ceil(load.transactions / WARM_UP_SHARE);
+  await cluster.measure({ ...load, transactions });
+  const before = sha256Us();
+  const figures = await cluster.measure(load);
+  return { ...figures, sha256Us: (before + sha256Us()) / 2 };
 }
 
 function loadOf({ checks, format, payloadBytes }: Point, options: BenchOptions): SignedLoad {

@@ -18,7 +18,7 @@ const PROCESSES = [4, 7, 10];
 const BATCH_BYTES = 64;
 const FULL_BATCH_TRANSACTIONS = 256;
 const TRANSACTION_BYTES = 256;
-const SLOT_REPLICAS = 10_000;
+const SLOT_REPLICAS = 8_000;
 /** Of the simulator: two of its checkpoints, so that what these cost is in every slot's share. */
 const SIMULATED_SLOTS = 2 * DEFAULT_LIMITS.checkpointSlots;
 const PROCESS_SLOTS = 2_000;
@@ -62,7 +62,10 @@ async function pointOf(n: number, options: BenchOptions): Promise<Point> {
   const costs: Costs = { ...operations, turn: patient.idleTurnUs.alone };
   const costsTogether: Costs = { ...operations, turn: patient.idleTurnUs.all };
   const processUs = PROCESSES.includes(n) ? await measureProcesses(n, options) : undefined;
-  const modeledUs = cpuUs(cpuParts(worksOf(alike).work, costsTogether, 'all-to-all'));
+  const { work } = worksOf(alike);
+  const turns = patient.turnsPerSlot;
+  const together = { ...work, counts: { ...work.counts, turns } };
+  const modeledUs = cpuUs(cpuParts(together, costsTogether, 'all-to-all'));
   const model = { costs, ...worksOf(counted), smallBatchBytes: BATCH_BYTES };
   const sha256 = (before + sha256Us()) / 2;
   return { n, asConfigured, patient, modeledUs, model, counted, processUs, sha256Us: sha256 };
