@@ -18,6 +18,7 @@ import type {
 import type { ProviderName, RegionOffer, SessionKeys } from '../../rdma/contract.ts';
 import { FRESH_RUN } from './fresh-run.ts';
 import { Instruments, type Job, type JobResult } from './instruments.ts';
+import { cpuUs } from './usage.ts';
 
 export interface ClusterOptions {
   readonly replicas: number;
@@ -159,11 +160,11 @@ function slowClock(times: number): () => number {
   return () => startMs + Math.floor((performance.now() - originMs) / times);
 }
 
-/** Of a round of turns, microseconds. */
+/** Processor time of a round of turns, microseconds. */
 function timeTurns(rounds: number, members: readonly Member[]): number {
-  const startMs = performance.now();
+  const before = cpuUs();
   for (let i = 0; i < rounds; i++) for (const { loop } of members) loop.turn();
-  return ((performance.now() - startMs) * 1_000) / rounds;
+  return (cpuUs() - before) / rounds;
 }
 
 function createMember(options: WorkerOptions, clock: () => number): Member {

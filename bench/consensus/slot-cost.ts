@@ -1,8 +1,12 @@
-/** What a slot costs a replica, measured: a cluster on one thread, nobody waits, time divided by slots and replicas. */
+/**
+ * What a slot costs a replica, measured: a cluster on one thread, nobody waits, processor time divided by slots and replicas.
+ * On a machine that others use, too, it is that time which means something.
+ */
 import type { CoreLimits } from '../../consensus/core/limits.ts';
 import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
 import { median } from '../statistics.ts';
 import { OneThreadCluster } from './one-thread.ts';
+import { cpuUs } from './usage.ts';
 
 export interface SlotCostOptions {
   readonly replicas: number;
@@ -53,8 +57,9 @@ export function measureSlotCost(options: SlotCostOptions): SlotCost {
     const costs: number[] = [];
     const turnsPerSlot: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      const { elapsedMs, slots, turns } = cluster.run(job);
-      costs.push((elapsedMs * 1_000) / slots / replicas);
+      const before = cpuUs();
+      const { slots, turns } = cluster.run(job);
+      costs.push((cpuUs() - before) / slots / replicas);
       turnsPerSlot.push(turns / slots);
     }
     const idleTurnUs = cluster.idleTurnUs(IDLE_TURNS);

@@ -23,24 +23,20 @@ export function timeEach(calls: number, call: (index: number) => void): number {
   return median(tookUs);
 }
 
-/** As `timeEach`, of `work` alone, which `prepare` comes before and `clear` after each time. */
+/** As `timeEach`, of `work` alone, which `prepare` comes before and `clear` after each time; the median of all. */
 export function timeBetween(
   times: number,
   { prepare, work, clear }: Record<'prepare' | 'work' | 'clear', (index: number) => void>,
 ): number {
   const tookUs: number[] = [];
   const lookUs = clockUs();
-  for (let round = 0; round <= ROUNDS; round++) {
-    let tookMs = 0;
-    for (let i = 0; i < times; i++) {
-      const index = round * times + i;
-      prepare(index);
-      const startMs = performance.now();
-      work(index);
-      tookMs += performance.now() - startMs;
-      clear(index);
-    }
-    if (round > 0) tookUs.push(Math.max(0, (tookMs * 1_000) / times - lookUs));
+  for (let index = 0; index < times * (ROUNDS + 1); index++) {
+    prepare(index);
+    const startMs = performance.now();
+    work(index);
+    const us = (performance.now() - startMs) * 1_000;
+    if (index >= times) tookUs.push(us);
+    clear(index);
   }
-  return median(tookUs);
+  return Math.max(0, median(tookUs) - lookUs);
 }

@@ -1,7 +1,7 @@
 /** What a slot costs a replica, reckoned from what it does and what each thing costs; and the same for other ways of voting. */
 import { LAYOUT } from '../../rdma/layout.ts';
 import type { OperationCosts } from './operations.ts';
-import { CELL_KINDS, type Counts, cellBytes } from './tally.ts';
+import { CELL_KINDS, type CellKind, type Counts, cellBytes } from './tally.ts';
 
 /**
  * `all-to-all`: as it is. `gathered`: votes travel as they do, and the native poll hands all of a slot to JavaScript as one record
@@ -84,6 +84,13 @@ function partsAllToAll({ counts, coreUs }: Work, costs: Costs): CpuParts {
     collecting: 0,
     core: coreUs,
   };
+}
+
+/** Of a slot's cost all-to-all, what cells of this kind take, without what the core thinks of them. */
+export function cellsUs({ counts }: Work, costs: Costs, kind: CellKind): number {
+  const { writeCell, readCell, decodeCell } = costs;
+  const readUs = readCell[kind] + decodeCell[kind];
+  return counts.written[kind] * writeCell[kind] + counts.read[kind] * readUs;
 }
 
 /** MACs are as many as before, at each end; what is saved is cells. */

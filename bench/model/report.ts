@@ -1,7 +1,7 @@
 /** The scale model as a section of the report: what is measured and what is modeled stands apart, and says which it is. */
 import type { SlotCost } from '../consensus/slot-cost.ts';
 import type { Plot, Section, Series } from '../result.ts';
-import { batchUs, cpuParts, cpuUs, VOTINGS, type Voting } from './cost.ts';
+import { batchUs, cellsUs, cpuParts, cpuUs, VOTINGS, type Voting } from './cost.ts';
 import { type Cluster, type Deployment, deploy } from './deployment.ts';
 import { NETWORKS, type NetworkModel } from './networks.ts';
 import type { Simulated } from './simulated.ts';
@@ -138,6 +138,12 @@ function modeledSeries({ n, model }: Point, voting: Voting, load: Load): Series 
     'CPU us per tx and replica': fullSlotUs / fullBatchTransactions,
   };
   for (const [name, us] of Object.entries(parts)) figures[`${name}, us`] = us;
+  if (voting === 'all-to-all') {
+    const { work, costs } = model;
+    const takenUs = work.counts.read.vote * work.voteUs;
+    figures['of all: votes, the core included, us'] = cellsUs(work, costs, 'vote') + takenUs;
+    figures['of all: progress cells, without the core, us'] = cellsUs(work, costs, 'progress');
+  }
   for (const [index, network] of NETWORKS.entries()) {
     const deployed = deploy(model, network, voting);
     if (index === 0) {

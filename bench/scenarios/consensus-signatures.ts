@@ -105,9 +105,14 @@ async function startCluster(
     durability: 'memory',
     sluice: { signatureChecks },
   });
-  // How long to wait for attestations is learned from them.
-  if (first !== undefined) await cluster.measure(loadOf(first, options));
-  return cluster;
+  try {
+    // How long to wait for attestations is learned from them.
+    if (first !== undefined) await cluster.measure(loadOf(first, options));
+    return cluster;
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
 }
 
 async function measure(
