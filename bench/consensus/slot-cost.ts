@@ -51,7 +51,11 @@ export function measureSlotCost(options: SlotCostOptions): SlotCost {
     limits,
   });
   try {
-    cluster.run({ batches: WARM_UP_WINDOWS * limits.windowSlots, batchBytes, inFlight: 1 });
+    const warmUp = Math.max(
+      WARM_UP_WINDOWS * limits.windowSlots,
+      Math.ceil(slotReplicas / replicas),
+    );
+    cluster.run({ batches: warmUp, batchBytes, inFlight: 1 });
     const batches = Math.max(1, Math.ceil(slotReplicas / replicas / ROUNDS));
     const job = { batches, batchBytes, inFlight: 1 };
     const costs: number[] = [];

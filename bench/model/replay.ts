@@ -15,8 +15,8 @@ export interface CoreCosts {
   readonly voteUs: number;
 }
 
-const WARM_UPS = 3;
-const ROUNDS = 5;
+const WARM_UPS = 2;
+const ROUNDS = 3;
 /** No vote takes so long: something else had the processor. */
 const PAUSE_MS = 0.1;
 

@@ -27,8 +27,8 @@ export interface Simulated {
   readonly message: Uint8Array;
 }
 
-/** Sessions open and first checkpoints have passed. */
-const WARM_UP_MS = 1_000;
+/** All sessions are open by then. */
+const WARM_UP_MS = 400;
 const STEP_MS = 5;
 const NEVER = Infinity;
 /** Virtual; what a turn takes costs nothing there, so it stands for that, too. */
