@@ -133,10 +133,10 @@ export class CountingProtocol implements Protocol {
     const tally = this.tallies[self] as Tally;
     const isRecorded = self < RECORDED;
     return {
-      sha256: (...parts) => {
-        const digest = crypto.sha256(...parts);
+      sha256: (first, second) => {
+        const digest = crypto.sha256(first, second);
         if (!this.#isInside) return digest;
-        if (this.#isCounting) tally.onHash(parts);
+        if (this.#isCounting) tally.onHash(first, second);
         if (isRecorded) recording.hashes.push(digest);
         return digest;
       },

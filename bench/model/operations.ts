@@ -13,8 +13,10 @@ import {
   decodeMessage,
   encodeCell,
   encodeLaneBatch,
+  KnownTips,
 } from '../../consensus/wire/index.ts';
 import type { InboxHandler } from '../../rdma/contract.ts';
+import { TRANSPORT_LIMITS } from '../../rdma/index.ts';
 import { createPollBuffers, dispatchRecords } from '../../rdma/memory/records.ts';
 import { timeEach } from './clock.ts';
 import { Star } from './star.ts';
@@ -174,9 +176,11 @@ function batchOf(bytes: number): Parameters<typeof encodeLaneBatch>[0] {
 }
 
 function decodeCellUs(frame: CellFrame, replicas: number): number {
-  if (decodeCell(frame, replicas).kind !== 'ok')
+  // As in the loop: most tips are those of the cell before.
+  const known = new KnownTips(replicas);
+  if (decodeCell(frame, replicas, known).kind !== 'ok')
     throw new Error('a cell of the model is malformed');
-  return timeEach(CALLS, () => decodeCell(frame, replicas));
+  return timeEach(CALLS, () => decodeCell(frame, replicas, known));
 }
 
 const RECORD_CELL = 1;
@@ -185,7 +189,7 @@ const RECORD_HEADER_BYTES = 24;
 
 /** A poll's records of one vote of each peer, as `rdma/memory/records.ts` draws them. */
 function dispatchUs(replicas: number): number {
-  const buffers = createPollBuffers();
+  const buffers = createPollBuffers(new ArrayBuffer(TRANSPORT_LIMITS.pollRecordBytesMax), replicas);
   const { view } = buffers;
   const recordBytes = RECORD_HEADER_BYTES + DIGEST24_BYTES;
   for (let peer = 1; peer < replicas; peer++) {

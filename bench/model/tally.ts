@@ -65,9 +65,9 @@ export class Tally {
     else if (input.kind === 'message') counts.messagesRead++;
   }
 
-  onHash(parts: readonly Uint8Array[]): void {
+  onHash(first: Uint8Array, second: Uint8Array | undefined): void {
     this.counts.hashes++;
-    for (const { length } of parts) this.counts.hashedBytes += length;
+    this.counts.hashedBytes += first.length + (second?.length ?? 0);
   }
 
   onSettled(effects: readonly Effect[]): void {
