@@ -13,9 +13,10 @@ import {
   encodeIdentifierHeader,
   signedBytes,
 } from './certificate.ts';
-import { HEADER_TYPES, parseEnvelope, type Sha256 } from './envelope.ts';
+import { HEADER_TYPES, type ParsedEnvelope, parseEnvelope, type Sha256 } from './envelope.ts';
 import { FORMAT_LIMITS } from './limits.ts';
 import { signatureFault } from './signature-form.ts';
+import type { Decoded } from './wire-reader.ts';
 
 export interface ConsenterKey {
   /** The consenter's number in the channel configuration, as in IdentifierHeader.identifier. */
@@ -103,6 +104,9 @@ export async function checkCertificate(
   return { kind: 'ok', signers };
 }
 
+/** What `parseEnvelope` says of each entry of a block's data, for a caller that has asked already. */
+export type ParsedEnvelopes = readonly Decoded<ParsedEnvelope>[];
+
 /**
  * Checks a block against the header before it (`undefined` for block 0 only): number,
  * previous hash, data hash, five metadata entries of which only SIGNATURES may hold bytes,
@@ -113,6 +117,7 @@ export function checkBlockLinks(
   block: Block,
   previous: BlockHeader | undefined,
   sha256: Sha256,
+  envelopes?: ParsedEnvelopes,
 ): CheckResult {
   const { number, previousHash } = block.header;
   if (previous === undefined) {
@@ -137,14 +142,18 @@ export function checkBlockLinks(
       );
     }
   }
-  return checkBlockBody(block, sha256);
+  return checkBlockBody(block, sha256, envelopes);
 }
 
 /**
  * The part of `checkBlockLinks` that needs no other block: for a single
  * block proven by its certificate.
  */
-export function checkBlockBody(block: Block, sha256: Sha256): CheckResult {
+export function checkBlockBody(
+  block: Block,
+  sha256: Sha256,
+  envelopes: ParsedEnvelopes = block.data.map(parseEnvelope),
+): CheckResult {
   const { header, data, metadata } = block;
   const computed = dataHash(data, sha256);
   if (!bytesEqual(header.dataHash, computed)) {
@@ -165,8 +174,8 @@ export function checkBlockBody(block: Block, sha256: Sha256): CheckResult {
     }
   }
   if (data.length === 0) return invalid(`block ${header.number} has no transactions`);
-  for (const [index, entry] of data.entries()) {
-    const fault = envelopeFault(entry, header.number, data.length);
+  for (const [index, envelope] of envelopes.entries()) {
+    const fault = envelopeFault(envelope, header.number, data.length);
     if (fault !== undefined) {
       return invalid(`transaction ${index} of block ${header.number}: ${fault}`);
     }
@@ -174,8 +183,11 @@ export function checkBlockBody(block: Block, sha256: Sha256): CheckResult {
   return { kind: 'ok' };
 }
 
-function envelopeFault(entry: Uint8Array, number: number, count: number): string | undefined {
-  const envelope = parseEnvelope(entry);
+function envelopeFault(
+  envelope: Decoded<ParsedEnvelope>,
+  number: number,
+  count: number,
+): string | undefined {
   if (envelope.kind === 'malformed') return envelope.reason;
   const { channelHeader, signature } = envelope.value;
   const { type } = channelHeader;

@@ -94,6 +94,17 @@ export function transactionKey(txId: string): Uint8Array {
   return key;
 }
 
+/** The same for many, in one buffer. What is no id becomes the key of no transaction. */
+export function transactionKeys(txIds: readonly string[]): Uint8Array[] {
+  const bytes = new Uint8Array(txIds.length * TRANSACTION_KEY_BYTES);
+  return txIds.map((txId, index) => {
+    const at = index * TRANSACTION_KEY_BYTES;
+    bytes[at] = KIND.TRANSACTION;
+    if (isTxId(txId)) writeTxId(bytes, at + 1, txId);
+    return bytes.subarray(at, at + TRANSACTION_KEY_BYTES);
+  });
+}
+
 /** The 32 bytes that the hex digits stand for; the id has been checked (`isTxId`). */
 export function writeTxId(bytes: Uint8Array, offset: number, txId: string): void {
   for (let i = 0; i < HASH_BYTES; i += 1) {

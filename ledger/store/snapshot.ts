@@ -32,11 +32,10 @@ import {
   FORMAT_KEY,
   FORMAT_VERSION,
   inspect,
-  isTxId,
   KIND,
   TIP_KEY,
   type TransactionLocation,
-  transactionKey,
+  transactionKeys,
 } from './records.ts';
 import { scanTables } from './table-scan.ts';
 
@@ -161,7 +160,7 @@ export class LedgerSnapshot {
 
   /** What the transaction index says of each; the auditor compares it with the blocks. */
   async transactions(txIds: readonly string[]): Promise<(TransactionLocation | undefined)[]> {
-    const keys = txIds.map((txId) => transactionKey(isTxId(txId) ? txId : ''));
+    const keys = transactionKeys(txIds);
     const values = await this.database.getMany(keys, { fillCache: false }).catch(() => []);
     return keys.map((key, index) => {
       const value = values[index];

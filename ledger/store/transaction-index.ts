@@ -3,7 +3,13 @@ import { type Database, readError } from './database.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { invalidCall } from './prepare.ts';
 import { readRecord, readRecords } from './reading.ts';
-import { decodeLocation, isTxId, type TransactionLocation, transactionKey } from './records.ts';
+import {
+  decodeLocation,
+  isTxId,
+  type TransactionLocation,
+  transactionKey,
+  transactionKeys,
+} from './records.ts';
 
 /** So few look-ups cost less than the way through the thread pool: they are answered from memory and filters as a rule. */
 const AT_ONCE_MAX = 4;
@@ -63,7 +69,7 @@ export class TransactionIndex {
       return found;
     }
     try {
-      const keys = asked.map((index) => transactionKey(txIds[index] ?? ''));
+      const keys = transactionKeys(asked.map((index) => txIds[index] ?? ''));
       const stored = await this.#database.hasMany(keys);
       for (const [position, index] of asked.entries()) found[index] = stored[position] === true;
     } catch (error) {
@@ -83,7 +89,7 @@ export class TransactionIndex {
       if (found[index] === undefined && isTxId(txId)) asked.push(index);
     }
     if (asked.length === 0) return found;
-    const keys = asked.map((index) => transactionKey(txIds[index] ?? ''));
+    const keys = transactionKeys(asked.map((index) => txIds[index] ?? ''));
     const records = await readRecords(this.#database, keys, 'the transaction index');
     for (const [position, index] of asked.entries()) {
       const content = records[position];

@@ -12,10 +12,12 @@ import {
   checkBlockBody,
   checkBlockLinks,
   checkCertificate,
-  computeTxId,
+  concatBytes,
   HEADER_TYPES,
   headerHash,
+  isHexOf,
   type ParsedEnvelope,
+  type ParsedEnvelopes,
   parseEnvelope,
   signatureFault,
   toHex,
@@ -51,8 +53,11 @@ export interface CheckedBlock {
 
 interface CheckedTransaction {
   readonly txId: string | undefined;
-  readonly findings: Promise<readonly BlockFinding[]>;
+  /** At once when no signature has to be waited for. */
+  readonly findings: readonly BlockFinding[] | Promise<readonly BlockFinding[]>;
 }
+
+const NONE: readonly BlockFinding[] = [];
 
 type Fault = readonly [FindingCode, string];
 
@@ -63,7 +68,11 @@ const ORDERED_TYPES: ReadonlySet<number> = new Set([
 ]);
 
 /** What can be said of a transaction without its signature. */
-function headerFault(envelope: ParsedEnvelope, txId: string, channel: string): Fault | undefined {
+function headerFault(
+  envelope: ParsedEnvelope,
+  digest: Uint8Array,
+  channel: string,
+): Fault | undefined {
   const { channelHeader } = envelope;
   if (channelHeader.channelId !== channel) {
     return ['wrong_channel', `it names channel ${JSON.stringify(channelHeader.channelId)}`];
@@ -72,16 +81,23 @@ function headerFault(envelope: ParsedEnvelope, txId: string, channel: string): F
     const what = `it has header type ${channelHeader.type}`;
     return ['unexpected_type', `${what}, which no replica orders after the genesis block`];
   }
-  if (channelHeader.txId !== txId) {
-    return ['bad_tx_id', `it names id ${JSON.stringify(channelHeader.txId)}, not ${txId}`];
+  if (!isHexOf(channelHeader.txId, digest)) {
+    const what = `it names id ${JSON.stringify(channelHeader.txId)}, not ${toHex(digest)}`;
+    return ['bad_tx_id', what];
   }
   return undefined;
 }
 
-function linkFindings(block: Block, previous: BlockHeader | undefined): BlockFinding[] {
+function linkFindings(
+  block: Block,
+  previous: BlockHeader | undefined,
+  envelopes: ParsedEnvelopes,
+): BlockFinding[] {
   const { number } = block.header;
   const linked = previous !== undefined || number === 0;
-  const result = linked ? checkBlockLinks(block, previous, sha256) : checkBlockBody(block, sha256);
+  const result = linked
+    ? checkBlockLinks(block, previous, sha256, envelopes)
+    : checkBlockBody(block, sha256, envelopes);
   if (result.kind === 'ok') return [];
   return [{ code: 'bad_block', block: number, message: result.reason }];
 }
@@ -107,10 +123,10 @@ function genesisFindings(block: Block, { genesisHash }: TrustRoot): BlockFinding
   return [{ code: 'wrong_genesis', block: 0, message }];
 }
 
-async function signatureFindings(
+function signatureFindings(
   envelope: ParsedEnvelope,
   { judgeCreator, verifier }: AuditDependencies,
-): Promise<Fault | undefined> {
+): Fault | undefined | Promise<Fault | undefined> {
   const verdict = judgeCreator(envelope.signatureHeader.creator);
   if (verdict.kind === 'invalid') return ['bad_creator', verdict.reason];
   const { algorithm, bytes: publicKey } = verdict.publicKey;
@@ -118,10 +134,10 @@ async function signatureFindings(
   const fault = signatureFault(algorithm, signature);
   if (fault !== undefined) return ['bad_signature', `its signature ${fault}`];
   if (verifier === undefined) return undefined;
-  if (await verifier.verify({ key: { algorithm, publicKey }, message, signature })) {
-    return undefined;
-  }
-  return ['bad_signature', "its signature does not fit the payload and the creator's key"];
+  return verifier.verify({ key: { algorithm, publicKey }, message, signature }).then((valid) => {
+    if (valid) return undefined;
+    return ['bad_signature', "its signature does not fit the payload and the creator's key"];
+  });
 }
 
 /** The audit of a chain from some block on, and what it must remember: the last header and every transaction id. */
@@ -148,17 +164,21 @@ export class ChainAudit {
   check(block: Block, certified: boolean): CheckedBlock {
     const { header, data } = block;
     const hash = toHex(headerHash(header, sha256));
-    const copy = this.#checkCopy(block, certified, this.#tip);
+    const envelopes = data.map(parseEnvelope);
+    const copy = this.#checkCopy(block, certified, this.#tip, envelopes);
     this.#beforeTip = this.#tip;
     this.#tip = header;
     // Block 0 is trusted by its hash; its envelope need not be signed (configtxgen signs nothing).
     const checked =
       header.number === 0
         ? []
-        : data.map((entry, index) => this.#checkTransaction(entry, header.number, index));
+        : envelopes.map((envelope, index) =>
+            this.#checkTransaction(envelope, header.number, index),
+          );
     const txIds = checked.map(({ txId }) => txId);
-    const transactions = Promise.all(checked.map(({ findings }) => findings));
-    return { hash, txIds, copy, transactions: transactions.then((found) => found.flat()) };
+    const open = checked.map(({ findings }) => findings).filter((findings) => findings !== NONE);
+    const transactions = Promise.all(open).then((found) => found.flat());
+    return { hash, txIds, copy, transactions };
   }
 
   /**
@@ -166,7 +186,7 @@ export class ChainAudit {
    * are the same bytes.
    */
   checkCopy(block: Block, certified: boolean): Promise<readonly BlockFinding[]> {
-    return this.#checkCopy(block, certified, this.#beforeTip);
+    return this.#checkCopy(block, certified, this.#beforeTip, block.data.map(parseEnvelope));
   }
 
   /** The block cannot be read: the next one is taken without its link to this one. */
@@ -186,8 +206,9 @@ export class ChainAudit {
     block: Block,
     certified: boolean,
     previous: BlockHeader | undefined,
+    envelopes: ParsedEnvelopes,
   ): Promise<readonly BlockFinding[]> {
-    const links = linkFindings(block, previous);
+    const links = linkFindings(block, previous, envelopes);
     if (block.header.number === 0) {
       return [...links, ...genesisFindings(block, this.#dependencies.trust)];
     }
@@ -197,28 +218,37 @@ export class ChainAudit {
   }
 
   /** Duplicates are found now, in order; the signature settles later. */
-  #checkTransaction(entry: Uint8Array, block: number, transaction: number): CheckedTransaction {
-    const parsed = parseEnvelope(entry);
+  #checkTransaction(
+    parsed: ParsedEnvelopes[number],
+    block: number,
+    transaction: number,
+  ): CheckedTransaction {
     // Its form is part of `checkBlockBody`, which may have stopped at an earlier fault.
     if (parsed.kind === 'malformed') {
       const { reason: message } = parsed;
-      const malformed: BlockFinding = { code: 'bad_block', block, transaction, message };
-      return { txId: undefined, findings: Promise.resolve([malformed]) };
+      return { txId: undefined, findings: [{ code: 'bad_block', block, transaction, message }] };
     }
     const envelope = parsed.value;
     const { nonce, creator } = envelope.signatureHeader;
-    const txId = computeTxId(nonce, creator, sha256);
+    const digest = sha256(concatBytes([nonce, creator]));
     const found: Fault[] = [];
-    const fault = headerFault(envelope, txId, this.#dependencies.trust.channel);
+    const fault = headerFault(envelope, digest, this.#dependencies.trust.channel);
     if (fault !== undefined) found.push(fault);
-    const first = this.#txIds.add(Buffer.from(txId, 'hex'), block);
+    // As a rule it is what the envelope names, and nobody has to make another text of it.
+    const { txId: named } = envelope.channelHeader;
+    const txId = isHexOf(named, digest) ? named : toHex(digest);
+    const first = this.#txIds.add(digest, block);
     if (first !== undefined) {
       found.push(['duplicate_transaction', `${txId} stands in block ${first} already`]);
     }
-    const findings = signatureFindings(envelope, this.#dependencies).then((signature) => {
+    const findingsOf = (signature: Fault | undefined): readonly BlockFinding[] => {
       if (signature !== undefined) found.push(signature);
+      if (found.length === 0) return NONE;
       return found.map(([code, message]) => ({ code, block, transaction, message }));
-    });
+    };
+    const signature = signatureFindings(envelope, this.#dependencies);
+    const findings =
+      signature instanceof Promise ? signature.then(findingsOf) : findingsOf(signature);
     return { txId, findings };
   }
 }
