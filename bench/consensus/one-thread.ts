@@ -5,7 +5,7 @@
  * cells) is done as often for each slot as if each had a processor of its own.
  */
 import { randomBytes } from 'node:crypto';
-import { type CoreLimits, DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
+import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
 import { assembleLoop } from '../../consensus/runtime/assemble.ts';
 import { ed25519KeyPair } from '../../consensus/runtime/ed25519.ts';
 import type { ConsensusLoop, LoopPort } from '../../consensus/runtime/loop.ts';
@@ -25,8 +25,6 @@ export interface ClusterOptions {
   readonly provider: ProviderName;
   /** Folder for the logs; undefined: `memory`. */
   readonly walFolder: string | undefined;
-  /** DEFAULT_LIMITS when absent. */
-  readonly limits?: CoreLimits;
 }
 
 /** What a main thread would see of a loop, and say to it. */
@@ -176,7 +174,7 @@ function createMember(options: WorkerOptions, clock: () => number): Member {
 }
 
 function optionsOf(
-  { replicas, provider, walFolder, limits = DEFAULT_LIMITS }: ClusterOptions,
+  { replicas, provider, walFolder }: ClusterOptions,
   runId: Uint8Array,
   seeds: readonly Uint8Array[],
   self: number,
@@ -192,7 +190,7 @@ function optionsOf(
         ? undefined
         : { directory: `${walFolder}/${self}`, reserveBytes: 16 * 1024 * 1024 },
     batchTimeoutMs: 2_000,
-    limits,
+    limits: DEFAULT_LIMITS,
     provider,
     rdma: {},
     waitMode: 'spin',

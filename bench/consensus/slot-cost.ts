@@ -2,7 +2,6 @@
  * What a slot costs a replica, measured: a cluster on one thread, nobody waits, processor time divided by slots and replicas.
  * On a machine that others use, too, it is that time which means something.
  */
-import type { CoreLimits } from '../../consensus/core/limits.ts';
 import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
 import { median } from '../statistics.ts';
 import { OneThreadCluster } from './one-thread.ts';
@@ -13,12 +12,11 @@ export interface SlotCostOptions {
   readonly batchBytes: number;
   /** Slots times replicas, all rounds together. */
   readonly slotReplicas: number;
-  readonly limits?: CoreLimits;
 }
 
 export interface SlotCost {
   readonly us: number;
-  /** Of the slots: how many were not decided by votes alone. On one thread all n turns are one after the other, and that may take too long. */
+  /** Of the slots: how many were not decided by votes alone. */
   readonly slowShare: number;
   /** Of each replica for each slot, those included that bring nothing. */
   readonly turnsPerSlot: number;
@@ -31,28 +29,17 @@ const ROUNDS = 5;
 const IDLE_TURNS = 2_000;
 /** A new session's reader looks at the cells of the whole window until each has had its turn. */
 const WARM_UP_WINDOWS = 1.25;
-const PATIENT_MS = 10_000;
-
-/** Nothing takes so long that a slot goes the slow way, or is said again, because all replicas share one thread. */
-export const PATIENT_LIMITS: CoreLimits = {
-  ...DEFAULT_LIMITS,
-  slowPathAfterMsMin: PATIENT_MS,
-  slowPathAfterMsMax: PATIENT_MS,
-  repairAfterMsMin: PATIENT_MS,
-  repairAfterMsMax: PATIENT_MS,
-};
 
 export function measureSlotCost(options: SlotCostOptions): SlotCost {
-  const { replicas, batchBytes, slotReplicas, limits = DEFAULT_LIMITS } = options;
+  const { replicas, batchBytes, slotReplicas } = options;
   const cluster = new OneThreadCluster({
     replicas,
     provider: 'shm',
     walFolder: undefined,
-    limits,
   });
   try {
     const warmUp = Math.max(
-      WARM_UP_WINDOWS * limits.windowSlots,
+      WARM_UP_WINDOWS * DEFAULT_LIMITS.windowSlots,
       Math.ceil(slotReplicas / replicas),
     );
     cluster.run({ batches: warmUp, batchBytes, inFlight: 1 });

@@ -8,9 +8,8 @@ import type { Simulated } from './simulated.ts';
 
 export interface Point {
   readonly n: number;
-  readonly asConfigured: SlotCost;
-  /** With time enough for the fast path: what the model is held against. */
-  readonly patient: SlotCost;
+  /** On one thread: what the model is held against. */
+  readonly measured: SlotCost;
   /** Modeled, for the same. */
   readonly modeledUs: number;
   readonly counted: Simulated;
@@ -38,38 +37,31 @@ export function seriesOf(points: readonly Point[], load: Load): Series[] {
 }
 
 function measuredSeries(point: Point): Series[] {
-  const { n, asConfigured, patient, modeledUs, processUs, sha256Us } = point;
+  const { n, measured, modeledUs, processUs, sha256Us } = point;
+  const { us, slowShare, turnsPerSlot, idleTurnUs } = measured;
   const parameters = {
     figures: MEASURED,
     provider: 'shm',
     durability: 'memory',
     signatures: 'none',
   };
-  const ofThread = (
-    name: string,
-    { us, slowShare, turnsPerSlot, idleTurnUs }: SlotCost,
-  ): Series => ({
-    name: `n = ${n}, measured, ${name}`,
-    parameters,
-    figures: {
-      'CPU us per slot and replica': us,
-      'slow path, share': slowShare,
-      turns: turnsPerSlot,
-      'us of an idle turn, all in turn': idleTurnUs.all,
-      'us of an idle turn, alone': idleTurnUs.alone,
-      'SHA-256 of 256 B, us': sha256Us,
-    },
-  });
-  const found = [
-    ofThread('one thread', asConfigured),
-    ofThread('one thread, fast path only', patient),
+  const found: Series[] = [
     {
-      name: `n = ${n}, modeled, one thread, fast path only`,
-      parameters: { figures: MODELED },
+      name: `n = ${n}, measured, one thread`,
+      parameters,
       figures: {
-        'CPU us per slot and replica': modeledUs,
-        'modeled / measured': modeledUs / patient.us,
+        'CPU us per slot and replica': us,
+        'slow path, share': slowShare,
+        turns: turnsPerSlot,
+        'us of an idle turn, all in turn': idleTurnUs.all,
+        'us of an idle turn, alone': idleTurnUs.alone,
+        'SHA-256 of 256 B, us': sha256Us,
       },
+    },
+    {
+      name: `n = ${n}, modeled, one thread`,
+      parameters: { figures: MODELED },
+      figures: { 'CPU us per slot and replica': modeledUs, 'modeled / measured': modeledUs / us },
     },
   ];
   if (processUs === undefined) return found;
@@ -176,8 +168,7 @@ export function plotsOf(points: readonly Point[]): Plot[] {
       x,
       y: { label: 'us', log: true },
       lines: [
-        line('measured, one thread', ({ asConfigured }) => asConfigured.us),
-        line('measured, fast path only', ({ patient }) => patient.us),
+        line('measured, one thread', ({ measured }) => measured.us),
         line('measured, processes', ({ processUs }) => processUs),
         line('modeled, one thread', ({ modeledUs }) => modeledUs),
         ...ofVoting(({ model }, voting) => cpuUs(cpuParts(model.work, model.costs, voting))),
@@ -199,10 +190,10 @@ export function plotsOf(points: readonly Point[]): Plot[] {
 }
 
 export function ratiosOf(points: readonly Point[]): Section['ratios'] {
-  return points.flatMap(({ n, model, modeledUs, patient }) => {
+  return points.flatMap(({ n, model, modeledUs, measured }) => {
     const us = (voting: Voting): number => cpuUs(cpuParts(model.work, model.costs, voting));
     return [
-      { name: `n = ${n}: modeled / measured, one thread`, value: modeledUs / patient.us },
+      { name: `n = ${n}: modeled / measured, one thread`, value: modeledUs / measured.us },
       {
         name: `n = ${n}: modeled, gathered / all-to-all`,
         value: us('gathered') / us('all-to-all'),

@@ -36,7 +36,7 @@ export const replicas: Scenario = {
     return {
       name: 'replicas',
       title: TITLE,
-      text: 'All replicas of a cluster on one thread, one turn each in turn: real loops, real transport, real MACs, nobody waits. Processor time divided by slots and replicas is what the protocol costs a replica; the network costs nothing here. All n vote to all n. Where turns of all replicas, one after the other, take longer than the slow path waits, slots are decided by signatures, and those are what is measured.',
+      text: 'All replicas of a cluster on one thread, one turn each in turn: real loops, real transport, real MACs, nobody waits. Processor time divided by slots and replicas is what the protocol costs a replica; the network costs nothing here. All n vote to all n.',
       unit: 'us',
       series,
       ratios: measured.slice(1).map(({ n, us }) => ({

@@ -1,7 +1,7 @@
 /** What a slot and a transaction cost as n grows: measured as far as this machine goes, modeled beyond, for three ways of voting. */
 import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
 import { Cluster } from '../consensus/cluster.ts';
-import { measureSlotCost, PATIENT_LIMITS } from '../consensus/slot-cost.ts';
+import { measureSlotCost } from '../consensus/slot-cost.ts';
 import { type Costs, cpuParts, cpuUs, type Work } from '../model/cost.ts';
 import { NETWORKS } from '../model/networks.ts';
 import { measureOperations } from '../model/operations.ts';
@@ -22,9 +22,8 @@ const SLOT_REPLICAS = 8_000;
 /** Of the simulator: two of its checkpoints, so that what these cost is in every slot's share. */
 const SIMULATED_SLOTS = 2 * DEFAULT_LIMITS.checkpointSlots;
 const PROCESS_SLOTS = 2_000;
-/** A replica with a core for itself is not busy all the time; and more a second than this is not what the model is about. */
-const BUSY_SHARE = 0.5;
-const BATCHES_PER_SECOND_MAX = 2_000;
+/** As fast as slots follow each other on the one thread, but not so fast that many batches meet in one slot. */
+const BATCHES_PER_SECOND_MAX = 5_000;
 const TITLE = 'Cost of a slot and of a transaction as n grows, measured and modeled';
 
 export const scaleModel: Scenario = {
@@ -45,30 +44,31 @@ async function pointOf(n: number, options: BenchOptions): Promise<Point> {
     batchBytes: BATCH_BYTES,
     slotReplicas: amount(options, SLOT_REPLICAS),
   };
-  const asConfigured = measureSlotCost(job);
-  const patient = measureSlotCost({ ...job, limits: PATIENT_LIMITS });
+  const measured = measureSlotCost(job);
   options.say(`n = ${n}: simulated`);
-  const slots = SIMULATED_SLOTS;
-  const alike = await simulate({ replicas: n, slots, batchesPerSecond: 1e6 / (patient.us * n) });
-  const ownCoreRate = (BUSY_SHARE * 1e6) / patient.us;
-  const batchesPerSecond = Math.min(BATCHES_PER_SECOND_MAX, ownCoreRate);
-  const counted = await simulate({ replicas: n, slots, batchesPerSecond });
+  const batchesPerSecond = Math.min(BATCHES_PER_SECOND_MAX, 1e6 / measured.us);
+  const counted = await simulate({ replicas: n, slots: SIMULATED_SLOTS, batchesPerSecond });
   options.say(`n = ${n}: single operations`);
   const operations = measureOperations({
     replicas: n,
     batchBytes: { small: BATCH_BYTES, large: FULL_BATCH_TRANSACTIONS * TRANSACTION_BYTES },
-    message: alike.message,
+    message: counted.message,
   });
-  const costs: Costs = { ...operations, turn: patient.idleTurnUs.alone };
-  const costsTogether: Costs = { ...operations, turn: patient.idleTurnUs.all };
+  const { idleTurnUs, turnsPerSlot: turns } = measured;
+  const costs: Costs = { ...operations, turn: idleTurnUs.alone };
   const processUs = PROCESSES.includes(n) ? await measureProcesses(n, options) : undefined;
-  const { work } = worksOf(alike);
-  const turns = patient.turnsPerSlot;
-  const together = { ...work, counts: { ...work.counts, turns } };
-  const modeledUs = cpuUs(cpuParts(together, costsTogether, 'all-to-all'));
-  const model = { costs, ...worksOf(counted), smallBatchBytes: BATCH_BYTES };
-  const sha256 = (before + sha256Us()) / 2;
-  return { n, asConfigured, patient, modeledUs, model, counted, processUs, sha256Us: sha256 };
+  const works = worksOf(counted);
+  const together = { ...works.work, counts: { ...works.work.counts, turns } };
+  const costsTogether: Costs = { ...operations, turn: idleTurnUs.all };
+  return {
+    n,
+    measured,
+    modeledUs: cpuUs(cpuParts(together, costsTogether, 'all-to-all')),
+    model: { costs, ...works, smallBatchBytes: BATCH_BYTES },
+    counted,
+    processUs,
+    sha256Us: (before + sha256Us()) / 2,
+  };
 }
 
 /** Of a replica on the average (all but one follow), and of the leader. */
@@ -111,7 +111,7 @@ function sectionOf(points: readonly Point[]): Section {
   return {
     name: 'scale-model',
     title: TITLE,
-    text: `Measured: all replicas on one thread, one turn each in turn, over shared memory, a batch of ${BATCH_BYTES} bytes a slot, with the limits as they are and with patience enough that every slot is decided by votes alone; the same in processes; and each operation by itself. Counted: what the cores do for a slot in the simulator's virtual time, without faults. Modeled: those counts times those costs, in a stated network. Ways of voting: all-to-all, as it is; gathered, where the poll hands all votes of a slot to JavaScript as one; collector, where each replica writes one cell with a MAC for each reader to the slot's collector, which relays (modeled only: neither exists). A transaction: ${TRANSACTION_BYTES} bytes, ${FULL_BATCH_TRANSACTIONS} in the slot's one batch, signatures of clients left out. Networks are assumed: ${networks.join('; ')}.`,
+    text: `Measured: all replicas on one thread, one turn each in turn, over shared memory, a batch of ${BATCH_BYTES} bytes a slot; processor time of replicas that are processes; and each operation by itself. Counted: what the cores do for a slot in the simulator's virtual time, without faults. Modeled: those counts times those costs, in a stated network. Ways of voting: all-to-all, as it is; gathered, where the poll hands all votes of a slot to JavaScript as one; collector, where each replica writes one cell with a MAC for each reader to the slot's collector, which relays (modeled only: neither exists). A transaction: ${TRANSACTION_BYTES} bytes, ${FULL_BATCH_TRANSACTIONS} in the slot's one batch, signatures of clients left out. Networks are assumed: ${networks.join('; ')}.`,
     unit: 'us',
     series: seriesOf(points, { fullBatchTransactions: FULL_BATCH_TRANSACTIONS }),
     ratios: ratiosOf(points),
