@@ -4,10 +4,11 @@ import { equalBytes } from './bytes.ts';
 import { CoreError } from './errors.ts';
 import { reportEvidence } from './evidence.ts';
 import {
-  countDigest,
   digestOf,
   findSlot,
+  hasDigest,
   hasOtherDigest,
+  isSaidBy,
   noteDigest,
   type Round,
   type SlotState,
@@ -31,17 +32,18 @@ const SAMPLE_WEIGHT = 1 / 8;
 /** F1. Returns true when the slot is decided. */
 export function checkFast(state: CoreState, record: SlotState): boolean {
   const { round } = record;
-  if (!round.voted || countDigest(round.votes, round.digest) < state.fastQuorum) {
+  if (!round.voted || !isSaidBy(round.votes, round.digest, state.fastQuorum)) {
     return record.decided !== undefined;
   }
   decide(state, record, round.proposal as Proposal, round.digest, 'fast');
   return true;
 }
 
-/** A vote of a peer has come in. */
-export function onVoteNoted(state: CoreState, record: SlotState): void {
-  if (checkFast(state, record) || !record.round.voted) return;
-  if (hasOtherDigest(record.round.votes, record.round.digest)) startSlow(state, record);
+/** A vote of this peer has come in. Those that came before the own one are looked at with it (`onVoted`). */
+export function onVoteNoted(state: CoreState, record: SlotState, from: ReplicaIndex): void {
+  const { round } = record;
+  if (checkFast(state, record) || !round.voted) return;
+  if (!hasDigest(round.votes, from, round.digest)) startSlow(state, record);
 }
 
 /** This replica has just voted, and that did not decide: S1. */
@@ -340,7 +342,7 @@ export function onCommit(
 export function tryDecideSlow(state: CoreState, record: SlotState): void {
   const { round } = record;
   if (round.proposal === undefined) return;
-  if (countDigest(round.commits, round.digest) < state.quorum) return;
+  if (!isSaidBy(round.commits, round.digest, state.quorum)) return;
   decide(state, record, round.proposal, round.digest, 'slow');
 }
 

@@ -66,7 +66,7 @@ export function onVote(
   if (record === undefined) return;
   const noted = noteDigest(record.round.votes, from, digest);
   if (noted === 'same') return ignore(state, 'vote already known');
-  if (noted === 'new') return onVoteNoted(state, record);
+  if (noted === 'new') return onVoteNoted(state, record, from);
   reportEvidence(state, {
     kind: 'vote-equivocation',
     peer: from,
