@@ -32,6 +32,7 @@ export interface SessionDependencies {
 interface Item {
   /** Position in the stream. */
   readonly number: number;
+  /** On the stream's account as long as it is held: see `#bytes`. */
   readonly envelope: Uint8Array;
 }
 
@@ -39,6 +40,8 @@ interface Waiting extends Item {
   readonly accepted: Accepted;
 }
 
+/** In place of what the orderer has taken over and this stream has no more use for. */
+const TAKEN_OVER = new Uint8Array();
 /** Handed to the orderer at once: the next part is read while the signatures of the one before are checked. */
 const PARTS_UNDER_WAY_MAX = 2;
 const PART_ITEMS_MAX = 256;
@@ -49,7 +52,9 @@ export class SubmitSession {
   readonly #deps: SessionDependencies;
   /** Read, and not handed to the orderer. */
   #queue: Item[] = [];
-  /** Bytes of the queue and of the parts under way. */
+  /**
+   * Bytes of the queue, of the parts under way, and of what has to be compared with the ordered envelope of its id.
+   */
   #bytes = 0;
   /** Bytes on the common account of request bodies: `#bytes` and what the source holds. */
   #accountedBytes = 0;
@@ -109,6 +114,7 @@ export class SubmitSession {
   #notice(): void {
     const { context, source, results } = this.#deps;
     const nowMs = performance.now();
+    this.#account();
     this.#fault ??= source.fault;
     if (context.closing.aborted) this.#fault ??= new ApiError('shutting_down');
     if (results.takenByMs <= nowMs) this.#fault = new ApiError('stream_too_slow');
@@ -150,7 +156,9 @@ export class SubmitSession {
     const { waiters } = this.#deps.context;
     const fault = this.#fault;
     if (fault !== undefined && takesNothing(fault)) {
-      for (const item of this.#takeFromQueue(this.#queue.length)) this.#refuse(item, fault);
+      for (const item of this.#takeFromQueue(this.#queue.length)) {
+        this.#answer(item, { kind: 'refused', error: fault });
+      }
     }
     while (this.#mayHandOn() && performance.now() >= this.#roomAtMs) {
       const count = Math.min(this.#queue.length, PART_ITEMS_MAX, this.#placesLeft(), waiters.room);
@@ -193,7 +201,6 @@ export class SubmitSession {
       this.#failed(error);
     } finally {
       this.#partsUnderWay--;
-      this.#account();
       waker.wake();
     }
     context.waiters.free(items.length - waiting.length);
@@ -219,12 +226,17 @@ export class SubmitSession {
         again.push(item);
         continue;
       }
-      this.#bytes -= item.envelope.length;
-      if (outcome.kind === 'accepted') waiting.push({ ...item, accepted: outcome });
-      else this.#onRefusal(item, outcome);
+      if (outcome.kind === 'refused') this.#onRefusal(item, outcome);
+      else waiting.push(this.#accepted(item, outcome));
     }
     this.#queue.unshift(...again);
     return waiting;
+  }
+
+  #accepted({ number, envelope }: Item, accepted: Accepted): Waiting {
+    if (accepted.duplicate) return { number, envelope, accepted };
+    this.#bytes -= envelope.length;
+    return { number, envelope: TAKEN_OVER, accepted };
   }
 
   #onRefusal(item: Item, refusal: Refusal): void {
@@ -264,14 +276,10 @@ export class SubmitSession {
     );
   }
 
-  #refuse(item: Item, error: ApiError): void {
-    this.#bytes -= item.envelope.length;
-    this.#answer(item, { kind: 'refused', error });
-  }
-
-  #answer({ number }: Item, submission: Submission): void {
+  #answer({ number, envelope }: Item, submission: Submission): void {
     const { channel, requestId, results, waker } = this.#deps;
     this.#unanswered--;
+    this.#bytes -= envelope.length;
     if (!results.closed) {
       results.send(streamItemView(channel.channel, number, submission, requestId));
     }

@@ -28,6 +28,21 @@ describe('submission streams under load', () => {
     await until('the end', () => client.ended);
   });
 
+  it('hold little of what is sent again and again while it waits', async () => {
+    t.channel.hold();
+    const client = new StreamClient(t);
+    const envelope = makeEnvelope(new Uint8Array(10 * KIB));
+    client.send(...Array.from({ length: 30 }, () => envelope));
+    await until('some wait', () => t.channel.waiting > 1);
+    expect(t.api.load().bodyBytes).to.be.above(10 * KIB);
+    t.channel.resume();
+    const lines = await client.results(30);
+    expect(lines.every(({ status }) => status === 'committed')).to.equal(true);
+    await until('the bytes are given back', () => t.api.load().bodyBytes === 0);
+    client.request.end();
+    await until('the end', () => client.ended);
+  });
+
   it('wait for room instead of being refused', async () => {
     for (let count = 0; count < 12; count++) {
       t.channel.refuseNext({ code: 'overloaded', message: 'full', retryAfterMs: 5 });
