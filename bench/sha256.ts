@@ -1,5 +1,6 @@
 /** How fast the machine is just now: other work on it changes every figure by more than what is compared. */
 import { hash } from 'node:crypto';
+import { median } from './statistics.ts';
 
 const BYTES = 256;
 const HASHES = 4_000;
@@ -14,6 +15,5 @@ export function sha256Us(): number {
     for (let i = 0; i < HASHES; i++) hash('sha256', bytes, 'buffer');
     tookUs.push(((performance.now() - startMs) * 1_000) / HASHES);
   }
-  tookUs.sort((a, b) => a - b);
-  return tookUs[ROUNDS >> 1] as number;
+  return median(tookUs);
 }

@@ -82,7 +82,7 @@ export class Replica implements OrderingService {
       threads: loaded.settings.verifyThreads,
       queueMax: ORDERER_LIMITS.verifyQueueItemsMax,
       herePerMs: ORDERER_LIMITS.verifyHerePerMs,
-      nice: loaded.settings.priorities === 'consensus' ? niceBelowConsensus() : undefined,
+      nice: niceBelowConsensus(loaded.settings.priorities),
     });
   }
 

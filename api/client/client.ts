@@ -2,7 +2,7 @@
  * `SluiceClient`: submit to one or several replicas, follow the chain, look things up; every answer
  * checked against the trust root.
  */
-import { type DeliverRange, deliverBlocks } from './deliver.ts';
+import { type DeliverContext, type DeliverRange, deliverBlocks } from './deliver.ts';
 import { transactionIdOf } from './envelope.ts';
 import { ClientError, type ReplicaFailure } from './errors.ts';
 import { readTrustRoot, type TrustRoot } from './genesis.ts';
@@ -158,28 +158,12 @@ export class SluiceClient {
     envelopes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
     options: StreamSubmitOptions = {},
   ): AsyncGenerator<StreamResult> {
-    const context = {
-      urls: this.urls,
-      first: this.#preferred,
-      fetcher: this.#fetcher,
-      channel: this.channel,
-      verifier: this.#verifier,
-      times: this.#times,
-    };
-    return streamSubmissions(context, envelopes, options);
+    return streamSubmissions(this.#streamContext(), envelopes, options);
   }
 
   /** Checked blocks in order from `from` to `to`, or to the newest, or for ever with `follow`. */
   deliver(range: DeliverRange & { signal?: AbortSignal }): AsyncGenerator<VerifiedBlock> {
-    const context = {
-      urls: this.urls,
-      first: this.#preferred,
-      fetcher: this.#fetcher,
-      channel: this.channel,
-      verifier: this.#verifier,
-      times: this.#times,
-    };
-    return deliverBlocks(context, range, range.signal);
+    return deliverBlocks(this.#streamContext(), range, range.signal);
   }
 
   /** A checked block; undefined when no replica that answers has it. */
@@ -249,6 +233,17 @@ export class SluiceClient {
   }
 
   /** Asks until one replica has it; undefined once every replica has said that it does not. */
+  #streamContext(): DeliverContext {
+    return {
+      urls: this.urls,
+      first: this.#preferred,
+      fetcher: this.#fetcher,
+      channel: this.channel,
+      verifier: this.#verifier,
+      times: this.#times,
+    };
+  }
+
   async #everyReplica<T>(
     options: CallOptions,
     attempt: AttemptAt<T | undefined>,

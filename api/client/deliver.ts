@@ -95,14 +95,19 @@ async function openStream(
     controller,
     'timeout',
   );
-  if (response.status !== 200 || response.body === null) {
-    const body = await readBody(response, CLIENT_LIMITS.jsonBytesMax);
-    const { status } = response;
-    const answer = { kind: 'answer', status, body, retryAfterMs: undefined } as const;
-    const failure = failureOf(stream.url, answer);
-    throw new StreamError(failure.code, failure.message, failure.retryable, status);
-  }
-  return response.body.getReader();
+  return await readerOf(stream.url, response);
+}
+
+/** The stream that the replica answers with. Throws `StreamError` when it answers something else. */
+export async function readerOf(
+  url: string,
+  response: Response,
+): Promise<ReadableStreamDefaultReader<Uint8Array>> {
+  const { status } = response;
+  if (status === 200 && response.body !== null) return response.body.getReader();
+  const body = await readBody(response, CLIENT_LIMITS.jsonBytesMax);
+  const failure = failureOf(url, { kind: 'answer', status, body, retryAfterMs: undefined });
+  throw new StreamError(failure.code, failure.message, failure.retryable, status);
 }
 
 function streamErrorOf(notice: string): StreamError {

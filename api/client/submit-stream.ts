@@ -3,11 +3,10 @@
  * failure. Every envelope gets one result.
  */
 import { encodeFrames, FRAME_HEADER_BYTES, FRAME_MEDIA_TYPE } from '../framing.ts';
-import type { DeliverContext } from './deliver.ts';
-import { StreamError } from './deliver.ts';
+import { type DeliverContext, readerOf, StreamError } from './deliver.ts';
 import { transactionIdOf } from './envelope.ts';
 import { ClientError, describeCauses, type ReplicaFailure } from './errors.ts';
-import { failureOf, readBody, reasonOf, throwIfAborted } from './http.ts';
+import { reasonOf, throwIfAborted } from './http.ts';
 import { CLIENT_LIMITS } from './limits.ts';
 import { channelUrl } from './lookup.ts';
 import { checkReceipt, type VerifiedReceipt } from './receipt.ts';
@@ -185,11 +184,7 @@ async function openStream(stream: Stream): Promise<ReadableStreamDefaultReader<U
   }, attemptTimeoutMs);
   try {
     const response = await context.fetcher(channelUrl(url, context.channel, path), init);
-    if (response.status === 200 && response.body !== null) return response.body.getReader();
-    const body = await readBody(response, CLIENT_LIMITS.jsonBytesMax);
-    const { status } = response;
-    const failure = failureOf(url, { kind: 'answer', status, body, retryAfterMs: undefined });
-    throw new StreamError(failure.code, failure.message, failure.retryable, status);
+    return await readerOf(url, response);
   } catch (error) {
     if (error instanceof StreamError) throw error;
     if (late) throw new StreamError('timeout', `no answer within ${attemptTimeoutMs} ms`);

@@ -33,10 +33,21 @@ export function fromHex(text: string): Uint8Array {
     throw new RangeError('not lower-case hex of whole bytes');
   }
   const bytes = new Uint8Array(text.length / 2);
-  for (let at = 0; at < bytes.length; at++) {
-    bytes[at] = Number.parseInt(text.slice(2 * at, 2 * at + 2), 16);
-  }
+  writeHex(bytes, 0, bytes.length, text);
   return bytes;
+}
+
+/** Puts `count` bytes of lower-case hex at `offset`. The caller has checked the text. */
+export function writeHex(bytes: Uint8Array, offset: number, count: number, text: string): void {
+  for (let at = 0; at < count; at++) {
+    bytes[offset + at] = (digitAt(text, 2 * at) << 4) | digitAt(text, 2 * at + 1);
+  }
+}
+
+function digitAt(text: string, at: number): number {
+  const code = text.charCodeAt(at);
+  // '0' is 48, 'a' is 97.
+  return code < 58 ? code - 48 : code - 87;
 }
 
 /** Whether two byte strings are equal. Not constant-time: for hashes and public data. */

@@ -199,7 +199,12 @@ export function encodeEnvelope(payload: Uint8Array, signature: Uint8Array): Uint
 
 /** Lower-case hex of SHA-256(nonce || creator): Fabric's `protoutil.ComputeTxID`. */
 export function computeTxId(nonce: Uint8Array, creator: Uint8Array, sha256: Sha256): string {
-  return toHex(sha256(concatBytes([nonce, creator])));
+  return toHex(txIdDigest(nonce, creator, sha256));
+}
+
+/** The 32 bytes that a transaction id writes out. */
+export function txIdDigest(nonce: Uint8Array, creator: Uint8Array, sha256: Sha256): Uint8Array {
+  return sha256(concatBytes([nonce, creator]));
 }
 
 function readChannelHeader(reader: WireReader): ChannelHeader {

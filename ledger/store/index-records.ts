@@ -3,6 +3,7 @@
  * what is in it, and LevelDB's binding would move each of them out of V8's heap.
  */
 import { crc32 } from 'node:zlib';
+import { writeHex } from '../format/index.ts';
 import type { Operation } from './database.ts';
 import {
   CHECKSUM_BYTES,
@@ -10,7 +11,6 @@ import {
   LOCATION_BYTES,
   TRANSACTION_KEY_BYTES,
   writeLocation,
-  writeTxId,
 } from './records.ts';
 
 /** Key and location lie together, as the checksum covers them; then comes the value: checksum and location. */
@@ -31,7 +31,7 @@ export function indexRecords(
     if (txId === undefined) continue;
     const at = index * RECORD_BYTES;
     bytes[at] = KIND.TRANSACTION;
-    writeTxId(bytes, at + 1, txId);
+    writeHex(bytes, at + 1, TRANSACTION_KEY_BYTES - 1, txId);
     writeLocation(view, at + LOCATION_OFFSET, blockNumber, index);
     const valueAt = at + VALUE_OFFSET;
     view.setUint32(valueAt, crc32(bytes.subarray(at, valueAt)));

@@ -24,6 +24,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { LedgerError } from '../errors.ts';
+import { writeHex } from '../format/bytes.ts';
 import { plainView } from '../format/wire-reader.ts';
 
 /** Layout described above; a folder of another version is refused. */
@@ -90,7 +91,7 @@ export function isTxId(txId: string): boolean {
 export function transactionKey(txId: string): Uint8Array {
   const key = new Uint8Array(TRANSACTION_KEY_BYTES);
   key[0] = KIND.TRANSACTION;
-  writeTxId(key, 1, txId);
+  writeHex(key, 1, HASH_BYTES, txId);
   return key;
 }
 
@@ -100,22 +101,9 @@ export function transactionKeys(txIds: readonly string[]): Uint8Array[] {
   return txIds.map((txId, index) => {
     const at = index * TRANSACTION_KEY_BYTES;
     bytes[at] = KIND.TRANSACTION;
-    if (isTxId(txId)) writeTxId(bytes, at + 1, txId);
+    if (isTxId(txId)) writeHex(bytes, at + 1, HASH_BYTES, txId);
     return bytes.subarray(at, at + TRANSACTION_KEY_BYTES);
   });
-}
-
-/** The 32 bytes that the hex digits stand for; the id has been checked (`isTxId`). */
-export function writeTxId(bytes: Uint8Array, offset: number, txId: string): void {
-  for (let i = 0; i < HASH_BYTES; i += 1) {
-    bytes[offset + i] = (digit(txId, 2 * i) << 4) | digit(txId, 2 * i + 1);
-  }
-}
-
-function digit(hex: string, at: number): number {
-  const code = hex.charCodeAt(at);
-  // '0' is 48, 'a' is 97.
-  return code < 58 ? code - 48 : code - 87;
 }
 
 /** Puts the checksum before the content. */

@@ -33,6 +33,7 @@ import {
   FORMAT_VERSION,
   inspect,
   KIND,
+  LOCATION_BYTES,
   TIP_KEY,
   type TransactionLocation,
   transactionKeys,
@@ -166,7 +167,7 @@ export class LedgerSnapshot {
       const value = values[index];
       if (value === undefined) return undefined;
       const { content, intact } = inspect(key, value);
-      return intact && content.length === 12 ? decodeLocation(content) : undefined;
+      return intact && content.length === LOCATION_BYTES ? decodeLocation(content) : undefined;
     });
   }
 

@@ -4,6 +4,7 @@
  */
 
 import { SPIN_US_DEFAULT } from '../../consensus/runtime/protocol.ts';
+import { LIMITS as TRANSPORT_LIMITS } from '../../rdma/limits.ts';
 
 export const SETTINGS_DEFAULTS = {
   /** replica.yaml `network`: beside the replica's directory. */
@@ -43,7 +44,7 @@ export const SETTINGS_LIMITS = {
   verifyThreadsMax: 64,
   portMax: 65_535,
   gidIndexMax: 255,
-  spinUsMax: 1_000_000,
+  spinUsMax: TRANSPORT_LIMITS.spinUsMax,
   /** Less would be gone before anybody can act. */
   diskReserveBytesMin: 1024 * 1024,
   diskReserveBytesMax: 2 ** 40,

@@ -43,7 +43,7 @@ async function runReplica(options: ReplicaOptions): Promise<number> {
   const failure = new AbortController();
   const failed = once(failure.signal, 'abort');
   // Before anything lowers this thread, which verify threads that are started anew would add to.
-  const nice = loaded.settings.priorities === 'consensus' ? niceBelowConsensus() : undefined;
+  const nice = niceBelowConsensus(loaded.settings.priorities);
   const replica = await Replica.start(loaded, {
     log,
     onFatal: () => failure.abort(),

@@ -12,7 +12,6 @@ import {
   checkBlockBody,
   checkBlockLinks,
   checkCertificate,
-  concatBytes,
   HEADER_TYPES,
   headerHash,
   isHexOf,
@@ -21,6 +20,7 @@ import {
   parseEnvelope,
   signatureFault,
   toHex,
+  txIdDigest,
 } from '../../ledger/format/index.ts';
 import type { Finding, FindingCode } from './findings.ts';
 import type { SignatureVerifier } from './signatures.ts';
@@ -230,7 +230,7 @@ export class ChainAudit {
     }
     const envelope = parsed.value;
     const { nonce, creator } = envelope.signatureHeader;
-    const digest = sha256(concatBytes([nonce, creator]));
+    const digest = txIdDigest(nonce, creator, sha256);
     const found: Fault[] = [];
     const fault = headerFault(envelope, digest, this.#dependencies.trust.channel);
     if (fault !== undefined) found.push(fault);

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
-import { type ClientOptions, SluiceClient } from '../../api/client/index.ts';
+import type { ClientOptions, SluiceClient } from '../../api/client/index.ts';
 import { encodeFrames, frameHeader } from '../../api/framing.ts';
 import type { Api } from '../../api/index.ts';
 import { createTestChain, type TestChain } from '../support/chain.ts';
 import { type ChainService, createChainService } from '../support/chain-service.ts';
 import { serveQuietly } from '../support/serve.ts';
-import { errorOf, TIMES } from './expecting.ts';
+import { clientFor, errorOf, TIMES } from './expecting.ts';
 import {
   type Behavior,
   type FaultyReplica,
@@ -32,10 +32,8 @@ describe('client: deliver, blocks and transactions', () => {
   let api: Api;
   let faulty: FaultyReplica;
 
-  function clientOf(urls: readonly string[], options: Partial<ClientOptions> = {}): SluiceClient {
-    const trust = chain.blocks[0] as Uint8Array;
-    return new SluiceClient({ urls, channel: 'main', trust, times: TIMES, ...options });
-  }
+  const clientOf = (urls: readonly string[], options?: Partial<ClientOptions>): SluiceClient =>
+    clientFor(chain, urls, options);
 
   async function numbers(
     client: SluiceClient,

@@ -1,4 +1,5 @@
-import { ClientError } from '../../api/client/index.ts';
+import { ClientError, type ClientOptions, SluiceClient } from '../../api/client/index.ts';
+import type { TestChain } from '../support/chain.ts';
 
 /** Short enough for tests of what goes wrong. */
 export const TIMES = {
@@ -7,6 +8,16 @@ export const TIMES = {
   backoffMaxMs: 20,
   timeoutMs: 5_000,
 };
+
+/** A client that trusts the chain's genesis block and is soon out of patience. */
+export function clientFor(
+  chain: TestChain,
+  urls: readonly string[],
+  options: Partial<ClientOptions> = {},
+): SluiceClient {
+  const trust = chain.blocks[0] as Uint8Array;
+  return new SluiceClient({ urls, channel: 'main', trust, times: TIMES, ...options });
+}
 
 /** The error of the client library that this work ends with; anything else fails the test. */
 export async function errorOf(work: Promise<unknown>): Promise<ClientError> {

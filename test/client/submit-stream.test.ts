@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import {
   ClientError,
   type ClientOptions,
-  SluiceClient,
+  type SluiceClient,
   type StreamResult,
 } from '../../api/client/index.ts';
 import { FRAME_MEDIA_TYPE } from '../../api/framing.ts';
@@ -11,7 +11,7 @@ import { createTestChain, type TestChain } from '../support/chain.ts';
 import { type ChainService, createChainService } from '../support/chain-service.ts';
 import { serveQuietly } from '../support/serve.ts';
 import { until } from '../support/until.ts';
-import { errorOf, TIMES } from './expecting.ts';
+import { clientFor, errorOf, TIMES } from './expecting.ts';
 import {
   answer,
   type Behavior,
@@ -37,10 +37,8 @@ describe('client: submission stream', () => {
   let api: Api;
   let faulty: FaultyReplica;
 
-  function clientOf(urls: readonly string[], options: Partial<ClientOptions> = {}): SluiceClient {
-    const trust = chain.blocks[0] as Uint8Array;
-    return new SluiceClient({ urls, channel: 'main', trust, times: TIMES, ...options });
-  }
+  const clientOf = (urls: readonly string[], options?: Partial<ClientOptions>): SluiceClient =>
+    clientFor(chain, urls, options);
 
   function envelopes(count: number): Uint8Array[] {
     return Array.from({ length: count }, (_, index) => chain.envelope(`${index}`).envelope);

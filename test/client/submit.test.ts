@@ -3,7 +3,7 @@ import {
   buildEnvelope,
   ClientError,
   type ClientOptions,
-  SluiceClient,
+  type SluiceClient,
   type SubmitOptions,
 } from '../../api/client/index.ts';
 import type { Api } from '../../api/index.ts';
@@ -11,7 +11,7 @@ import { decodeBlockHeader, encodeBlockHeader } from '../../ledger/format/index.
 import { createTestChain, issueWriter, type TestChain } from '../support/chain.ts';
 import { type ChainService, createChainService } from '../support/chain-service.ts';
 import { serveQuietly } from '../support/serve.ts';
-import { errorOf, TIMES } from './expecting.ts';
+import { clientFor, errorOf, TIMES } from './expecting.ts';
 import {
   answer,
   type FaultyReplica,
@@ -31,10 +31,8 @@ describe('client: submit', () => {
   let api: Api;
   let faulty: FaultyReplica;
 
-  function clientOf(urls: readonly string[], options: Partial<ClientOptions> = {}): SluiceClient {
-    const trust = chain.blocks[0] as Uint8Array;
-    return new SluiceClient({ urls, channel: 'main', trust, times: TIMES, ...options });
-  }
+  const clientOf = (urls: readonly string[], options?: Partial<ClientOptions>): SluiceClient =>
+    clientFor(chain, urls, options);
 
   /** Submits a fresh transaction to the faulty replica first, the good one second. */
   async function throughFaulty(options: SubmitOptions = {}) {

@@ -2,11 +2,9 @@
  * Cryptography of the simulation. SHA-256 is real. Signatures are simulated: a keyed hash with a
  * secret per replica; that takes the place of Ed25519, which would be most of a run's time and adds nothing here. Byzantine code is handed the signer of its own identity and no other.
  */
-import { hash } from 'node:crypto';
 import type { CoreCrypto } from '../../consensus/core/index.ts';
 import { sha256 as nativeSha256 } from '../../rdma/index.ts';
 
-const DIGEST_BYTES = 32;
 const SIGNATURE_BYTES = 64;
 
 let joined = Buffer.alloc(64 * 1024);
@@ -25,12 +23,8 @@ function joinParts(parts: readonly Uint8Array[]): Uint8Array {
   return joined.subarray(0, length);
 }
 
-/** Node's one-shot hash is fastest as a string of bytes. */
 export function sha256(...parts: Uint8Array[]): Uint8Array {
-  const digest = hash('sha256', joinParts(parts), 'binary');
-  const bytes = new Uint8Array(DIGEST_BYTES);
-  for (let i = 0; i < DIGEST_BYTES; i++) bytes[i] = digest.charCodeAt(i);
-  return bytes;
+  return nativeSha256(joinParts(parts));
 }
 
 export interface SimulatedKeys {
