@@ -1,5 +1,5 @@
 /**
- * `npm run sim`: prepares (the addon is not needed), then runs the simulator with the remaining arguments (`--help` names them). The exit code
+ * `npm run sim`: prepares, then runs the simulator with the remaining arguments (`--help` names them). The exit code
  * is the simulator's: 1 when a seed violates a rule.
  */
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { PATHS } from './paths.mjs';
 import { prepare } from './prepare.mjs';
 
 runMain(async () => {
-  await prepare({ addon: false, typescript: true });
+  await prepare({ addon: true, typescript: true });
   const simulator = join(PATHS.dist, 'test', 'sim', 'main.js');
   return runForwarding(process.execPath, [simulator, ...process.argv.slice(2)]);
 });
