@@ -62,17 +62,20 @@ const VIEW_CHANGES: readonly Mutation[] = [
       ['view-change.js', 'prepared.view > highest.view', 'prepared.view < highest.view'],
       BETRAYAL,
     ),
-    elsewhere: 'test/consensus/core/outcomes.test.ts',
+    elsewhere: 'test/consensus/core/view-change.test.ts',
   },
-  code(
-    ['reported-slots-free', 'W4: slots that have votes and no certificate count as free'],
-    [
-      'view-change.js',
-      'top = Math.max(top, report.slot);',
-      'if (report.prepared !== undefined)\n                top = Math.max(top, report.slot);',
-    ],
-    BETRAYAL,
-  ),
+  {
+    ...code(
+      ['reported-slots-free', 'W4: slots that have votes and no certificate count as free'],
+      [
+        'view-change.js',
+        'top = Math.max(top, report.slot);',
+        'if (report.prepared !== undefined)\n                top = Math.max(top, report.slot);',
+      ],
+      BETRAYAL,
+    ),
+    elsewhere: 'test/consensus/core/view-change.test.ts',
+  },
   code(
     ['new-view-unchecked', 'W3: a NEW-VIEW is believed without recomputation'],
     [

@@ -2,6 +2,7 @@
 import type { Arguments } from './arguments.ts';
 import { runTasks } from './jobs.ts';
 import { MUTATIONS } from './mutation-list.ts';
+import { testCatches } from './mutation-tests.ts';
 import { type Mutation, plant } from './mutations.ts';
 import { loadProtocol } from './protocol.ts';
 import { runSeed } from './run.ts';
@@ -76,9 +77,12 @@ export async function runMutations(
   // Whoever names one means it.
   const isSought = ({ elsewhere }: Mutation): boolean =>
     only !== undefined || elsewhere === undefined;
-  for (const { name, bug, elsewhere } of hunted) {
-    if (only === undefined && elsewhere !== undefined)
-      write(`| ${name} | ${bug} | | | | \`${elsewhere}\` |`);
+  for (const one of hunted) {
+    const { name, bug, elsewhere } = one;
+    if (isSought(one) || elsewhere === undefined || !('file' in one)) continue;
+    const isCaught = testCatches(one, elsewhere);
+    if (!isCaught) missed++;
+    write(`| ${name} | ${bug} | | ${isCaught ? '' : 'not caught'} | | \`${elsewhere}\` |`);
   }
   const sought = hunted.filter(isSought);
   const tasks = sought.map(

@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { MUTATIONS } from './mutation-list.ts';
 import { findMutation, hunt } from './mutation-run.ts';
+import { testCatches } from './mutation-tests.ts';
 import { mutatedText, replaceOnce } from './mutations.ts';
 
 const QUICKLY = ['wall-clock', 'quorum-f-plus-one'];
@@ -24,6 +25,12 @@ describe('mutations of the protocol', function () {
 
   it('all apply to the code as it is', () => {
     for (const mutation of MUTATIONS) if ('file' in mutation) mutatedText(mutation);
+  });
+
+  it('are left only to tests that fail with them', () => {
+    const mutation = MUTATIONS.find(({ elsewhere }) => elsewhere !== undefined);
+    if (mutation?.elsewhere === undefined || !('file' in mutation)) throw new Error('none is');
+    expect(testCatches(mutation, mutation.elsewhere)).to.equal(true);
   });
 
   it('do not apply to text that is missing, or there twice', () => {

@@ -58,7 +58,8 @@ export function betrayal(means: Means): Strategy {
   return {
     cell(cell, to) {
       const current = plotOf(cell.view);
-      if (isSilent(current)) return undefined;
+      // Its COMMITs go on, or hardly anything would be decided that the few were not shown.
+      if (isSilent(current) && cell.kind !== 'commit') return undefined;
       if (cell.kind === 'progress') return cell;
       const few = current.few.has(to);
       if (cell.kind === 'proposal') {
@@ -81,6 +82,8 @@ export function betrayal(means: Means): Strategy {
       }
       if (message.kind !== 'view-change') return message;
       const { signature: _signature, ...body } = message.viewChange;
+      // One forged certificate makes the whole message invalid: all are, or none.
+      const forging = random.chance(0.3);
       const reports = body.reports.map((report) => {
         const old = kept.get(report.slot);
         if (old !== undefined && old.view < body.view - 1) {
@@ -88,9 +91,7 @@ export function betrayal(means: Means): Strategy {
           return { slot: report.slot, vote: { view, digest }, prepared: old };
         }
         if (report.prepared !== undefined) kept.set(report.slot, report.prepared);
-        return random.chance(0.3)
-          ? forged(means, report, body.view)
-          : otherFace(means, report, body.view);
+        return forging ? forged(means, report, body.view) : otherFace(means, report, body.view);
       });
       while (kept.size > KEPT_MAX) kept.delete(kept.keys().next().value as number);
       const viewChange = signChange(means, { ...body, reports });

@@ -1,0 +1,47 @@
+/**
+ * Mutants that no seed in reach catches: the test that stands in for the simulator (`elsewhere`) is run on each, in a copy of
+ * the compiled tree, and must fail there.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type CodeMutation, mutatedText } from './mutations.ts';
+
+const DIST = fileURLToPath(new URL('../../', import.meta.url));
+const ROOT = join(DIST, '..');
+/** What the tests of the core need of `dist`. */
+const PARTS = ['consensus', 'rdma', 'test/consensus', 'test/support'];
+const TIMEOUT_MS = 120_000;
+
+/** Whether the test fails with the bug. Throws when it cannot be run, or fails without the bug as well. */
+export function testCatches(mutation: CodeMutation, test: string): boolean {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-mutant-'));
+  try {
+    for (const part of PARTS) {
+      cpSync(join(DIST, part), join(folder, 'dist', part), { recursive: true });
+    }
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
+    for (const part of ['build', 'node_modules']) symlinkSync(join(ROOT, part), join(folder, part));
+    const compiled = join('dist', test.replace(/\.ts$/, '.js'));
+    if (!passes(folder, compiled)) throw new Error(`${test} fails without ${mutation.name}`);
+    writeFileSync(join(folder, 'dist', 'consensus', mutation.file), mutatedText(mutation));
+    return !passes(folder, compiled);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function passes(cwd: string, test: string): boolean {
+  const mocha = join('node_modules', 'mocha', 'bin', 'mocha.js');
+  const args = [mocha, '--no-config', '--reporter', 'dot', '--fail-zero', '--timeout', '60000'];
+  const { status, error } = spawnSync(process.execPath, [...args, test], {
+    cwd,
+    stdio: 'ignore',
+    timeout: TIMEOUT_MS,
+  });
+  if (error !== undefined) throw error;
+  if (status === null) throw new Error(`${test} did not end within ${TIMEOUT_MS} ms`);
+  return status === 0;
+}
