@@ -67,11 +67,14 @@ export function runCatchUp(state: CoreState): void {
   catchUp.nextAskMs = state.timerMs + limits.fetchRetryMs;
   catchUp.asks++;
   for (const slot of catchUp.answers.keys()) if (slot < next) catchUp.answers.delete(slot);
+  // C4: what is asked for first is answered first.
+  const checkpointFirst = catchUp.asks % 2 === 0;
+  if (checkpointFirst && asksForCheckpoint(state)) askAll(state);
   const message = { kind: 'fetch-decided', fromSlot: next, toSlot: catchUp.askedTo } as const;
   forOpenPeers(state, (peer, to) => {
     if (peer.appliedSlot >= next) state.effects.push({ kind: 'send', to, message });
   });
-  if (asksForCheckpoint(state)) askAll(state);
+  if (!checkpointFirst && asksForCheckpoint(state)) askAll(state);
 }
 
 /** What was asked for did not come: it may lie below a checkpoint that this replica has not heard of. */
