@@ -13,6 +13,8 @@ const DIST = fileURLToPath(new URL('../../', import.meta.url));
 const ROOT = join(DIST, '..');
 /** What the tests of the core need of `dist`. */
 const PARTS = ['consensus', 'rdma', 'test/consensus', 'test/support'];
+/** What they look at besides. */
+const LINKED = ['build', 'consensus', 'node_modules'];
 const TIMEOUT_MS = 120_000;
 
 /** Whether the test fails with the bug. Throws when it cannot be run, or fails without the bug as well. */
@@ -23,7 +25,7 @@ export function testCatches(mutation: CodeMutation, test: string): boolean {
       cpSync(join(DIST, part), join(folder, 'dist', part), { recursive: true });
     }
     writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
-    for (const part of ['build', 'node_modules']) symlinkSync(join(ROOT, part), join(folder, part));
+    for (const part of LINKED) symlinkSync(join(ROOT, part), join(folder, part));
     const compiled = join('dist', test.replace(/\.ts$/, '.js'));
     if (!passes(folder, compiled)) throw new Error(`${test} fails without ${mutation.name}`);
     writeFileSync(join(folder, 'dist', 'consensus', mutation.file), mutatedText(mutation));
