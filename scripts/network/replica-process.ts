@@ -10,10 +10,11 @@ export const REPLICA_NODE_FLAGS = [
   // A replica's garbage is young and its state lives outside the heap: a small heap keeps it resident-small.
   '--max-old-space-size=192',
   '--max-semi-space-size=2',
-  // How much a function runs before V8 optimizes it, in bytes of bytecode; V8's own 66 KiB is reached by what loads
-  // modules, and optimizing that takes 0.3 s of processor time of a start. A replica that has started goes over to V8's own
-  // (scripts/commands/replica.ts).
-  '--interrupt-budget=3000000',
+  // How often a function uses up V8's budget of 66 KiB of bytecode before it is optimized. V8's own 3 times are reached by what
+  // loads modules, and optimizing that takes 0.3 s of processor time of a start. A replica that has started goes over to
+  // V8's own (scripts/commands/replica.ts); what it has run by then counts, which with a larger budget it would not.
+  '--ticks-before-optimization=45',
+  '--max-bytecode-size-for-early-opt=0',
 ];
 /**
  * Many threads allocate; glibc would give each an arena of its own and keep what they free, batches of some hundred
