@@ -14,8 +14,8 @@ const COMMANDS = {
   verify: () => import('./commands/verify.ts'),
   keygen: () => import('./commands/keygen.ts'),
 };
-/** These run from a bundle where there is one: what a network's start waits for. */
-const BUNDLED = ['start', 'replica'];
+/** These run from a bundle where there is one: what a network's start waits for, and an audit, most of whose modules are libraries. */
+const BUNDLED = ['start', 'replica', 'verify'];
 
 async function main(): Promise<void> {
   const asked = process.argv[2] ?? '';

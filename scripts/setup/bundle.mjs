@@ -1,5 +1,5 @@
 /**
- * Bundles what a replica runs: the command and each of its threads become one file, with V8's code cache beside it.
+ * Bundles what a replica and an audit run: the command and each of its threads become one file, with V8's code cache beside it.
  * Finding, reading and compiling some 900 modules was half of the processor time of a start. `scripts/bundle.ts` runs
  * what is made here, and the modules themselves whenever something about it is not as it was made.
  *
@@ -14,12 +14,15 @@ import { PATHS, ROOT } from './paths.mjs';
 import { writeStamp } from './stamp.mjs';
 
 /** Commands, each with the program around it; then threads, by the compiled modules that they begin with. */
-const COMMANDS = ['start', 'replica'];
+const COMMANDS = ['start', 'replica', 'verify'];
 const THREADS = {
   'load-worker': 'orderer/network/load-worker.js',
   'consensus-worker': 'consensus/runtime/worker.js',
   'verify-worker': 'orderer/signature/worker.js',
+  'audit-worker': 'scripts/verify/signature-worker.js',
 };
+/** What people start, and its threads; all others run in a replica, with its flags. */
+const WITHOUT_REPLICA_FLAGS = ['start', 'verify', 'audit-worker'];
 /** It finds its binary by its own place. */
 const EXTERNAL_PACKAGES = ['classic-level'];
 /** A large module for few: it stays what it is, and is loaded when somebody asks for it. */
@@ -118,7 +121,7 @@ if (runBundle('${name}') === undefined) await import('${plain}');
 async function makeCaches() {
   const { REPLICA_NODE_FLAGS } = await compiled('scripts/network/replica-process.js');
   for (const name of [...COMMANDS, ...Object.keys(THREADS)]) {
-    const flags = name === 'start' ? [] : REPLICA_NODE_FLAGS;
+    const flags = WITHOUT_REPLICA_FLAGS.includes(name) ? [] : REPLICA_NODE_FLAGS;
     const args = [...flags, fileURLToPath(import.meta.url), '--cache', name];
     execFileSync(process.execPath, args, { stdio: 'inherit' });
   }
