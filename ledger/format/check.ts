@@ -13,7 +13,7 @@ import {
   encodeIdentifierHeader,
   signedBytes,
 } from './certificate.ts';
-import { HEADER_TYPES, type ParsedEnvelope, parseEnvelope, type Sha256 } from './envelope.ts';
+import { HEADER_TYPES, parseEnvelope, type Sha256 } from './envelope.ts';
 import { FORMAT_LIMITS } from './limits.ts';
 import { signatureFault } from './signature-form.ts';
 import type { Decoded } from './wire-reader.ts';
@@ -104,8 +104,14 @@ export async function checkCertificate(
   return { kind: 'ok', signers };
 }
 
+/** What the checks of a block must know of an envelope; a `ParsedEnvelope` is one. */
+export interface EnvelopeForm {
+  readonly channelHeader: { readonly type: number };
+  readonly signature: { readonly length: number };
+}
+
 /** What `parseEnvelope` says of each entry of a block's data, for a caller that has asked already. */
-export type ParsedEnvelopes = readonly Decoded<ParsedEnvelope>[];
+export type ParsedEnvelopes = readonly Decoded<EnvelopeForm>[];
 
 /**
  * Checks a block against the header before it (`undefined` for block 0 only): number,
@@ -184,7 +190,7 @@ export function checkBlockBody(
 }
 
 function envelopeFault(
-  envelope: Decoded<ParsedEnvelope>,
+  envelope: Decoded<EnvelopeForm>,
   number: number,
   count: number,
 ): string | undefined {

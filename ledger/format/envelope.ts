@@ -240,7 +240,8 @@ function readChannelHeaderFields(reader: WireReader): ChannelHeader {
   return { type, version, timestampMs, channelId, txId, epoch, extension, tlsCertHash };
 }
 
-function readTimestampMs(reader: WireReader): number {
+/** Total as the reader is; also for `EnvelopeScan`. */
+export function readTimestampMs(reader: WireReader): number {
   const outerEnd = reader.enterMessage(3, 'ChannelHeader.timestamp');
   if (outerEnd < 0) return 0;
   const seconds = reader.int64Field(1, 'Timestamp.seconds');

@@ -7,7 +7,23 @@ export * from './block.ts';
 export * from './bytes.ts';
 export * from './certificate.ts';
 export * from './check.ts';
-export * from './envelope.ts';
+export {
+  type ChannelHeader,
+  computeTxId,
+  decodeChannelHeader,
+  decodeSignatureHeader,
+  encodeChannelHeader,
+  encodeEnvelope,
+  encodePayload,
+  encodeSignatureHeader,
+  HEADER_TYPES,
+  type ParsedEnvelope,
+  parseEnvelope,
+  type Sha256,
+  type SignatureHeader,
+  txIdDigest,
+} from './envelope.ts';
+export { EnvelopeScan } from './envelope-scan.ts';
 export * from './identity.ts';
 export { FORMAT_LIMITS } from './limits.ts';
 export { signatureFault } from './signature-form.ts';

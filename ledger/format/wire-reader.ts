@@ -65,6 +65,17 @@ export class WireReader {
   }
 
   /**
+   * As `bytesField` without making a view: answers where the field starts, and `position` is where it ends. An absent field
+   * is empty.
+   */
+  spanField(field: number, name: string): number {
+    if (!this.tag(field, WIRE_BYTES) || !this.length(name, false)) return this.position;
+    const start = this.position;
+    this.position = start + this.low;
+    return start;
+  }
+
+  /**
    * One more element of a `repeated bytes` field, or undefined when there
    * is none. Elements may be empty.
    */

@@ -12,7 +12,8 @@ import {
   checkBlockBody,
   checkBlockLinks,
   checkCertificate,
-  HEADER_TYPES,
+  type Decoded,
+  type EnvelopeForm,
   headerHash,
   isHexOf,
   type ParsedEnvelope,
@@ -22,9 +23,11 @@ import {
   toHex,
   txIdDigest,
 } from '../../ledger/format/index.ts';
+import { CreatorMemory } from './creators.ts';
 import type { Finding, FindingCode } from './findings.ts';
+import { ORDERED_TYPES, PlainTransactions } from './plain.ts';
 import type { SignatureVerifier } from './signatures.ts';
-import { createTxIdTable, type TxIdTable } from './tx-ids.ts';
+import { createTxIdTable, ID_WORDS, type TxIdTable, writeIdWords } from './tx-ids.ts';
 import type { CreatorVerdict } from './x509.ts';
 
 export interface AuditDependencies {
@@ -45,6 +48,8 @@ export interface CheckedBlock {
   readonly hash: string;
   /** Ids as computed, in order; undefined for an envelope that cannot be read. Empty for the genesis block. */
   readonly txIds: readonly (string | undefined)[];
+  /** The same ids, `ID_WORDS` words each; zeros for undefined. */
+  readonly idWords: Uint32Array;
   /** Block and certificate: what may differ between two copies. Settles when the signatures are checked. */
   readonly copy: Promise<readonly BlockFinding[]>;
   /** Transactions, in order. Settles when their signatures are checked. */
@@ -59,13 +64,27 @@ interface CheckedTransaction {
 
 const NONE: readonly BlockFinding[] = [];
 
+interface CheckedContent extends Pick<CheckedBlock, 'txIds' | 'idWords'> {
+  readonly envelopes: ParsedEnvelopes;
+  /** Findings of transactions that have any, or will perhaps. */
+  readonly open: readonly CheckedTransaction['findings'][];
+}
+
+/** Block 0 is trusted by its hash; its envelope need not be signed (configtxgen signs nothing). */
+function genesisContent({ data }: Block): CheckedContent {
+  const envelopes = data.map(parseEnvelope);
+  return { envelopes, txIds: [], idWords: new Uint32Array(0), open: [] };
+}
+
 type Fault = readonly [FindingCode, string];
 
-/** Types that a Sluice chain may hold after its genesis block: configuration changes are not there yet. */
-const ORDERED_TYPES: ReadonlySet<number> = new Set([
-  HEADER_TYPES.ENDORSER_TRANSACTION,
-  HEADER_TYPES.MESSAGE,
-]);
+/** What the checks of a block look at in the envelope of a plain transaction, which has been found signed. */
+const PLAIN_FORMS: ReadonlyMap<number, Decoded<EnvelopeForm>> = new Map(
+  [...ORDERED_TYPES].map((type) => [
+    type,
+    { kind: 'ok', value: { channelHeader: { type }, signature: { length: 1 } } },
+  ]),
+);
 
 /** What can be said of a transaction without its signature. */
 function headerFault(
@@ -144,12 +163,18 @@ function signatureFindings(
 export class ChainAudit {
   readonly #dependencies: AuditDependencies;
   readonly #txIds: TxIdTable;
+  /** Undefined when signatures are checked, which every transaction's parts are needed for. */
+  readonly #plain: PlainTransactions | undefined;
   #tip: BlockHeader | undefined;
   #beforeTip: BlockHeader | undefined;
 
   constructor(dependencies: AuditDependencies, txIds = createTxIdTable()) {
+    const { trust, verifier, judgeCreator } = dependencies;
     this.#dependencies = dependencies;
     this.#txIds = txIds;
+    if (verifier === undefined) {
+      this.#plain = new PlainTransactions(trust.channel, new CreatorMemory(judgeCreator));
+    }
   }
 
   /** Hash of the last header, hex; equal hashes mean equal history. */
@@ -162,23 +187,15 @@ export class ChainAudit {
    * was complete, so there is none to check.
    */
   check(block: Block, certified: boolean): CheckedBlock {
-    const { header, data } = block;
+    const { header } = block;
     const hash = toHex(headerHash(header, sha256));
-    const envelopes = data.map(parseEnvelope);
+    const checked = header.number === 0 ? genesisContent(block) : this.#checkContent(block);
+    const { envelopes, txIds, idWords, open } = checked;
     const copy = this.#checkCopy(block, certified, this.#tip, envelopes);
     this.#beforeTip = this.#tip;
     this.#tip = header;
-    // Block 0 is trusted by its hash; its envelope need not be signed (configtxgen signs nothing).
-    const checked =
-      header.number === 0
-        ? []
-        : envelopes.map((envelope, index) =>
-            this.#checkTransaction(envelope, header.number, index),
-          );
-    const txIds = checked.map(({ txId }) => txId);
-    const open = checked.map(({ findings }) => findings).filter((findings) => findings !== NONE);
     const transactions = Promise.all(open).then((found) => found.flat());
-    return { hash, txIds, copy, transactions };
+    return { hash, txIds, idWords, copy, transactions };
   }
 
   /**
@@ -217,9 +234,44 @@ export class ChainAudit {
       : links;
   }
 
+  /** The transactions of any block but the genesis block, in order. */
+  #checkContent({ header: { number }, data }: Block): CheckedContent {
+    const envelopes: Decoded<EnvelopeForm>[] = [];
+    const txIds: (string | undefined)[] = [];
+    const idWords = new Uint32Array(ID_WORDS * data.length);
+    const open: CheckedTransaction['findings'][] = [];
+    for (const [index, bytes] of data.entries()) {
+      const plain = this.#plainForm(bytes, number);
+      if (this.#plain !== undefined && plain !== undefined) {
+        envelopes.push(plain);
+        txIds.push(this.#plain.txId);
+        for (let word = 0; word < ID_WORDS; word++) {
+          idWords[ID_WORDS * index + word] = this.#plain.idWords[word] as number;
+        }
+        continue;
+      }
+      const envelope = parseEnvelope(bytes);
+      const { txId, findings } = this.#checkTransaction(envelope, number, index);
+      envelopes.push(envelope);
+      txIds.push(txId);
+      if (txId !== undefined) writeIdWords(idWords, ID_WORDS * index, txId);
+      if (findings !== NONE) open.push(findings);
+    }
+    return { envelopes, txIds, idWords, open };
+  }
+
+  /** Defined for a transaction with nothing to say of it, whose id is now in the table. */
+  #plainForm(envelope: Uint8Array, block: number): Decoded<EnvelopeForm> | undefined {
+    const plain = this.#plain;
+    if (plain?.recognizes(envelope) !== true) return undefined;
+    // An id that is there already stays as it is, and the thorough check finds it again.
+    if (this.#txIds.addWords(plain.idWords, block) !== undefined) return undefined;
+    return PLAIN_FORMS.get(plain.type);
+  }
+
   /** Duplicates are found now, in order; the signature settles later. */
   #checkTransaction(
-    parsed: ParsedEnvelopes[number],
+    parsed: Decoded<ParsedEnvelope>,
     block: number,
     transaction: number,
   ): CheckedTransaction {

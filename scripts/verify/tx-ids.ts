@@ -5,13 +5,26 @@
  * Keys are the first 16 bytes of the id, itself a SHA-256: two different ids that agree in them would take 2^64 tries to make.
  */
 const WORDS_PER_SLOT = 6;
-const KEY_WORDS = 4;
+/** A power of two, as every later number of slots. */
 const SLOTS_MIN = 1024;
+const TWO_POW_32 = 2 ** 32;
+
+/** Words of 32 bits, big-endian, of a whole id. */
+export const ID_WORDS = 8;
+
+/** Puts an id, 64 digits of hex, into `words` from `at` on. */
+export function writeIdWords(words: Uint32Array, at: number, txId: string): void {
+  for (let word = 0; word < ID_WORDS; word++) {
+    words[at + word] = Number.parseInt(txId.slice(8 * word, 8 * word + 8), 16);
+  }
+}
 
 export interface TxIdTable {
   readonly size: number;
   /** Adds the id; when it was there already, answers the number of the block where it stood and changes nothing. */
   add(txId: Uint8Array, blockNumber: number): number | undefined;
+  /** The same for an id in words: the first four of them. */
+  addWords(words: Uint32Array, blockNumber: number): number | undefined;
   clone(): TxIdTable;
 }
 
@@ -20,31 +33,47 @@ export function createTxIdTable(): TxIdTable {
   return tableOver(new Uint32Array(SLOTS_MIN * WORDS_PER_SLOT), 0);
 }
 
+/** First word of the slot that holds the key, or of the free slot where it belongs. */
+function find(table: Uint32Array, a: number, b: number, c: number, d: number): number {
+  const mask = table.length / WORDS_PER_SLOT - 1;
+  for (let slot = a & mask; ; slot = (slot + 1) & mask) {
+    const at = slot * WORDS_PER_SLOT;
+    // The block number is stored plus one, so that an empty slot is all zero there.
+    if (table[at + 4] === 0 && table[at + 5] === 0) return at;
+    if (table[at] === a && table[at + 1] === b && table[at + 2] === c && table[at + 3] === d) {
+      return at;
+    }
+  }
+}
+
+function enlarged(words: Uint32Array): Uint32Array {
+  const larger = new Uint32Array(words.length * 2);
+  for (let at = 0; at < words.length; at += WORDS_PER_SLOT) {
+    if (words[at + 4] === 0 && words[at + 5] === 0) continue;
+    const to = find(larger, words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!);
+    for (let word = 0; word < WORDS_PER_SLOT; word++) larger[to + word] = words[at + word]!;
+  }
+  return larger;
+}
+
 function tableOver(initial: Uint32Array, initialSize: number): TxIdTable {
   let words = initial;
   let size = initialSize;
 
-  /** First word of the slot that holds the key, or of the free slot where it belongs. */
-  function find(table: Uint32Array, a: number, b: number, c: number, d: number): number {
-    const slots = table.length / WORDS_PER_SLOT;
-    for (let slot = a % slots; ; slot = (slot + 1) % slots) {
-      const at = slot * WORDS_PER_SLOT;
-      // The block number is stored plus one, so that an empty slot is all zero there.
-      if (table[at + 4] === 0 && table[at + 5] === 0) return at;
-      const same =
-        table[at] === a && table[at + 1] === b && table[at + 2] === c && table[at + 3] === d;
-      if (same) return at;
-    }
-  }
-
-  function grow(): void {
-    const larger = new Uint32Array(words.length * 2);
-    for (let at = 0; at < words.length; at += WORDS_PER_SLOT) {
-      if (words[at + 4] === 0 && words[at + 5] === 0) continue;
-      const key = words.subarray(at, at + KEY_WORDS) as unknown as [number, number, number, number];
-      larger.set(words.subarray(at, at + WORDS_PER_SLOT), find(larger, ...key));
-    }
-    words = larger;
+  function addKey(a: number, b: number, c: number, d: number, block: number): number | undefined {
+    const at = find(words, a, b, c, d);
+    const low = words[at + 4]!;
+    const high = words[at + 5]!;
+    if (low !== 0 || high !== 0) return high * TWO_POW_32 + low - 1;
+    words[at] = a;
+    words[at + 1] = b;
+    words[at + 2] = c;
+    words[at + 3] = d;
+    words[at + 4] = (block + 1) % TWO_POW_32;
+    words[at + 5] = Math.floor((block + 1) / TWO_POW_32);
+    size++;
+    if (size * 4 > (words.length / WORDS_PER_SLOT) * 3) words = enlarged(words);
+    return undefined;
   }
 
   return {
@@ -53,18 +82,10 @@ function tableOver(initial: Uint32Array, initialSize: number): TxIdTable {
     },
     add(txId, blockNumber) {
       const view = new DataView(txId.buffer, txId.byteOffset, 16);
-      const key = [0, 4, 8, 12].map((offset) => view.getUint32(offset));
-      const at = find(words, key[0]!, key[1]!, key[2]!, key[3]!);
-      const low = words[at + 4]!;
-      const high = words[at + 5]!;
-      if (low !== 0 || high !== 0) return high * 2 ** 32 + low - 1;
-      words.set(key, at);
-      words[at + 4] = (blockNumber + 1) % 2 ** 32;
-      words[at + 5] = Math.floor((blockNumber + 1) / 2 ** 32);
-      size++;
-      if (size * 4 > (words.length / WORDS_PER_SLOT) * 3) grow();
-      return undefined;
+      const key = [view.getUint32(0), view.getUint32(4), view.getUint32(8), view.getUint32(12)];
+      return addKey(key[0]!, key[1]!, key[2]!, key[3]!, blockNumber);
     },
+    addWords: (key, blockNumber) => addKey(key[0]!, key[1]!, key[2]!, key[3]!, blockNumber),
     clone: () => tableOver(words.slice(), size),
   };
 }

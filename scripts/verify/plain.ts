@@ -1,0 +1,80 @@
+/**
+ * The transactions of which there is nothing to say, which is nearly all of them, recognized without making an object of any
+ * part. Whatever is not recognized goes to the thorough check (audit.ts), which names what is wrong: to refuse costs time, never
+ * a finding, and to recognize takes every condition that the thorough check has.
+ */
+import { hash } from 'node:crypto';
+import { EnvelopeScan, HEADER_TYPES, signatureFault } from '../../ledger/format/index.ts';
+import { type CreatorMemory, NONCE_BYTES_MAX } from './creators.ts';
+import { ID_WORDS } from './tx-ids.ts';
+
+const ID_DIGITS = 64;
+
+/** Types that a Sluice chain may hold after its genesis block: configuration changes are not there yet. */
+export const ORDERED_TYPES: ReadonlySet<number> = new Set([
+  HEADER_TYPES.ENDORSER_TRANSACTION,
+  HEADER_TYPES.MESSAGE,
+]);
+
+export class PlainTransactions {
+  /** Of the one that was recognized last: header type, id, and the id as words. */
+  type = 0;
+  txId = '';
+  readonly idWords = new Uint32Array(ID_WORDS);
+  readonly #channel: Uint8Array;
+  readonly #creators: CreatorMemory;
+  readonly #scan = new EnvelopeScan();
+
+  constructor(channel: string, creators: CreatorMemory) {
+    this.#channel = new TextEncoder().encode(channel);
+    this.#creators = creators;
+  }
+
+  /**
+   * Whether the envelope is canonical, of this channel, of a type that is ordered, written by a member, has the id that nonce and
+   * creator give it and a signature in the right form. Whom the signature fits is not asked.
+   */
+  recognizes(envelope: Uint8Array): boolean {
+    const scan = this.#scan;
+    if (!scan.scan(envelope) || !ORDERED_TYPES.has(scan.type)) return false;
+    if (!this.#isChannel(envelope)) return false;
+    const nonceBytes = scan.nonceEnd - scan.nonceStart;
+    if (scan.txIdEnd - scan.txIdStart !== ID_DIGITS || nonceBytes > NONCE_BYTES_MAX) return false;
+    const creator = this.#creators.of(envelope, scan.creatorStart, scan.creatorEnd);
+    if (creator === undefined || creator.verdict.kind === 'invalid') return false;
+    const signature = envelope.subarray(scan.signatureStart, scan.signatureEnd);
+    if (signatureFault(creator.verdict.publicKey.algorithm, signature) !== undefined) return false;
+    const digest = hash('sha256', creator.withNonce(envelope, scan.nonceStart, nonceBytes), 'hex');
+    if (!this.#isId(digest, envelope)) return false;
+    this.type = scan.type;
+    this.txId = digest;
+    return true;
+  }
+
+  /** The channel's name is UTF-8, hence so is what equals it, which the scan leaves open. */
+  #isChannel(envelope: Uint8Array): boolean {
+    const { channelIdStart, channelIdEnd } = this.#scan;
+    const channel = this.#channel;
+    if (channelIdEnd - channelIdStart !== channel.length) return false;
+    for (let at = 0; at < channel.length; at++) {
+      if (envelope[channelIdStart + at] !== channel[at]) return false;
+    }
+    return true;
+  }
+
+  /** Whether the envelope names this id; makes words of it meanwhile. */
+  #isId(digits: string, envelope: Uint8Array): boolean {
+    const from = this.#scan.txIdStart;
+    for (let word = 0, at = 0; word < ID_WORDS; word++) {
+      let value = 0;
+      for (let end = at + 8; at < end; at++) {
+        const code = digits.charCodeAt(at);
+        if (envelope[from + at] !== code) return false;
+        // '0' is 48, 'a' is 97.
+        value = (value << 4) | (code < 58 ? code - 48 : code - 87);
+      }
+      this.idWords[word] = value;
+    }
+    return true;
+  }
+}
