@@ -34,6 +34,8 @@ export const STORE_LIMITS = {
   blockFileBytesMax: 256 * 1024 * 1024,
   /** Largest LevelDB file that the check before opening reads, bytes. */
   scanFileBytesMax: 512 * 1024 * 1024,
+  /** Entries of the transaction index that an audit of a stopped ledger keeps in memory, 50 to 100 bytes each. */
+  auditIndexEntriesMax: 4 * 1024 * 1024,
   /** Newest table files that opening a replica's ledger checks, bytes; an audit checks all. */
   openTableCheckBytesMax: 16 * 1024 * 1024,
 } as const;

@@ -11,6 +11,8 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { concatBytes } from '../format/bytes.ts';
 import { crc32c, unmaskCrc } from './crc32c.ts';
+import { readLoggedBatch } from './index-entries.ts';
+import type { IndexImage } from './index-image.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { blockNumberOf, KIND } from './records.ts';
 
@@ -38,8 +40,11 @@ export type LogFinding =
    */
   { kind: 'torn'; file: string; offset: number; bytes: number } | ChangedBytes;
 
-/** Scans every log file of a LevelDB folder, oldest first. A missing folder has no findings. */
-export async function scanLogs(directory: string): Promise<LogFinding[]> {
+/**
+ * Scans every log file of a LevelDB folder, oldest first. A missing folder has no findings. `image` is told which transactions are
+ * in them.
+ */
+export async function scanLogs(directory: string, image?: IndexImage): Promise<LogFinding[]> {
   const names = await readdir(directory).catch(() => []);
   const findings: LogFinding[] = [];
   for (const name of names.filter((entry) => /^\d+\.log$/.test(entry)).sort()) {
@@ -51,13 +56,21 @@ export async function scanLogs(directory: string): Promise<LogFinding[]> {
     if (size > STORE_LIMITS.scanFileBytesMax) {
       const reason = `the file has ${size} bytes`;
       findings.push({ kind: 'changed', file: name, offset: 0, reason });
+      image?.discard();
       continue;
     }
-    const bytes = await readFile(path).catch(() => new Uint8Array(0));
-    const finding = scanLog(bytes, name);
+    const bytes = await readFile(path).catch(() => undefined);
+    const finding = scanLog(bytes ?? new Uint8Array(0), name);
+    // Behind bytes that have changed LevelDB may go on reading, and `logRecords` does not.
+    if (bytes === undefined || finding?.kind === 'changed') image?.discard();
+    else if (image !== undefined) noteLogged(bytes, image);
     if (finding !== undefined) findings.push(finding);
   }
   return findings;
+}
+
+function noteLogged(bytes: Uint8Array, image: IndexImage): void {
+  for (const batch of logRecords(bytes)) if (!readLoggedBatch(batch, image)) image.discard();
 }
 
 /** The first irregularity of one log, or undefined. */

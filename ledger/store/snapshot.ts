@@ -18,6 +18,8 @@ import { LedgerError } from '../errors.ts';
 import { joinBlock } from '../format/index.ts';
 import { describeHeights, readCleanStop } from './clean-stop.ts';
 import { type Database, openDatabase, readError } from './database.ts';
+import { ID_WORDS, IndexImage } from './index-image.ts';
+import { STORE_LIMITS } from './limits.ts';
 import { type ChangedBytes, scanLogs } from './log-scan.ts';
 import { claimFolder, DATABASE_FOLDER } from './opening.ts';
 import {
@@ -41,6 +43,9 @@ import {
 import { scanTables } from './table-scan.ts';
 
 const EMPTY = new Uint8Array(0);
+const PROBES_AT_ONCE = 4096;
+/** The binding takes `fillCache` of a `getSync`, too; its types know it of `get` alone. */
+const BESIDE_CACHE = { keyEncoding: 'view', fillCache: false };
 
 export type RawBlock =
   | {
@@ -63,6 +68,7 @@ export class LedgerSnapshot {
   /** What is worth knowing and not wrong: the end of a log that a crash cut off. */
   readonly notes: readonly string[];
   private readonly database: Database;
+  private readonly image: IndexImage;
   private readonly cleanUp: () => Promise<void>;
 
   /**
@@ -83,9 +89,10 @@ export class LedgerSnapshot {
     try {
       // Before anything is read, and held to the end: nobody writes meanwhile.
       databases.push(await lockFolder(source, join(temporary, 'lock')));
-      const logs = await scanLogs(source);
+      const image = new IndexImage(STORE_LIMITS.auditIndexEntriesMax);
+      const logs = await scanLogs(source, image);
       // LevelDB may end the process over a damaged table, so it does not get to see one.
-      requireSoundTables(source, await scanTables(source, Number.MAX_SAFE_INTEGER));
+      requireSoundTables(source, await scanTables(source, Number.MAX_SAFE_INTEGER, image));
       const copy = join(temporary, 'copy');
       await imitate(source, copy);
       const database = await openDatabase(copy, { createIfMissing: false });
@@ -99,7 +106,8 @@ export class LedgerSnapshot {
       }
       const head = await readHead(database, faults);
       await compareCleanStop(options.directory, head, faults);
-      return new LedgerSnapshot(database, cleanUp, head, faults, notes);
+      await probe(database, image);
+      return new LedgerSnapshot(database, image, cleanUp, head, faults, notes);
     } catch (error) {
       await cleanUp();
       throw error;
@@ -108,12 +116,14 @@ export class LedgerSnapshot {
 
   private constructor(
     database: Database,
+    image: IndexImage,
     cleanUp: () => Promise<void>,
     head: Head,
     faults: readonly string[],
     notes: readonly string[],
   ) {
     this.database = database;
+    this.image = image;
     this.cleanUp = cleanUp;
     this.channel = head.channel;
     this.storedHeight = head.storedHeight;
@@ -130,10 +140,10 @@ export class LedgerSnapshot {
     for (let number = from; number < this.storedHeight; number += 1) yield this.rawBlock(number);
   }
 
-  async rawBlock(number: number): Promise<RawBlock> {
-    const header = await readRaw(this.database, blockKey(KIND.HEADER, number));
-    const data = await readRaw(this.database, blockKey(KIND.DATA, number));
-    const certificate = await readRaw(this.database, blockKey(KIND.SIGNATURES, number));
+  rawBlock(number: number): RawBlock {
+    const header = readRaw(this.database, blockKey(KIND.HEADER, number));
+    const data = readRaw(this.database, blockKey(KIND.DATA, number));
+    const certificate = readRaw(this.database, blockKey(KIND.SIGNATURES, number));
     if (header.content === undefined || data.content === undefined) {
       const part = header.content === undefined ? header : data;
       return { kind: 'missing', number, fault: part.fault ?? `block ${number} is missing` };
@@ -157,6 +167,18 @@ export class LedgerSnapshot {
       certified: certificate.content !== undefined,
       fault: fault === undefined ? undefined : `block ${number}: ${fault}`,
     };
+  }
+
+  /**
+   * The positions in a block of those of its transactions of which only LevelDB can say what the index says: of all others it
+   * says what it must. `ids`: eight words each, as they lie in the block.
+   */
+  unconfirmed(blockNumber: number, ids: Uint32Array): number[] {
+    const left: number[] = [];
+    for (let index = 0; index * ID_WORDS < ids.length; index += 1) {
+      if (!this.image.agrees(ids, index * ID_WORDS, blockNumber, index)) left.push(index);
+    }
+    return left;
   }
 
   /** What the transaction index says of each; the auditor compares it with the blocks. */
@@ -233,7 +255,7 @@ async function imitate(source: string, copy: string): Promise<void> {
 
 async function readHead(database: Database, faults: string[]): Promise<Head> {
   const head: Head = { channel: '', storedHeight: 0, certifiedHeight: 0, tipHash: EMPTY };
-  await attempt(database, FORMAT_KEY, 'format', faults, (content) => {
+  attempt(database, FORMAT_KEY, 'format', faults, (content) => {
     const format = decodeFormat(content);
     if (format.version !== FORMAT_VERSION) {
       throw new LedgerError(
@@ -244,12 +266,12 @@ async function readHead(database: Database, faults: string[]): Promise<Head> {
     }
     head.channel = format.channel;
   });
-  await attempt(database, TIP_KEY, 'tip', faults, (content) => {
+  attempt(database, TIP_KEY, 'tip', faults, (content) => {
     const tip = decodeTip(content);
     head.storedHeight = tip.storedHeight;
     head.tipHash = tip.tipHash;
   });
-  await attempt(database, CERTIFIED_KEY, 'certified-height', faults, (content) => {
+  attempt(database, CERTIFIED_KEY, 'certified-height', faults, (content) => {
     head.certifiedHeight = decodeCertified(content);
   });
   const highest = await highestBlock(database);
@@ -260,14 +282,28 @@ async function readHead(database: Database, faults: string[]): Promise<Head> {
   return head;
 }
 
-async function attempt(
+/**
+ * Whether LevelDB finds the first and the last entry of each block of the index, and so, by their order, all between: whatever it
+ * finds with, the list of its tables and their indexes, is then what the image was made from.
+ */
+async function probe(database: Database, image: IndexImage): Promise<void> {
+  const { probes } = image;
+  for (let from = 0; from < probes.length; from += PROBES_AT_ONCE) {
+    const keys = probes.slice(from, from + PROBES_AT_ONCE);
+    const answers = await database.getMany(keys, { fillCache: false }).catch(() => []);
+    if (keys.some((key, at) => image.contradicts(key, answers[at]))) return image.discard();
+  }
+  probes.length = 0;
+}
+
+function attempt(
   database: Database,
   key: Uint8Array,
   name: string,
   faults: string[],
   use: (content: Uint8Array) => void,
-): Promise<void> {
-  const { content, fault } = await readRaw(database, key);
+): void {
+  const { content, fault } = readRaw(database, key);
   if (content === undefined || fault !== undefined) {
     faults.push(`the ${name} record: ${fault ?? 'missing'}`);
     return;
@@ -303,14 +339,17 @@ async function compareCleanStop(directory: string, head: Head, faults: string[])
   }
 }
 
-/** Content whatever its checksum says; what LevelDB cannot read has a fault and no content. */
-async function readRaw(
+/**
+ * Content whatever its checksum says; what LevelDB cannot read has a fault and no content. In this thread: nothing else waits for
+ * it, and the way through the thread pool costs as much as reading a small block.
+ */
+function readRaw(
   database: Database,
   key: Uint8Array,
-): Promise<{ content: Uint8Array | undefined; fault: string | undefined }> {
+): { content: Uint8Array | undefined; fault: string | undefined } {
   let value: Uint8Array | undefined;
   try {
-    value = await database.get(key, { fillCache: false });
+    value = database.getSync(key, BESIDE_CACHE);
   } catch (error) {
     return { content: undefined, fault: readError(error, 'the record').message };
   }

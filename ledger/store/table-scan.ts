@@ -11,6 +11,8 @@
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32c, unmaskCrc } from './crc32c.ts';
+import { readTableBlock } from './index-entries.ts';
+import type { IndexImage } from './index-image.ts';
 import { STORE_LIMITS } from './limits.ts';
 import type { ChangedBytes } from './log-scan.ts';
 import { liveTables } from './manifest.ts';
@@ -37,10 +39,16 @@ interface IndexEntry {
 
 /**
  * Scans the tables of a LevelDB database, newest first, until `bytesMax` bytes have been read; one finding a damaged
- * block.
+ * block. `image` takes the transaction index that is in them, and is discarded when something of them cannot be read.
  */
-export async function scanTables(directory: string, bytesMax: number): Promise<ChangedBytes[]> {
+export async function scanTables(
+  directory: string,
+  bytesMax: number,
+  image?: IndexImage,
+): Promise<ChangedBytes[]> {
   const live = await liveTables(directory);
+  // Tables that are none any more may say what was true once.
+  if (live === undefined) image?.discard();
   const names = (await readdir(directory).catch(() => []))
     .filter((name) => /^\d+\.(ldb|sst)$/.test(name))
     .filter((name) => live === undefined || live.has(Number.parseInt(name, 10)))
@@ -51,7 +59,10 @@ export async function scanTables(directory: string, bytesMax: number): Promise<C
   for (const name of names) {
     // A replica that runs may have removed it; whether one runs is for LevelDB's lock to say.
     const file = await open(join(directory, name)).catch(() => undefined);
-    if (file === undefined) continue;
+    if (file === undefined) {
+      image?.discard();
+      continue;
+    }
     try {
       const { size } = await file.stat();
       if (size > STORE_LIMITS.scanFileBytesMax) {
@@ -63,7 +74,8 @@ export async function scanTables(directory: string, bytesMax: number): Promise<C
       // One buffer for all: a hundred of a megabyte each cost as much to allocate and collect as to check.
       if (room.length < size) room = new Uint8Array(size);
       const bytes = await readWhole(file, room.subarray(0, size));
-      if (bytes !== undefined) findings.push(...scanTable(bytes, name));
+      if (bytes === undefined) image?.discard();
+      else findings.push(...scanTable(bytes, name, image));
     } finally {
       await file.close();
     }
@@ -86,7 +98,7 @@ async function readWhole(file: FileHandle, into: Uint8Array): Promise<Uint8Array
   return into.subarray(0, filled);
 }
 
-function scanTable(bytes: Uint8Array, file: string): ChangedBytes[] {
+function scanTable(bytes: Uint8Array, file: string, image?: IndexImage): ChangedBytes[] {
   const changed = (offset: number, reason: string): ChangedBytes => ({
     kind: 'changed',
     file,
@@ -121,11 +133,21 @@ function scanTable(bytes: Uint8Array, file: string): ChangedBytes[] {
     }
   }
   for (const [position, { key, handle }] of entries.entries()) {
-    if (isIntact(bytes, handle)) continue;
+    if (isIntact(bytes, handle)) {
+      if (image !== undefined) takeIndex(bytes, key, handle, image);
+      continue;
+    }
     const blocks = describeKeys(entries[position - 1]?.key, key);
     findings.push(changed(handle.offset, `a table block does not match its checksum${blocks}`));
   }
   return findings;
+}
+
+/** `upTo`: the block's last key or one behind it. The index comes behind all else. */
+function takeIndex(bytes: Uint8Array, upTo: Uint8Array, handle: Handle, image: IndexImage): void {
+  if ((upTo[0] ?? 0) < KIND.TRANSACTION) return;
+  const content = contentOf(bytes, handle);
+  if (content === undefined || !readTableBlock(content, image)) image.discard();
 }
 
 /** Which of our blocks lie between two keys of the index: ` (data of blocks 3 to 7)`. */
@@ -161,7 +183,10 @@ function isIntact(bytes: Uint8Array, { offset, size }: Handle): boolean {
 
 /** Content of an intact block, decompressed. */
 function readBlock(bytes: Uint8Array, handle: Handle): Uint8Array | undefined {
-  if (!isIntact(bytes, handle)) return undefined;
+  return isIntact(bytes, handle) ? contentOf(bytes, handle) : undefined;
+}
+
+function contentOf(bytes: Uint8Array, handle: Handle): Uint8Array | undefined {
   const content = bytes.subarray(handle.offset, handle.offset + handle.size);
   const type = bytes[handle.offset + handle.size];
   if (type === 0) return content;

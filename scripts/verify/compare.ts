@@ -3,10 +3,12 @@
  * source that differs gets a lineage of its own and joins again when its header equals the others': then, by the hashes, so does
  * all the history behind it.
  */
+import { performance } from 'node:perf_hooks';
+import { setImmediate } from 'node:timers/promises';
 import { type Block, bytesEqual, encodeBlockHeader } from '../../ledger/format/index.ts';
 import { type AuditDependencies, type BlockFinding, ChainAudit } from './audit.ts';
 import type { Finding, FindingLog } from './findings.ts';
-import { VERIFY_LIMITS } from './limits.ts';
+import { VERIFY_LIMITS, VERIFY_TIMES } from './limits.ts';
 import { type Copy, SourceReader, type SourceSummary } from './reader.ts';
 import type { BlockSource, Range } from './sources.ts';
 
@@ -186,7 +188,7 @@ class Comparison {
     this.counts.transactions += block.data.length;
     for (const { reader } of copies) {
       reader.tipHash = checked.hash;
-      this.#push(reader.indexFindings(block.header.number, checked.txIds));
+      this.#push(reader.indexFindings(block.header.number, checked));
     }
     this.#push(withSources(checked.copy, namesOf(variant)));
     for (const other of others) {
@@ -196,6 +198,20 @@ class Comparison {
     this.#push(withSources(checked.transactions, namesOf(copies)));
     const certificates = variants.filter(([copy]) => copy.certified);
     return certificates.length > 1 && block.header.number > 0;
+  }
+}
+
+/**
+ * Lets the event loop turn now and then: with a source that has its blocks at hand nothing else does, and signals, workers and
+ * the terminal wait for it.
+ */
+class LoopTurns {
+  #lastMs = performance.now();
+
+  async give(): Promise<void> {
+    if (performance.now() - this.#lastMs < VERIFY_TIMES.loopTurnMs) return;
+    await setImmediate();
+    this.#lastMs = performance.now();
   }
 }
 
@@ -209,6 +225,7 @@ export async function auditSources(
   const { from, to, onProgress, signal } = options;
   const readers = sources.map((source) => new SourceReader(source, { from, to }, log));
   const comparison = new Comparison(readers, dependencies, log);
+  const turns = new LoopTurns();
   await Promise.all(readers.map((reader) => reader.advance()));
   for (let height = from; to === undefined || height <= to; height++) {
     await Promise.all(readers.map((reader) => reader.skipStale(height)));
@@ -230,6 +247,7 @@ export async function auditSources(
     comparison.addHeight(copies, height);
     onProgress?.({ height, ...comparison.counts });
     await comparison.drain(VERIFY_LIMITS.checksInFlightMax);
+    await turns.give();
     await dependencies.verifier?.ready();
     await Promise.all(present.map((reader) => reader.advance()));
   }

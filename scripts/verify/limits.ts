@@ -20,8 +20,10 @@ export const VERIFY_LIMITS = {
   streamFailuresMax: 3,
 } as const;
 
-/** Times of the auditor towards running replicas, milliseconds. */
+/** Times of the auditor, milliseconds; the first two towards running replicas. */
 export const VERIFY_TIMES = {
   requestTimeoutMs: 10_000,
   idleMs: 60_000,
+  /** Between two turns of the event loop. */
+  loopTurnMs: 50,
 } as const;

@@ -1,5 +1,6 @@
 /** Reads one source block by block and reports what is wrong with the reading: gaps, damage, order, an early end. */
 import { type Block, decodeBlock } from '../../ledger/format/index.ts';
+import type { CheckedBlock } from './audit.ts';
 import type { Finding, FindingCode, FindingLog } from './findings.ts';
 import { type BlockSource, type Range, SourceError, type SourceRecord } from './sources.ts';
 
@@ -116,21 +117,24 @@ export class SourceReader {
   /** Does the source's own index say of each transaction of the block where it is? */
   async indexFindings(
     block: number,
-    txIds: readonly (string | undefined)[],
+    { txIds, idWords }: Pick<CheckedBlock, 'txIds' | 'idWords'>,
   ): Promise<readonly Finding[]> {
-    const { locate, name } = this.source;
-    if (locate === undefined) return [];
-    const locations = await locate(txIds.map((txId) => txId ?? ''));
+    const { source } = this;
+    if (source.locate === undefined) return [];
+    const positions = source.unconfirmed?.(block, idWords) ?? [...txIds.keys()];
+    const asked = positions.filter((position) => txIds[position] !== undefined);
+    if (asked.length === 0) return [];
+    const locations = await source.locate(asked.map((position) => txIds[position] as string));
     const found: Finding[] = [];
-    for (const [transaction, location] of locations.entries()) {
-      const right = location?.blockNumber === block && location.index === transaction;
-      if (txIds[transaction] === undefined || right) continue;
+    for (const [at, transaction] of asked.entries()) {
+      const location = locations[at];
+      if (location?.blockNumber === block && location.index === transaction) continue;
       const said =
         location === undefined
           ? 'does not know it'
           : `says block ${location.blockNumber}, index ${location.index}`;
       const message = `the ledger's transaction index ${said}`;
-      found.push({ code: 'bad_index', sources: [name], block, transaction, message });
+      found.push({ code: 'bad_index', sources: [source.name], block, transaction, message });
     }
     return found;
   }

@@ -41,6 +41,11 @@ export interface BlockSource {
   readonly height: number | undefined;
   /** Records by ascending number. Throws `SourceError`. */
   records(range: Range): AsyncIterable<SourceRecord>;
+  /**
+   * The positions of those transactions of a block whose place in the source's own index must be looked up with `locate`; all
+   * others are where they must be. `ids`: `ID_WORDS` words each. Absent: look all of them up.
+   */
+  unconfirmed?(block: number, ids: Uint32Array): readonly number[];
   /** What the source's own transaction index says of each. */
   locate?(txIds: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]>;
   close(): Promise<void>;
@@ -122,6 +127,7 @@ export async function openLedgerSource(directory: string): Promise<BlockSource> 
     notes: snapshot.notes,
     height: storedHeight,
     records,
+    unconfirmed: (block, ids) => snapshot.unconfirmed(block, ids),
     locate: (txIds) => snapshot.transactions(txIds),
     close: () => snapshot.close(),
   };

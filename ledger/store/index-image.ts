@@ -1,0 +1,167 @@
+/**
+ * The transaction index as it lies in the tables, in memory: for the auditor, who asks for every transaction there is. A look-up
+ * in LevelDB costs ten times what a look here does, and reading the index through LevelDB no less.
+ *
+ * Only an agreement is taken from here. Whatever is not known, known twice, deleted somewhere, damaged or in the log is left to
+ * LevelDB, whose answer is what a replica would get: so an image that lacks something costs time and never hides a fault.
+ */
+import { crc32 } from './crc32c.ts';
+import { CHECKSUM_BYTES, KIND, LOCATION_BYTES, TRANSACTION_KEY_BYTES } from './records.ts';
+
+/** Words of 32 bits, big-endian, of a transaction id. */
+export const ID_WORDS = 8;
+/** Id, block number (high, low), index. */
+const RECORD_WORDS = ID_WORDS + 3;
+const HIGH = ID_WORDS;
+const LOW = HIGH + 1;
+const INDEX = LOW + 1;
+/** In the high word, of which a block number leaves eleven bits free: LevelDB is to be asked. */
+const DOUBT = 0x8000_0000;
+const RECORDS_MIN = 4096;
+const TWO_POW_32 = 2 ** 32;
+const VALUE_BYTES = CHECKSUM_BYTES + LOCATION_BYTES;
+
+export function isIndexKey(key: Uint8Array, length: number): boolean {
+  return length === TRANSACTION_KEY_BYTES && key[0] === KIND.TRANSACTION;
+}
+
+export class IndexImage {
+  #records = new Uint32Array(RECORDS_MIN * RECORD_WORDS);
+  /** Open addressing, at most half full: number of the record plus one, 0 where there is none. */
+  #slots = new Uint32Array(2 * RECORDS_MIN);
+  #count = 0;
+  #usable = true;
+  readonly #countMax: number;
+  /** Keys that LevelDB is asked for, to know that it finds what lies in the tables. */
+  readonly probes: Uint8Array[] = [];
+  readonly #id = new Uint32Array(ID_WORDS);
+
+  /** `countMax`: entries kept, 50 to 100 bytes each; those beyond are LevelDB's to find. */
+  constructor(countMax: number) {
+    this.#countMax = countMax;
+  }
+
+  /** An index record as stored: its key (33 bytes, perhaps more behind them), and its value within `bytes`. */
+  add(key: Uint8Array, bytes: Uint8Array, start: number, length: number): void {
+    const content = start + CHECKSUM_BYTES;
+    if (length !== VALUE_BYTES || wordAt(bytes, start) !== checksum(key, bytes, content)) {
+      this.doubt(key);
+      return;
+    }
+    const high = wordAt(bytes, content);
+    const low = wordAt(bytes, content + 4);
+    const index = wordAt(bytes, content + 8);
+    if (high >= DOUBT) this.doubt(key);
+    else this.#put(key, high, low, index);
+  }
+
+  /** Of this key LevelDB is to be asked, whatever else is found of it. */
+  doubt(key: Uint8Array): void {
+    this.#put(key, DOUBT, 0, 0);
+  }
+
+  /** Nothing is to be taken from here. */
+  discard(): void {
+    this.#usable = false;
+    this.#count = 0;
+    this.#records = new Uint32Array(RECORD_WORDS);
+    this.#slots = new Uint32Array(1);
+    this.probes.length = 0;
+  }
+
+  /** Whether the index certainly says that the transaction, 8 words at `at`, is in this block at this index. */
+  agrees(id: Uint32Array, at: number, block: number, index: number): boolean {
+    if (!this.#usable) return false;
+    const found = this.#slots[this.#slotOf(id, at)] as number;
+    if (found === 0) return false;
+    const record = (found - 1) * RECORD_WORDS;
+    const records = this.#records;
+    return (
+      records[record + LOW] === block % TWO_POW_32 &&
+      records[record + HIGH] === Math.floor(block / TWO_POW_32) &&
+      records[record + INDEX] === index
+    );
+  }
+
+  /** Whether LevelDB's answer for the key is another than what would be taken from here. */
+  contradicts(key: Uint8Array, answer: Uint8Array | undefined): boolean {
+    if (!this.#usable) return false;
+    for (let word = 0; word < ID_WORDS; word++) this.#id[word] = wordAt(key, 1 + 4 * word);
+    const found = this.#slots[this.#slotOf(this.#id, 0)] as number;
+    const at = (found - 1) * RECORD_WORDS;
+    if (found === 0 || this.#records[at + HIGH] === DOUBT) return false;
+    return (
+      answer?.length !== VALUE_BYTES ||
+      wordAt(answer, CHECKSUM_BYTES) !== this.#records[at + HIGH] ||
+      wordAt(answer, CHECKSUM_BYTES + 4) !== this.#records[at + LOW] ||
+      wordAt(answer, CHECKSUM_BYTES + 8) !== this.#records[at + INDEX]
+    );
+  }
+
+  #put(key: Uint8Array, high: number, low: number, index: number): void {
+    if (!this.#usable) return;
+    const id = this.#id;
+    for (let word = 0; word < ID_WORDS; word++) id[word] = wordAt(key, 1 + 4 * word);
+    const slot = this.#slotOf(id, 0);
+    const found = this.#slots[slot] as number;
+    if (found !== 0) {
+      const at = (found - 1) * RECORD_WORDS;
+      const records = this.#records;
+      const same =
+        records[at + HIGH] === high && records[at + LOW] === low && records[at + INDEX] === index;
+      if (!same) records[at + HIGH] = DOUBT;
+      return;
+    }
+    // All that is told of a key is told of one that is kept, or all of it is left out.
+    if (this.#count === this.#countMax) return;
+    const at = this.#count * RECORD_WORDS;
+    if (at === this.#records.length) this.#enlarge();
+    this.#records.set(id, at);
+    this.#records[at + HIGH] = high;
+    this.#records[at + LOW] = low;
+    this.#records[at + INDEX] = index;
+    this.#count++;
+    this.#slots[this.#slotOf(id, 0)] = this.#count;
+  }
+
+  /** The slot of the id, or the free one where it belongs. Ids are hashes: any of their bits will do. */
+  #slotOf(id: Uint32Array, at: number): number {
+    const slots = this.#slots;
+    const records = this.#records;
+    const mask = slots.length - 1;
+    for (let slot = (id[at] as number) & mask; ; slot = (slot + 1) & mask) {
+      const found = slots[slot] as number;
+      if (found === 0) return slot;
+      const record = (found - 1) * RECORD_WORDS;
+      let word = 0;
+      while (word < ID_WORDS && records[record + word] === id[at + word]) word++;
+      if (word === ID_WORDS) return slot;
+    }
+  }
+
+  #enlarge(): void {
+    const records = new Uint32Array(2 * this.#records.length);
+    records.set(this.#records);
+    this.#records = records;
+    this.#slots = new Uint32Array(2 * this.#slots.length);
+    for (let record = 0; record < this.#count; record++) {
+      this.#slots[this.#slotOf(records, record * RECORD_WORDS)] = record + 1;
+    }
+  }
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (
+    (((bytes[at] as number) << 24) |
+      ((bytes[at + 1] as number) << 16) |
+      ((bytes[at + 2] as number) << 8) |
+      (bytes[at + 3] as number)) >>>
+    0
+  );
+}
+
+/** As `seal` made it (records.ts): of key and content. */
+function checksum(key: Uint8Array, bytes: Uint8Array, content: number): number {
+  const ofKey = crc32(key, 0, TRANSACTION_KEY_BYTES, 0);
+  return crc32(bytes, content, content + LOCATION_BYTES, ofKey);
+}
