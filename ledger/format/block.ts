@@ -50,6 +50,25 @@ export function decodeBlock(bytes: Uint8Array): Decoded<Block> {
   return decoded(reader, { header, data, metadata });
 }
 
+/**
+ * What `decodeBlock` makes of `joinBlock(header, data, metadata)`, without joining them. Undefined when that is refused, which
+ * only the whole block can tell why.
+ */
+export function decodeBlockParts(
+  header: Uint8Array,
+  data: Uint8Array,
+  metadata: readonly Uint8Array[],
+): Block | undefined {
+  const metadataSize = listSize(metadata);
+  const size = presentSize(header.length) + presentSize(data.length) + presentSize(metadataSize);
+  if (size > FORMAT_LIMITS.blockBytesMax) return undefined;
+  if (metadata.length > FORMAT_LIMITS.metadataEntriesMax) return undefined;
+  const headerRead = decodeBlockHeader(header);
+  const dataRead = decodeBlockData(data);
+  if (headerRead.kind === 'malformed' || dataRead.kind === 'malformed') return undefined;
+  return { header: headerRead.value, data: dataRead.value, metadata: [...metadata] };
+}
+
 export function encodeBlock(block: Block): Uint8Array {
   return joinBlock(encodeBlockHeader(block.header), encodeBlockData(block.data), block.metadata);
 }

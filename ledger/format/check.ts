@@ -110,8 +110,13 @@ export interface EnvelopeForm {
   readonly signature: { readonly length: number };
 }
 
-/** What `parseEnvelope` says of each entry of a block's data, for a caller that has asked already. */
-export type ParsedEnvelopes = readonly Decoded<EnvelopeForm>[];
+/** What a caller has found out of a block already, and need not be found out again. */
+export interface KnownOfBlock {
+  /** What `parseEnvelope` says of each entry of its data. */
+  readonly envelopes: readonly Decoded<EnvelopeForm>[];
+  /** `dataHash` of its data. */
+  readonly dataHash: Uint8Array;
+}
 
 /**
  * Checks a block against the header before it (`undefined` for block 0 only): number,
@@ -123,7 +128,7 @@ export function checkBlockLinks(
   block: Block,
   previous: BlockHeader | undefined,
   sha256: Sha256,
-  envelopes?: ParsedEnvelopes,
+  known?: KnownOfBlock,
 ): CheckResult {
   const { number, previousHash } = block.header;
   if (previous === undefined) {
@@ -148,20 +153,16 @@ export function checkBlockLinks(
       );
     }
   }
-  return checkBlockBody(block, sha256, envelopes);
+  return checkBlockBody(block, sha256, known);
 }
 
 /**
  * The part of `checkBlockLinks` that needs no other block: for a single
  * block proven by its certificate.
  */
-export function checkBlockBody(
-  block: Block,
-  sha256: Sha256,
-  envelopes: ParsedEnvelopes = block.data.map(parseEnvelope),
-): CheckResult {
+export function checkBlockBody(block: Block, sha256: Sha256, known?: KnownOfBlock): CheckResult {
   const { header, data, metadata } = block;
-  const computed = dataHash(data, sha256);
+  const computed = known?.dataHash ?? dataHash(data, sha256);
   if (!bytesEqual(header.dataHash, computed)) {
     return invalid(
       `data hash of block ${header.number} is ${toHex(header.dataHash)}, its data hashes to ${toHex(computed)}`,
@@ -180,6 +181,7 @@ export function checkBlockBody(
     }
   }
   if (data.length === 0) return invalid(`block ${header.number} has no transactions`);
+  const envelopes = known?.envelopes ?? data.map(parseEnvelope);
   for (const [index, envelope] of envelopes.entries()) {
     const fault = envelopeFault(envelope, header.number, data.length);
     if (fault !== undefined) {

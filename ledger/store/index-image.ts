@@ -69,18 +69,35 @@ export class IndexImage {
     this.probes.length = 0;
   }
 
-  /** Whether the index certainly says that the transaction, 8 words at `at`, is in this block at this index. */
-  agrees(id: Uint32Array, at: number, block: number, index: number): boolean {
-    if (!this.#usable) return false;
-    const found = this.#slots[this.#slotOf(id, at)] as number;
-    if (found === 0) return false;
-    const record = (found - 1) * RECORD_WORDS;
+  /**
+   * The positions of those transactions of a block of which the index does not certainly say that they are in this block at this
+   * position. `ids`: `ID_WORDS` words each.
+   */
+  unconfirmed(ids: Uint32Array, block: number): number[] {
+    const count = ids.length / ID_WORDS;
+    const left: number[] = [];
+    if (!this.#usable) {
+      for (let index = 0; index < count; index++) left.push(index);
+      return left;
+    }
+    // All slots first, then all records: neither is in the processor's cache, and so several are waited for at once.
+    const found = new Uint32Array(count);
+    for (let index = 0; index < count; index++) {
+      found[index] = this.#slots[this.#slotOf(ids, index * ID_WORDS)] as number;
+    }
     const records = this.#records;
-    return (
-      records[record + LOW] === block % TWO_POW_32 &&
-      records[record + HIGH] === Math.floor(block / TWO_POW_32) &&
-      records[record + INDEX] === index
-    );
+    const low = block % TWO_POW_32;
+    const high = Math.floor(block / TWO_POW_32);
+    for (let index = 0; index < count; index++) {
+      const at = ((found[index] as number) - 1) * RECORD_WORDS;
+      const agrees =
+        at >= 0 &&
+        records[at + LOW] === low &&
+        records[at + HIGH] === high &&
+        records[at + INDEX] === index;
+      if (!agrees) left.push(index);
+    }
+    return left;
   }
 
   /** Whether LevelDB's answer for the key is another than what would be taken from here. */
@@ -116,7 +133,7 @@ export class IndexImage {
     if (this.#count === this.#countMax) return;
     const at = this.#count * RECORD_WORDS;
     if (at === this.#records.length) this.#enlarge();
-    this.#records.set(id, at);
+    for (let word = 0; word < ID_WORDS; word++) this.#records[at + word] = id[word] as number;
     this.#records[at + HIGH] = high;
     this.#records[at + LOW] = low;
     this.#records[at + INDEX] = index;

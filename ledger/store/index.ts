@@ -10,4 +10,4 @@ export type { ChangedBytes, LogFinding } from './log-scan.ts';
 export type { HashedHeader, LedgerOptions } from './opening.ts';
 export type { BlockToAppend } from './prepare.ts';
 export type { TransactionLocation } from './records.ts';
-export { LedgerSnapshot, type RawBlock } from './snapshot.ts';
+export { type BlockParts, LedgerSnapshot, type RawBlock } from './snapshot.ts';

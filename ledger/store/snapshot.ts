@@ -15,10 +15,9 @@ import { access, copyFile, mkdir, mkdtemp, readdir, realpath, rm, symlink } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LedgerError } from '../errors.ts';
-import { joinBlock } from '../format/index.ts';
 import { describeHeights, readCleanStop } from './clean-stop.ts';
 import { type Database, openDatabase, readError } from './database.ts';
-import { ID_WORDS, IndexImage } from './index-image.ts';
+import { IndexImage } from './index-image.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { type ChangedBytes, scanLogs } from './log-scan.ts';
 import { claimFolder, DATABASE_FOLDER } from './opening.ts';
@@ -47,12 +46,18 @@ const PROBES_AT_ONCE = 4096;
 /** The binding takes `fillCache` of a `getSync`, too; its types know it of `get` alone. */
 const BESIDE_CACHE = { keyEncoding: 'view', fillCache: false };
 
+export interface BlockParts {
+  readonly header: Uint8Array;
+  readonly data: Uint8Array;
+  readonly metadata: readonly Uint8Array[];
+}
+
 export type RawBlock =
   | {
       kind: 'block';
       number: number;
-      /** Serialized `common.Block`, made of the bytes as stored. */
-      bytes: Uint8Array;
+      /** The bytes as stored: `common.BlockHeader`, `common.BlockData`, and the metadata entries. */
+      parts: BlockParts;
       certified: boolean;
       /** Set when a stored checksum does not fit. */
       fault: string | undefined;
@@ -157,13 +162,11 @@ export class LedgerSnapshot {
     return {
       kind: 'block',
       number,
-      bytes: joinBlock(header.content, data.content, [
-        certificate.content ?? EMPTY,
-        EMPTY,
-        EMPTY,
-        EMPTY,
-        EMPTY,
-      ]),
+      parts: {
+        header: header.content,
+        data: data.content,
+        metadata: [certificate.content ?? EMPTY, EMPTY, EMPTY, EMPTY, EMPTY],
+      },
       certified: certificate.content !== undefined,
       fault: fault === undefined ? undefined : `block ${number}: ${fault}`,
     };
@@ -174,11 +177,7 @@ export class LedgerSnapshot {
    * says what it must. `ids`: eight words each, as they lie in the block.
    */
   unconfirmed(blockNumber: number, ids: Uint32Array): number[] {
-    const left: number[] = [];
-    for (let index = 0; index * ID_WORDS < ids.length; index += 1) {
-      if (!this.image.agrees(ids, index * ID_WORDS, blockNumber, index)) left.push(index);
-    }
-    return left;
+    return this.image.unconfirmed(ids, blockNumber);
   }
 
   /** What the transaction index says of each; the auditor compares it with the blocks. */

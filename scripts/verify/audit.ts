@@ -4,7 +4,7 @@
  * Order matters and is the caller's: blocks come by ascending number. The cheap checks (links, hashes, ids, duplicates) are done when
  * `check` returns; the signatures settle later, so that several blocks are in work at once.
  */
-import { hash as hashOf } from 'node:crypto';
+import { createHash, hash as hashOf } from 'node:crypto';
 import type { TrustRoot } from '../../api/client/genesis.ts';
 import {
   type Block,
@@ -14,10 +14,11 @@ import {
   checkCertificate,
   type Decoded,
   type EnvelopeForm,
+  HEADER_TYPES,
   headerHash,
   isHexOf,
+  type KnownOfBlock,
   type ParsedEnvelope,
-  type ParsedEnvelopes,
   parseEnvelope,
   signatureFault,
   toHex,
@@ -25,6 +26,7 @@ import {
 } from '../../ledger/format/index.ts';
 import { CreatorMemory } from './creators.ts';
 import type { Finding, FindingCode } from './findings.ts';
+import { VERIFY_LIMITS } from './limits.ts';
 import { ORDERED_TYPES, PlainTransactions } from './plain.ts';
 import type { SignatureVerifier } from './signatures.ts';
 import { createTxIdTable, ID_WORDS, type TxIdTable, writeIdWords } from './tx-ids.ts';
@@ -40,15 +42,33 @@ export interface AuditDependencies {
 /** OpenSSL's: a second implementation is for what one might get subtly wrong, and a hash is right or wrong for all to see. */
 const sha256 = (bytes: Uint8Array): Uint8Array => hashOf('sha256', bytes, 'buffer');
 
+const room = new Uint8Array(VERIFY_LIMITS.hashRoomBytes);
+
+/** `dataHash`, without bringing a whole block together: a copy of it would have to come fresh from the system, for each block. */
+function hashOfAll(entries: readonly Uint8Array[]): Uint8Array {
+  const hash = createHash('sha256');
+  let filled = 0;
+  for (const entry of entries) {
+    if (filled + entry.length > room.length) {
+      hash.update(room.subarray(0, filled));
+      filled = 0;
+    }
+    if (entry.length > room.length) hash.update(entry);
+    else {
+      room.set(entry, filled);
+      filled += entry.length;
+    }
+  }
+  return hash.update(room.subarray(0, filled)).digest();
+}
+
 /** A finding before it is known whom it concerns. */
 export type BlockFinding = Omit<Finding, 'sources'>;
 
 export interface CheckedBlock {
   /** Header hash, hex. */
   readonly hash: string;
-  /** Ids as computed, in order; undefined for an envelope that cannot be read. Empty for the genesis block. */
-  readonly txIds: readonly (string | undefined)[];
-  /** The same ids, `ID_WORDS` words each; zeros for undefined. */
+  /** Ids as computed, in order, `ID_WORDS` words each; zeros for an envelope that cannot be read. Empty for the genesis block. */
   readonly idWords: Uint32Array;
   /** Block and certificate: what may differ between two copies. Settles when the signatures are checked. */
   readonly copy: Promise<readonly BlockFinding[]>;
@@ -57,15 +77,16 @@ export interface CheckedBlock {
 }
 
 interface CheckedTransaction {
-  readonly txId: string | undefined;
+  /** Undefined when the envelope cannot be read. */
+  readonly digest: Uint8Array | undefined;
   /** At once when no signature has to be waited for. */
   readonly findings: readonly BlockFinding[] | Promise<readonly BlockFinding[]>;
 }
 
 const NONE: readonly BlockFinding[] = [];
 
-interface CheckedContent extends Pick<CheckedBlock, 'txIds' | 'idWords'> {
-  readonly envelopes: ParsedEnvelopes;
+interface CheckedContent extends Pick<CheckedBlock, 'idWords'> {
+  readonly envelopes: KnownOfBlock['envelopes'];
   /** Findings of transactions that have any, or will perhaps. */
   readonly open: readonly CheckedTransaction['findings'][];
 }
@@ -73,18 +94,16 @@ interface CheckedContent extends Pick<CheckedBlock, 'txIds' | 'idWords'> {
 /** Block 0 is trusted by its hash; its envelope need not be signed (configtxgen signs nothing). */
 function genesisContent({ data }: Block): CheckedContent {
   const envelopes = data.map(parseEnvelope);
-  return { envelopes, txIds: [], idWords: new Uint32Array(0), open: [] };
+  return { envelopes, idWords: new Uint32Array(0), open: [] };
 }
 
 type Fault = readonly [FindingCode, string];
 
-/** What the checks of a block look at in the envelope of a plain transaction, which has been found signed. */
-const PLAIN_FORMS: ReadonlyMap<number, Decoded<EnvelopeForm>> = new Map(
-  [...ORDERED_TYPES].map((type) => [
-    type,
-    { kind: 'ok', value: { channelHeader: { type }, signature: { length: 1 } } },
-  ]),
-);
+/** What the checks of a block look at in a plain transaction: all of them have a signature, and none is a configuration. */
+const PLAIN_FORM: Decoded<EnvelopeForm> = {
+  kind: 'ok',
+  value: { channelHeader: { type: HEADER_TYPES.ENDORSER_TRANSACTION }, signature: { length: 1 } },
+};
 
 /** What can be said of a transaction without its signature. */
 function headerFault(
@@ -110,13 +129,13 @@ function headerFault(
 function linkFindings(
   block: Block,
   previous: BlockHeader | undefined,
-  envelopes: ParsedEnvelopes,
+  known: KnownOfBlock,
 ): BlockFinding[] {
   const { number } = block.header;
   const linked = previous !== undefined || number === 0;
   const result = linked
-    ? checkBlockLinks(block, previous, sha256, envelopes)
-    : checkBlockBody(block, sha256, envelopes);
+    ? checkBlockLinks(block, previous, sha256, known)
+    : checkBlockBody(block, sha256, known);
   if (result.kind === 'ok') return [];
   return [{ code: 'bad_block', block: number, message: result.reason }];
 }
@@ -190,12 +209,12 @@ export class ChainAudit {
     const { header } = block;
     const hash = toHex(headerHash(header, sha256));
     const checked = header.number === 0 ? genesisContent(block) : this.#checkContent(block);
-    const { envelopes, txIds, idWords, open } = checked;
+    const { envelopes, idWords, open } = checked;
     const copy = this.#checkCopy(block, certified, this.#tip, envelopes);
     this.#beforeTip = this.#tip;
     this.#tip = header;
     const transactions = Promise.all(open).then((found) => found.flat());
-    return { hash, txIds, idWords, copy, transactions };
+    return { hash, idWords, copy, transactions };
   }
 
   /**
@@ -223,9 +242,10 @@ export class ChainAudit {
     block: Block,
     certified: boolean,
     previous: BlockHeader | undefined,
-    envelopes: ParsedEnvelopes,
+    envelopes: KnownOfBlock['envelopes'],
   ): Promise<readonly BlockFinding[]> {
-    const links = linkFindings(block, previous, envelopes);
+    const known = { envelopes, dataHash: hashOfAll(block.data) };
+    const links = linkFindings(block, previous, known);
     if (block.header.number === 0) {
       return [...links, ...genesisFindings(block, this.#dependencies.trust)];
     }
@@ -234,39 +254,30 @@ export class ChainAudit {
       : links;
   }
 
-  /** The transactions of any block but the genesis block, in order. */
+  /**
+   * The transactions of any block but the genesis block. First all are looked at, then all ids go to the table, in order: so the
+   * table, of which no part is in the processor's cache, is waited for by several at once.
+   */
   #checkContent({ header: { number }, data }: Block): CheckedContent {
-    const envelopes: Decoded<EnvelopeForm>[] = [];
-    const txIds: (string | undefined)[] = [];
     const idWords = new Uint32Array(ID_WORDS * data.length);
+    const envelopes = data.map((bytes, index): Decoded<EnvelopeForm> | undefined =>
+      this.#plain?.recognizes(bytes, idWords, ID_WORDS * index) === true ? PLAIN_FORM : undefined,
+    );
     const open: CheckedTransaction['findings'][] = [];
-    for (const [index, bytes] of data.entries()) {
-      const plain = this.#plainForm(bytes, number);
-      if (this.#plain !== undefined && plain !== undefined) {
-        envelopes.push(plain);
-        txIds.push(this.#plain.txId);
-        for (let word = 0; word < ID_WORDS; word++) {
-          idWords[ID_WORDS * index + word] = this.#plain.idWords[word] as number;
-        }
-        continue;
-      }
-      const envelope = parseEnvelope(bytes);
-      const { txId, findings } = this.#checkTransaction(envelope, number, index);
-      envelopes.push(envelope);
-      txIds.push(txId);
-      if (txId !== undefined) writeIdWords(idWords, ID_WORDS * index, txId);
+    for (let index = 0; index < data.length; index++) {
+      const at = ID_WORDS * index;
+      // An id that is there already stays as it is, and the thorough check finds it again.
+      const isNew =
+        envelopes[index] !== undefined && this.#txIds.addWords(idWords, at, number) === undefined;
+      if (isNew) continue;
+      const envelope = parseEnvelope(data[index] as Uint8Array);
+      const { digest, findings } = this.#checkTransaction(envelope, number, index);
+      envelopes[index] = envelope;
+      if (digest === undefined) idWords.fill(0, at, at + ID_WORDS);
+      else writeIdWords(idWords, at, digest);
       if (findings !== NONE) open.push(findings);
     }
-    return { envelopes, txIds, idWords, open };
-  }
-
-  /** Defined for a transaction with nothing to say of it, whose id is now in the table. */
-  #plainForm(envelope: Uint8Array, block: number): Decoded<EnvelopeForm> | undefined {
-    const plain = this.#plain;
-    if (plain?.recognizes(envelope) !== true) return undefined;
-    // An id that is there already stays as it is, and the thorough check finds it again.
-    if (this.#txIds.addWords(plain.idWords, block) !== undefined) return undefined;
-    return PLAIN_FORMS.get(plain.type);
+    return { envelopes: envelopes as Decoded<EnvelopeForm>[], idWords, open };
   }
 
   /** Duplicates are found now, in order; the signature settles later. */
@@ -278,7 +289,7 @@ export class ChainAudit {
     // Its form is part of `checkBlockBody`, which may have stopped at an earlier fault.
     if (parsed.kind === 'malformed') {
       const { reason: message } = parsed;
-      return { txId: undefined, findings: [{ code: 'bad_block', block, transaction, message }] };
+      return { digest: undefined, findings: [{ code: 'bad_block', block, transaction, message }] };
     }
     const envelope = parsed.value;
     const { nonce, creator } = envelope.signatureHeader;
@@ -286,12 +297,9 @@ export class ChainAudit {
     const found: Fault[] = [];
     const fault = headerFault(envelope, digest, this.#dependencies.trust.channel);
     if (fault !== undefined) found.push(fault);
-    // As a rule it is what the envelope names, and nobody has to make another text of it.
-    const { txId: named } = envelope.channelHeader;
-    const txId = isHexOf(named, digest) ? named : toHex(digest);
     const first = this.#txIds.add(digest, block);
     if (first !== undefined) {
-      found.push(['duplicate_transaction', `${txId} stands in block ${first} already`]);
+      found.push(['duplicate_transaction', `${toHex(digest)} stands in block ${first} already`]);
     }
     const findingsOf = (signature: Fault | undefined): readonly BlockFinding[] => {
       if (signature !== undefined) found.push(signature);
@@ -301,6 +309,6 @@ export class ChainAudit {
     const signature = signatureFindings(envelope, this.#dependencies);
     const findings =
       signature instanceof Promise ? signature.then(findingsOf) : findingsOf(signature);
-    return { txId, findings };
+    return { digest, findings };
   }
 }

@@ -188,7 +188,7 @@ class Comparison {
     this.counts.transactions += block.data.length;
     for (const { reader } of copies) {
       reader.tipHash = checked.hash;
-      this.#push(reader.indexFindings(block.header.number, checked));
+      this.#push(reader.indexFindings(block.header.number, checked.idWords));
     }
     this.#push(withSources(checked.copy, namesOf(variant)));
     for (const other of others) {

@@ -4,6 +4,8 @@ export const VERIFY_LIMITS = {
   chainLengthMax: 8,
   creatorsCachedMax: 4096,
   creatorBytesCachedMax: 16 << 10,
+  /** Bytes of a block brought together for one call of the hash. */
+  hashRoomBytes: 64 << 10,
   /** Signatures handed to the workers and not yet answered: what keeps them busy and memory flat. */
   signaturesInFlightMax: 2048,
   /** Signatures in one message to a worker: posting costs about as much as 2 % of one verification. */

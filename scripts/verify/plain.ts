@@ -4,11 +4,16 @@
  * a finding, and to recognize takes every condition that the thorough check has.
  */
 import { hash } from 'node:crypto';
-import { EnvelopeScan, HEADER_TYPES, signatureFault } from '../../ledger/format/index.ts';
+import { EnvelopeScan, HEADER_TYPES, signatureFault, toHex } from '../../ledger/format/index.ts';
 import { type CreatorMemory, NONCE_BYTES_MAX } from './creators.ts';
 import { ID_WORDS } from './tx-ids.ts';
 
 const ID_DIGITS = 64;
+/** The two digits of hex, as they follow each other in text. */
+const DIGITS_OF_BYTE = Uint16Array.from({ length: 256 }, (_, byte) => {
+  const digits = toHex(Uint8Array.of(byte));
+  return (digits.charCodeAt(0) << 8) | digits.charCodeAt(1);
+});
 
 /** Types that a Sluice chain may hold after its genesis block: configuration changes are not there yet. */
 export const ORDERED_TYPES: ReadonlySet<number> = new Set([
@@ -17,10 +22,6 @@ export const ORDERED_TYPES: ReadonlySet<number> = new Set([
 ]);
 
 export class PlainTransactions {
-  /** Of the one that was recognized last: header type, id, and the id as words. */
-  type = 0;
-  txId = '';
-  readonly idWords = new Uint32Array(ID_WORDS);
   readonly #channel: Uint8Array;
   readonly #creators: CreatorMemory;
   readonly #scan = new EnvelopeScan();
@@ -32,9 +33,10 @@ export class PlainTransactions {
 
   /**
    * Whether the envelope is canonical, of this channel, of a type that is ordered, written by a member, has the id that nonce and
-   * creator give it and a signature in the right form. Whom the signature fits is not asked.
+   * creator give it and a signature in the right form. Whom the signature fits is not asked. The id goes to `idWords`, from `at`
+   * on; there may be anything when the answer is no.
    */
-  recognizes(envelope: Uint8Array): boolean {
+  recognizes(envelope: Uint8Array, idWords: Uint32Array, at: number): boolean {
     const scan = this.#scan;
     if (!scan.scan(envelope) || !ORDERED_TYPES.has(scan.type)) return false;
     if (!this.#isChannel(envelope)) return false;
@@ -44,11 +46,13 @@ export class PlainTransactions {
     if (creator === undefined || creator.verdict.kind === 'invalid') return false;
     const signature = envelope.subarray(scan.signatureStart, scan.signatureEnd);
     if (signatureFault(creator.verdict.publicKey.algorithm, signature) !== undefined) return false;
-    const digest = hash('sha256', creator.withNonce(envelope, scan.nonceStart, nonceBytes), 'hex');
-    if (!this.#isId(digest, envelope)) return false;
-    this.type = scan.type;
-    this.txId = digest;
-    return true;
+    // A string of the 32 bytes costs a third of what a Buffer of them does.
+    const digest = hash(
+      'sha256',
+      creator.withNonce(envelope, scan.nonceStart, nonceBytes),
+      'binary',
+    );
+    return this.#isId(digest, envelope, idWords, at);
   }
 
   /** The channel's name is UTF-8, hence so is what equals it, which the scan leaves open. */
@@ -62,18 +66,18 @@ export class PlainTransactions {
     return true;
   }
 
-  /** Whether the envelope names this id; makes words of it meanwhile. */
-  #isId(digits: string, envelope: Uint8Array): boolean {
-    const from = this.#scan.txIdStart;
-    for (let word = 0, at = 0; word < ID_WORDS; word++) {
+  /** Whether the envelope names the id of this digest; makes words of it meanwhile. */
+  #isId(digest: string, envelope: Uint8Array, idWords: Uint32Array, to: number): boolean {
+    let from = this.#scan.txIdStart;
+    for (let word = 0; word < ID_WORDS; word++) {
       let value = 0;
-      for (let end = at + 8; at < end; at++) {
-        const code = digits.charCodeAt(at);
-        if (envelope[from + at] !== code) return false;
-        // '0' is 48, 'a' is 97.
-        value = (value << 4) | (code < 58 ? code - 48 : code - 87);
+      for (let at = 4 * word; at < 4 * word + 4; at++, from += 2) {
+        const byte = digest.charCodeAt(at) & 0xff;
+        const named = ((envelope[from] as number) << 8) | (envelope[from + 1] as number);
+        if (named !== DIGITS_OF_BYTE[byte]) return false;
+        value = (value << 8) | byte;
       }
-      this.idWords[word] = value;
+      idWords[to + word] = value;
     }
     return true;
   }

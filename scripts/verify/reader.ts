@@ -1,8 +1,13 @@
 /** Reads one source block by block and reports what is wrong with the reading: gaps, damage, order, an early end. */
-import { type Block, decodeBlock } from '../../ledger/format/index.ts';
-import type { CheckedBlock } from './audit.ts';
+import {
+  type Block,
+  type Decoded,
+  decodeBlock,
+  decodeBlockParts,
+} from '../../ledger/format/index.ts';
 import type { Finding, FindingCode, FindingLog } from './findings.ts';
 import { type BlockSource, type Range, SourceError, type SourceRecord } from './sources.ts';
+import { ID_WORDS, idOfWords } from './tx-ids.ts';
 
 export interface SourceSummary {
   readonly name: string;
@@ -20,6 +25,14 @@ export interface Copy {
   readonly block: Block;
   /** False: the replica stopped before the certificate was complete. */
   readonly certified: boolean;
+}
+
+function decodeRecord(record: SourceRecord & { kind: 'block' }): Decoded<Block> {
+  const { parts } = record;
+  const block =
+    parts === undefined ? undefined : decodeBlockParts(parts.header, parts.data, parts.metadata);
+  // Why it is refused is said of the whole.
+  return block === undefined ? decodeBlock(record.bytes) : { kind: 'ok', value: block };
 }
 
 export class SourceReader {
@@ -102,7 +115,7 @@ export class SourceReader {
       const message = 'from here on stored without certificate: the replica stopped before it came';
       this.#report('not_certified', message, height);
     }
-    const decoded = decodeBlock(record.bytes);
+    const decoded = decodeRecord(record);
     if (decoded.kind === 'malformed') {
       this.#report('undecodable_block', decoded.reason, height);
       return undefined;
@@ -114,17 +127,16 @@ export class SourceReader {
     return { reader: this, block: decoded.value, certified: record.certified };
   }
 
-  /** Does the source's own index say of each transaction of the block where it is? */
-  async indexFindings(
-    block: number,
-    { txIds, idWords }: Pick<CheckedBlock, 'txIds' | 'idWords'>,
-  ): Promise<readonly Finding[]> {
+  /** Does the source's own index say of each transaction of the block where it is? `idWords`: as in `CheckedBlock`. */
+  async indexFindings(block: number, idWords: Uint32Array): Promise<readonly Finding[]> {
     const { source } = this;
     if (source.locate === undefined) return [];
-    const positions = source.unconfirmed?.(block, idWords) ?? [...txIds.keys()];
-    const asked = positions.filter((position) => txIds[position] !== undefined);
+    const all = () => Array.from({ length: idWords.length / ID_WORDS }, (_, index) => index);
+    const positions = source.unconfirmed?.(block, idWords) ?? all();
+    const txIds = positions.map((position) => idOfWords(idWords, ID_WORDS * position));
+    const asked = positions.filter((_, at) => txIds[at] !== undefined);
     if (asked.length === 0) return [];
-    const locations = await source.locate(asked.map((position) => txIds[position] as string));
+    const locations = await source.locate(txIds.filter((txId) => txId !== undefined));
     const found: Finding[] = [];
     for (const [at, transaction] of asked.entries()) {
       const location = locations[at];

@@ -17,7 +17,8 @@ export function formatFinding(finding: Finding): string {
 
 /** Counts with a thin grouping that every terminal has: 1234567 as 1,234,567. */
 export function formatCount(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
+  // The locale's way needs its tables, which take longer to load than all else that is printed.
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 export function formatRate(count: number, elapsedMs: number): string {

@@ -3,7 +3,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readBlockStream, StreamError } from '../../api/client/deliver.ts';
 import { jsonObject, sendRequest } from '../../api/client/http.ts';
+import { joinBlock } from '../../ledger/format/index.ts';
 import {
+  type BlockParts,
   LedgerError,
   LedgerSnapshot,
   listBlockFiles,
@@ -18,6 +20,8 @@ export type SourceRecord =
       /** Where the source keeps it; the block itself may say otherwise. */
       readonly number: number;
       readonly bytes: Uint8Array;
+      /** The same as the store keeps them, which spares who has them the making of `bytes`. */
+      readonly parts?: BlockParts;
       /** False: stored by a replica that stopped before the certificate was complete. */
       readonly certified: boolean;
       /** The store's own checksum does not fit. */
@@ -111,10 +115,17 @@ export async function openLedgerSource(directory: string): Promise<BlockSource> 
           yield { kind: 'damaged', number, reason: raw.fault };
           continue;
         }
-        const { bytes, fault } = raw;
-        const certified = raw.certified || number < certifiedHeight;
-        const record = { kind: 'block', number, bytes, certified } as const;
-        yield fault === undefined ? record : { ...record, fault };
+        const { parts, fault } = raw;
+        yield {
+          kind: 'block',
+          number,
+          parts,
+          get bytes() {
+            return joinBlock(parts.header, parts.data, parts.metadata);
+          },
+          certified: raw.certified || number < certifiedHeight,
+          ...(fault === undefined ? {} : { fault }),
+        };
       }
     } catch (error) {
       throw sourceErrorOf(error);

@@ -12,19 +12,25 @@ const TWO_POW_32 = 2 ** 32;
 /** Words of 32 bits, big-endian, of a whole id. */
 export const ID_WORDS = 8;
 
-/** Puts an id, 64 digits of hex, into `words` from `at` on. */
-export function writeIdWords(words: Uint32Array, at: number, txId: string): void {
-  for (let word = 0; word < ID_WORDS; word++) {
-    words[at + word] = Number.parseInt(txId.slice(8 * word, 8 * word + 8), 16);
-  }
+/** Puts an id, 32 bytes, into `words` from `at` on. */
+export function writeIdWords(words: Uint32Array, at: number, txId: Uint8Array): void {
+  const view = new DataView(txId.buffer, txId.byteOffset, 4 * ID_WORDS);
+  for (let word = 0; word < ID_WORDS; word++) words[at + word] = view.getUint32(4 * word);
+}
+
+/** The id at `at`, hex; undefined for zeros, which stand where there is none. */
+export function idOfWords(words: Uint32Array, at: number): string | undefined {
+  const own = words.subarray(at, at + ID_WORDS);
+  if (own.every((word) => word === 0)) return undefined;
+  return Array.from(own, (word) => word.toString(16).padStart(8, '0')).join('');
 }
 
 export interface TxIdTable {
   readonly size: number;
   /** Adds the id; when it was there already, answers the number of the block where it stood and changes nothing. */
   add(txId: Uint8Array, blockNumber: number): number | undefined;
-  /** The same for an id in words: the first four of them. */
-  addWords(words: Uint32Array, blockNumber: number): number | undefined;
+  /** The same for an id in words, from `at` on: the first four of them. */
+  addWords(words: Uint32Array, at: number, blockNumber: number): number | undefined;
   clone(): TxIdTable;
 }
 
@@ -85,7 +91,8 @@ function tableOver(initial: Uint32Array, initialSize: number): TxIdTable {
       const key = [view.getUint32(0), view.getUint32(4), view.getUint32(8), view.getUint32(12)];
       return addKey(key[0]!, key[1]!, key[2]!, key[3]!, blockNumber);
     },
-    addWords: (key, blockNumber) => addKey(key[0]!, key[1]!, key[2]!, key[3]!, blockNumber),
+    addWords: (key, at, blockNumber) =>
+      addKey(key[at]!, key[at + 1]!, key[at + 2]!, key[at + 3]!, blockNumber),
     clone: () => tableOver(words.slice(), size),
   };
 }

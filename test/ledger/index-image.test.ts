@@ -171,7 +171,7 @@ describe('ledger/store: the image of an index', () => {
     return image;
   }
   const agrees = (image: IndexImage, name: number, block = name + 2 ** 34): boolean =>
-    image.agrees(wordsOf([idOf(name)]), 0, block, name % 7);
+    !image.unconfirmed(wordsOf(Array(7).fill(idOf(name))), block).includes(name % 7);
 
   it('grows, keeps what it has room for, and nothing when it is discarded', () => {
     const image = imageOf(10_000, 12_000);
