@@ -1,7 +1,7 @@
 /** `npm run bench`: measures, writes `bench.json` and `report.html`. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { PROVIDERS, type ProviderName } from '../rdma/contract.ts';
 import { describeMachine } from './machine.ts';
 import { htmlReport } from './report/html.ts';
@@ -60,11 +60,13 @@ const program = new Command('npm run bench --')
     'Measures consensus, submission, failover and reading on this machine, side by side in one run.',
   )
   .option('--out <dir>', 'folder for bench.json and report.html', 'bench-out')
-  .option(
-    '--only <names>',
-    `scenarios, comma-separated: ${SCENARIOS.map((one) => one.name).join(', ')}`,
-    scenariosOf,
-    [...SCENARIOS],
+  .addOption(
+    new Option(
+      '--only <names>',
+      `scenarios, comma-separated: ${SCENARIOS.map((one) => one.name).join(', ')}`,
+    )
+      .argParser(scenariosOf)
+      .default([...SCENARIOS], 'all'),
   )
   .option(
     '--providers <names>',
