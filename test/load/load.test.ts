@@ -4,12 +4,16 @@
  */
 import { expect } from 'chai';
 import { TestNetwork } from '../support/network.ts';
-import { cpuSeconds } from '../support/process-stats.ts';
+import { cpuSeconds, sleeps } from '../support/process-stats.ts';
 import { audit, describeResult, runScenario, type ScenarioOptions } from './scenario.ts';
 
 const TRANSACTIONS = Number(process.env.SLUICE_LOAD_TRANSACTIONS ?? 20_000);
 const IN_FLIGHT = Number(process.env.SLUICE_LOAD_IN_FLIGHT ?? 16);
+/** V8 optimizes until then what the start has run. */
+const SETTLE_SECONDS = 8;
 const IDLE_SECONDS = 10;
+/** A second and replica. */
+const IDLE_WAKES_MAX = 100;
 const LONE_TRANSACTIONS = 100;
 /** Long enough for every thread to have gone to sleep. */
 const LONE_PAUSE_MS = 50;
@@ -46,18 +50,20 @@ describe('load', function () {
     await network.destroy();
   });
 
-  it('costs next to nothing when idle', async () => {
-    const used = (): number =>
-      network.created.replicas.reduce(
-        (sum, { number }) => sum + cpuSeconds(network.process(number).pid),
-        0,
-      );
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
-    const before = used();
+  it('sleeps when idle', async () => {
+    const pids = network.created.replicas.map(({ number }) => network.process(number).pid);
+    const sum = (of: (pid: number) => number): number =>
+      pids.reduce((total, pid) => total + of(pid), 0);
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_SECONDS * 1_000));
+    const before = { cpu: sum(cpuSeconds), sleeps: sum(sleeps) };
     await new Promise((resolve) => setTimeout(resolve, IDLE_SECONDS * 1_000));
-    const share = (used() - before) / IDLE_SECONDS;
-    console.log(`idle: four replicas together use ${(100 * share).toFixed(1)} % of a core`);
-    expect(share).to.be.below(0.05);
+    const share = (sum(cpuSeconds) - before.cpu) / IDLE_SECONDS;
+    const wakes = (sum(sleeps) - before.sleeps) / IDLE_SECONDS / pids.length;
+    console.log(
+      `idle: four replicas together use ${(100 * share).toFixed(1)} % of a core, each is woken ${wakes.toFixed(0)} times a second`,
+    );
+    // A heartbeat of the leader every 50 ms, and some timers: what it costs is a matter of the machine.
+    expect(wakes).to.be.below(IDLE_WAKES_MAX);
   });
 
   it('wakes up for a lone transaction', async () => {

@@ -17,6 +17,16 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
 }
 
+/** How often its threads have gone to sleep so far, and so how often they were woken. */
+export function sleeps(pid: number): number {
+  let count = 0;
+  for (const id of readdirSync(`/proc/${pid}/task`)) {
+    const status = readFileSync(`/proc/${pid}/task/${id}/status`, 'utf8');
+    count += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1] ?? 0);
+  }
+  return count;
+}
+
 /** Nice value of each thread by its id; the main thread has that of the process. */
 export function niceOfThreads(pid: number): Map<number, number> {
   const threads = new Map<number, number>();
