@@ -5,10 +5,12 @@ import { Coverage } from './coverage.ts';
 import { EventQueue } from './event-queue.ts';
 import { FaultInjector } from './faults.ts';
 import { Group } from './group.ts';
+import type { Life } from './life.ts';
 import { Machine, type MachineProfile } from './machine.ts';
 import type { Links } from './network.ts';
 import type { Protocol } from './protocol.ts';
 import { Random } from './random.ts';
+import type { Replica } from './replica.ts';
 import type { Scenario } from './scenario.ts';
 import type { Trace } from './trace.ts';
 
@@ -144,13 +146,17 @@ export class World implements Links {
    * left to order anything.
    */
   mayForget(index: number): boolean {
-    const { replicas, byzantine } = this.scenario;
+    const { replicas, byzantine, durability } = this.scenario;
+    // What it has begun to remember is gone with the power until it is on disk.
+    const isUnlogged = ({ log }: Replica): boolean =>
+      durability === 'wal' && log.records.length === 0;
+    const isMute = ({ core }: Life): boolean => core.status().mute;
     return this.groups.every((group) => {
       const mute = group.correct.filter(
         (replica) =>
           replica.self !== index &&
           replica.hasForgotten &&
-          (!replica.isUp || replica.lives.some(({ core }) => core.status().mute)),
+          (!replica.isUp || isUnlogged(replica) || replica.lives.some(isMute)),
       );
       return byzantine.length + mute.length + 1 <= replicas - quorum(replicas);
     });
