@@ -232,7 +232,7 @@ export class SluiceClient {
     return value;
   }
 
-  /** Asks until one replica has it; undefined once every replica has said that it does not. */
+  /** What a stream goes on with at any of the replicas. */
   #streamContext(): DeliverContext {
     return {
       urls: this.urls,
@@ -244,6 +244,7 @@ export class SluiceClient {
     };
   }
 
+  /** Asks until one replica has it; undefined once every replica has said that it does not. */
   async #everyReplica<T>(
     options: CallOptions,
     attempt: AttemptAt<T | undefined>,
