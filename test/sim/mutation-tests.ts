@@ -3,14 +3,12 @@
  * the compiled tree, and must fail there.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type CodeMutation, mutatedText } from './mutations.ts';
+import { type CodeMutation, copyCompiled, plantInto } from './mutations.ts';
 
-const DIST = fileURLToPath(new URL('../../', import.meta.url));
-const ROOT = join(DIST, '..');
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 /** What the tests of the core need of `dist`. */
 const PARTS = ['consensus', 'rdma', 'test/consensus', 'test/support'];
 /** What they look at besides. */
@@ -19,19 +17,16 @@ const TIMEOUT_MS = 120_000;
 
 /** Whether the test fails with the bug. Throws when it cannot be run, or fails without the bug as well. */
 export function testCatches(mutation: CodeMutation, test: string): boolean {
-  const folder = mkdtempSync(join(tmpdir(), 'sluice-mutant-'));
+  const copy = copyCompiled(PARTS);
+  const { folder, dispose } = copy;
   try {
-    for (const part of PARTS) {
-      cpSync(join(DIST, part), join(folder, 'dist', part), { recursive: true });
-    }
-    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
     for (const part of LINKED) symlinkSync(join(ROOT, part), join(folder, part));
     const compiled = join('dist', test.replace(/\.ts$/, '.js'));
     if (!passes(folder, compiled)) throw new Error(`${test} fails without ${mutation.name}`);
-    writeFileSync(join(folder, 'dist', 'consensus', mutation.file), mutatedText(mutation));
+    plantInto(copy, mutation);
     return !passes(folder, compiled);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    dispose();
   }
 }
 

@@ -37,8 +37,41 @@ export interface WorldMutation extends Description {
 
 export type Mutation = CodeMutation | WorldMutation;
 
+/** Where the compiled code lies, this file's own too. */
+const DIST = fileURLToPath(new URL('../../', import.meta.url));
 /** What the core and its formats are made of. */
-const PARTS = ['core', 'wire'];
+const PARTS = ['consensus/core', 'consensus/wire'];
+
+/** A copy of what is compiled. The caller disposes of it. */
+export interface Copy {
+  /** Holds `dist`, and says that its files are modules. */
+  readonly folder: string;
+  readonly dispose: () => void;
+}
+
+/** Copies these folders of `dist` into a temporary folder. */
+export function copyCompiled(parts: readonly string[]): Copy {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-mutant-'));
+  const dispose = (): void => rmSync(folder, { recursive: true, force: true });
+  try {
+    for (const part of parts) {
+      const filter = (path: string): boolean => !/\.(?:map|d\.ts)$/.test(path);
+      cpSync(join(DIST, part), join(folder, 'dist', part), { recursive: true, filter });
+    }
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
+    return { folder, dispose };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
+
+/** Puts the bug into the copy; answers the folder of its `consensus`. */
+export function plantInto({ folder }: Copy, mutation: CodeMutation): string {
+  const consensus = join(folder, 'dist', 'consensus');
+  writeFileSync(join(consensus, mutation.file), mutatedText(mutation));
+  return consensus;
+}
 
 /** A fresh copy of the code with the bug in it. The caller disposes of it. */
 export async function plant(
@@ -48,17 +81,10 @@ export async function plant(
     const protocol = { ...(await loadProtocol()), weakness: mutation.weakness };
     return { protocol, dispose: () => {} };
   }
-  const folder = mkdtempSync(join(tmpdir(), 'sluice-mutant-'));
-  const dispose = (): void => rmSync(folder, { recursive: true, force: true });
+  const copy = copyCompiled(PARTS);
+  const { dispose } = copy;
   try {
-    const consensus = join(folder, 'consensus');
-    for (const part of PARTS) {
-      const filter = (path: string): boolean => !/\.(?:map|d\.ts)$/.test(path);
-      const from = fileURLToPath(new URL(part, REAL_CONSENSUS));
-      cpSync(from, join(consensus, part), { recursive: true, filter });
-    }
-    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
-    writeFileSync(join(consensus, mutation.file), mutatedText(mutation));
+    const consensus = plantInto(copy, mutation);
     return { protocol: await loadProtocol(pathToFileURL(`${consensus}/`)), dispose };
   } catch (error) {
     dispose();
