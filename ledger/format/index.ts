@@ -24,6 +24,7 @@ export {
   txIdDigest,
 } from './envelope.ts';
 export { EnvelopeScan } from './envelope-scan.ts';
+export * from './id-words.ts';
 export * from './identity.ts';
 export { FORMAT_LIMITS } from './limits.ts';
 export { signatureFault } from './signature-form.ts';

@@ -5,11 +5,10 @@
  * Only an agreement is taken from here. Whatever is not known, known twice, deleted somewhere, damaged or in the log is left to
  * LevelDB, whose answer is what a replica would get: so an image that lacks something costs time and never hides a fault.
  */
+import { ID_WORDS, wordAt, writeIdWords } from '../format/id-words.ts';
 import { crc32 } from './crc32c.ts';
 import { CHECKSUM_BYTES, KIND, LOCATION_BYTES, TRANSACTION_KEY_BYTES } from './records.ts';
 
-/** Words of 32 bits, big-endian, of a transaction id. */
-export const ID_WORDS = 8;
 /** Id, block number (high, low), index. */
 const RECORD_WORDS = ID_WORDS + 3;
 const HIGH = ID_WORDS;
@@ -103,7 +102,7 @@ export class IndexImage {
   /** Whether LevelDB's answer for the key is another than what would be taken from here. */
   contradicts(key: Uint8Array, answer: Uint8Array | undefined): boolean {
     if (!this.#usable) return false;
-    for (let word = 0; word < ID_WORDS; word++) this.#id[word] = wordAt(key, 1 + 4 * word);
+    writeIdWords(this.#id, 0, key, 1);
     const found = this.#slots[this.#slotOf(this.#id, 0)] as number;
     const at = (found - 1) * RECORD_WORDS;
     if (found === 0 || this.#records[at + HIGH] === DOUBT) return false;
@@ -118,8 +117,8 @@ export class IndexImage {
   #put(key: Uint8Array, high: number, low: number, index: number): void {
     if (!this.#usable) return;
     const id = this.#id;
-    for (let word = 0; word < ID_WORDS; word++) id[word] = wordAt(key, 1 + 4 * word);
-    const slot = this.#slotOf(id, 0);
+    writeIdWords(id, 0, key, 1);
+    let slot = this.#slotOf(id, 0);
     const found = this.#slots[slot] as number;
     if (found !== 0) {
       const at = (found - 1) * RECORD_WORDS;
@@ -132,13 +131,16 @@ export class IndexImage {
     // All that is told of a key is told of one that is kept, or all of it is left out.
     if (this.#count === this.#countMax) return;
     const at = this.#count * RECORD_WORDS;
-    if (at === this.#records.length) this.#enlarge();
+    if (at === this.#records.length) {
+      this.#enlarge();
+      slot = this.#slotOf(id, 0);
+    }
     for (let word = 0; word < ID_WORDS; word++) this.#records[at + word] = id[word] as number;
     this.#records[at + HIGH] = high;
     this.#records[at + LOW] = low;
     this.#records[at + INDEX] = index;
     this.#count++;
-    this.#slots[this.#slotOf(id, 0)] = this.#count;
+    this.#slots[slot] = this.#count;
   }
 
   /** The slot of the id, or the free one where it belongs. Ids are hashes: any of their bits will do. */
@@ -165,16 +167,6 @@ export class IndexImage {
       this.#slots[this.#slotOf(records, record * RECORD_WORDS)] = record + 1;
     }
   }
-}
-
-function wordAt(bytes: Uint8Array, at: number): number {
-  return (
-    (((bytes[at] as number) << 24) |
-      ((bytes[at + 1] as number) << 16) |
-      ((bytes[at + 2] as number) << 8) |
-      (bytes[at + 3] as number)) >>>
-    0
-  );
 }
 
 /** As `seal` made it (records.ts): of key and content. */

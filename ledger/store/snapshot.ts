@@ -174,7 +174,7 @@ export class LedgerSnapshot {
 
   /**
    * The positions in a block of those of its transactions of which only LevelDB can say what the index says: of all others it
-   * says what it must. `ids`: eight words each, as they lie in the block.
+   * says what it must. `ids`: `ID_WORDS` words each, as they lie in the block.
    */
   unconfirmed(blockNumber: number, ids: Uint32Array): number[] {
     return this.image.unconfirmed(ids, blockNumber);

@@ -16,6 +16,7 @@ import {
   type EnvelopeForm,
   HEADER_TYPES,
   headerHash,
+  ID_WORDS,
   isHexOf,
   type KnownOfBlock,
   type ParsedEnvelope,
@@ -23,13 +24,14 @@ import {
   signatureFault,
   toHex,
   txIdDigest,
+  writeIdWords,
 } from '../../ledger/format/index.ts';
 import { CreatorMemory } from './creators.ts';
 import type { Finding, FindingCode } from './findings.ts';
 import { VERIFY_LIMITS } from './limits.ts';
 import { ORDERED_TYPES, PlainTransactions } from './plain.ts';
 import type { SignatureVerifier } from './signatures.ts';
-import { createTxIdTable, ID_WORDS, type TxIdTable, writeIdWords } from './tx-ids.ts';
+import { createTxIdTable, type TxIdTable } from './tx-ids.ts';
 import type { CreatorVerdict } from './x509.ts';
 
 export interface AuditDependencies {

@@ -4,9 +4,14 @@
  * a finding, and to recognize takes every condition that the thorough check has.
  */
 import { hash } from 'node:crypto';
-import { EnvelopeScan, HEADER_TYPES, signatureFault, toHex } from '../../ledger/format/index.ts';
+import {
+  EnvelopeScan,
+  HEADER_TYPES,
+  ID_WORDS,
+  signatureFault,
+  toHex,
+} from '../../ledger/format/index.ts';
 import { type CreatorMemory, NONCE_BYTES_MAX } from './creators.ts';
-import { ID_WORDS } from './tx-ids.ts';
 
 const ID_DIGITS = 64;
 /** The two digits of hex, as they follow each other in text. */

@@ -4,10 +4,11 @@ import {
   type Decoded,
   decodeBlock,
   decodeBlockParts,
+  ID_WORDS,
+  idOfWords,
 } from '../../ledger/format/index.ts';
 import type { Finding, FindingCode, FindingLog } from './findings.ts';
 import { type BlockSource, type Range, SourceError, type SourceRecord } from './sources.ts';
-import { ID_WORDS, idOfWords } from './tx-ids.ts';
 
 export interface SourceSummary {
   readonly name: string;

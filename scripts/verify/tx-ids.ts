@@ -4,26 +4,12 @@
  *
  * Keys are the first 16 bytes of the id, itself a SHA-256: two different ids that agree in them would take 2^64 tries to make.
  */
+import { wordAt } from '../../ledger/format/index.ts';
+
 const WORDS_PER_SLOT = 6;
 /** A power of two, as every later number of slots. */
 const SLOTS_MIN = 1024;
 const TWO_POW_32 = 2 ** 32;
-
-/** Words of 32 bits, big-endian, of a whole id. */
-export const ID_WORDS = 8;
-
-/** Puts an id, 32 bytes, into `words` from `at` on. */
-export function writeIdWords(words: Uint32Array, at: number, txId: Uint8Array): void {
-  const view = new DataView(txId.buffer, txId.byteOffset, 4 * ID_WORDS);
-  for (let word = 0; word < ID_WORDS; word++) words[at + word] = view.getUint32(4 * word);
-}
-
-/** The id at `at`, hex; undefined for zeros, which stand where there is none. */
-export function idOfWords(words: Uint32Array, at: number): string | undefined {
-  const own = words.subarray(at, at + ID_WORDS);
-  if (own.every((word) => word === 0)) return undefined;
-  return Array.from(own, (word) => word.toString(16).padStart(8, '0')).join('');
-}
 
 export interface TxIdTable {
   readonly size: number;
@@ -87,9 +73,8 @@ function tableOver(initial: Uint32Array, initialSize: number): TxIdTable {
       return size;
     },
     add(txId, blockNumber) {
-      const view = new DataView(txId.buffer, txId.byteOffset, 16);
-      const key = [view.getUint32(0), view.getUint32(4), view.getUint32(8), view.getUint32(12)];
-      return addKey(key[0]!, key[1]!, key[2]!, key[3]!, blockNumber);
+      const [a, b, c, d] = [wordAt(txId, 0), wordAt(txId, 4), wordAt(txId, 8), wordAt(txId, 12)];
+      return addKey(a, b, c, d, blockNumber);
     },
     addWords: (key, at, blockNumber) =>
       addKey(key[at]!, key[at + 1]!, key[at + 2]!, key[at + 3]!, blockNumber),

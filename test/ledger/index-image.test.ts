@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Level } from 'level';
-import { fromHex } from '../../ledger/format/index.ts';
+import { fromHex, ID_WORDS } from '../../ledger/format/index.ts';
 import { LedgerSnapshot } from '../../ledger/store/index.ts';
 import { readLoggedBatch, readTableBlock } from '../../ledger/store/index-entries.ts';
-import { ID_WORDS, IndexImage } from '../../ledger/store/index-image.ts';
+import { IndexImage } from '../../ledger/store/index-image.ts';
 import { encodeLocation, seal, transactionKey } from '../../ledger/store/records.ts';
 import { certified, inTemporaryFolder, makeChain, makeGenesis, openLedger } from './helpers.ts';
 

@@ -5,6 +5,7 @@ import {
   encodeEnvelope,
   encodePayload,
   encodeSerializedIdentity,
+  idOfWords,
   parseEnvelope,
 } from '../../ledger/format/index.ts';
 import { ChainAudit } from '../../scripts/verify/audit.ts';
@@ -12,7 +13,6 @@ import { CreatorMemory } from '../../scripts/verify/creators.ts';
 import { VERIFY_LIMITS } from '../../scripts/verify/limits.ts';
 import { PlainTransactions } from '../../scripts/verify/plain.ts';
 import type { SignatureVerifier } from '../../scripts/verify/signatures.ts';
-import { idOfWords } from '../../scripts/verify/tx-ids.ts';
 import { createCreatorJudge } from '../../scripts/verify/x509.ts';
 import { createTestChain, issueWriter, mustDecode, type TestChain } from '../support/chain.ts';
 import { trustOf } from './memory-source.ts';
