@@ -110,7 +110,7 @@ function past(crc: number): number {
 
 /**
  * zlib's CRC-32 of bytes[start, end) behind bytes whose CRC is `previous`; 0 at first. For a few bytes, for which a call to zlib
- * costs more than they do.
+ * costs more than they do. A loop of its own: over tables that are handed in it takes half as long again.
  */
 export function crc32(bytes: Uint8Array, start: number, end: number, previous: number): number {
   let value = ~previous;
