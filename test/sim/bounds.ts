@@ -8,6 +8,8 @@ import type { World } from './world.ts';
 /** Containers that belong to one step, or count by constant texts. */
 const EXEMPT = new Set(['effects', 'ignored', 'bytes']);
 const SMALL_MAX = 128;
+/** Of an array, a set or a map. */
+const ELEMENT = 'element';
 
 export function checkBounds(world: World): void {
   for (const group of world.groups) {
@@ -35,9 +37,11 @@ function sizeMax({ scenario }: World): number {
 }
 
 function firstOversized(life: Life, max: number): string | undefined {
-  for (const { path, size } of containersOf(life)) {
-    if (size > max) return `${path} has ${size} entries`;
-  }
+  let found: string | undefined;
+  forContainers(life, (size, path) => {
+    if (size > max) found ??= `${path()} has ${size} entries`;
+  });
+  if (found !== undefined) return found;
   const book = life.orderer.book.size;
   return book > max * 4 ? `the orderer keeps ${book} batches` : undefined;
 }
@@ -45,34 +49,43 @@ function firstOversized(life: Life, max: number): string | undefined {
 /** How much a core remembers, in entries of its containers. */
 export function entriesOf(life: Life): number {
   let entries = 0;
-  for (const { size } of containersOf(life)) entries += size;
+  forContainers(life, (size) => {
+    entries += size;
+  });
   return entries;
 }
 
-function* containersOf(life: Life): Generator<{ path: string; size: number }, undefined> {
+/** An object on the way, and by which name it was reached from where: paths are for messages, which are rare. */
+interface Step {
+  readonly value: object;
+  readonly name: string;
+  readonly from: Step | undefined;
+}
+
+function forContainers(life: Life, visit: (size: number, path: () => string) => void): void {
   const seen = new Set<object>();
-  const open: { path: string; value: object }[] = [{ path: 'state', value: life.state }];
+  const open: Step[] = [{ value: life.state, name: 'state', from: undefined }];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const { path, value } = next;
-    if (seen.has(value) || ArrayBuffer.isView(value)) continue;
+    const from = next;
+    const { value } = from;
+    if (seen.has(value)) continue;
     seen.add(value);
-    const size = sizeOf(value);
-    if (size > 0) yield { path, size };
-    for (const [name, child] of childrenOf(value)) {
-      if (typeof child !== 'object' || child === null || EXEMPT.has(name)) continue;
-      open.push({ path: `${path}.${name}`, value: child });
+    const reach = (name: string, child: unknown): void => {
+      if (typeof child !== 'object' || child === null || ArrayBuffer.isView(child)) return;
+      if (!EXEMPT.has(name)) open.push({ value: child, name, from });
+    };
+    if (Array.isArray(value)) {
+      visit(value.length, () => pathOf(from));
+      for (let i = 0; i < value.length; i++) reach(ELEMENT, value[i]);
+    } else if (value instanceof Map || value instanceof Set) {
+      visit(value.size, () => pathOf(from));
+      for (const child of value.values()) reach(ELEMENT, child);
+    } else {
+      for (const name in value) reach(name, (value as Record<string, unknown>)[name]);
     }
   }
-  return undefined;
 }
 
-function sizeOf(value: object): number {
-  if (Array.isArray(value)) return value.length;
-  return value instanceof Map || value instanceof Set ? value.size : 0;
-}
-
-function childrenOf(value: object): Iterable<[string, unknown]> {
-  if (value instanceof Map) return [...value].map(([, child]) => ['value', child]);
-  if (value instanceof Set) return [...value].map((child) => ['value', child]);
-  return Object.entries(value);
+function pathOf({ name, from }: Step): string {
+  return from === undefined ? name : `${pathOf(from)}.${name}`;
 }
