@@ -29,8 +29,8 @@ async function readGenesisOf(source: BlockSource): Promise<Uint8Array | undefine
 }
 
 /**
- * Chooses the root. Undefined when every source's block 0 was found bad, which is then in the log.
- * Throws `SourceError` when there is none to look at.
+ * Chooses the root. Undefined when there is none because of what is wrong with the sources, which is then in the log. Throws
+ * `SourceError` when nothing is wrong, and none has a block 0.
  */
 export async function chooseTrust(
   genesisFile: string | undefined,
@@ -38,15 +38,13 @@ export async function chooseTrust(
   log: FindingLog,
 ): Promise<ChosenTrust | undefined> {
   if (genesisFile !== undefined) return readPinned(genesisFile);
-  let seen = false;
   for (const source of sources) {
     const bytes = await readGenesisOf(source);
     if (bytes === undefined) continue;
-    seen = true;
     const root = readTrustRoot(bytes);
     if (root.kind === 'ok') return { root: root.value, pinned: false, origin: source.name };
     log.add([{ code: 'not_genesis', sources: [source.name], block: 0, message: root.reason }]);
   }
-  if (seen) return undefined;
+  if (log.counts.fault > 0) return undefined;
   throw new SourceError('usage', 'no source has block 0; give the genesis block with --genesis');
 }

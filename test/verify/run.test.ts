@@ -128,6 +128,15 @@ describe('auditor: from ledgers, folders and replicas', () => {
     expect(report.faults).to.be.greaterThan(0);
   });
 
+  it('says what is wrong with a ledger that cannot be opened, and is all there is', async () => {
+    const folder = await storeLedger('replica-1');
+    writeFileSync(join(folder, 'ledger', 'main', 'db', 'CURRENT'), 'MANIFEST-999999\n');
+    const report = await verifyChains({ ...NOTHING, data: [folder] });
+    expect(report.verdict).to.equal('bad');
+    expect(placesOf(report)).to.deep.equal(['source_damaged@']);
+    expect(formatReport(report).join('\n')).to.include('move the whole folder of the channel away');
+  });
+
   it('compares a running replica with a folder of block files', async () => {
     const api = await serveQuietly(createChainService(chain));
     try {
