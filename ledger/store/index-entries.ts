@@ -2,14 +2,16 @@
  * The entries of the transaction index in what LevelDB has written: in blocks of its tables, and in its log.
  *
  * An entry of a table that LevelDB itself would not find is worth nothing, so the order by which LevelDB searches is checked:
- * keys ascend, and the restart points are entries that stand for themselves. Whether the search gets to the block at all is
- * asked of LevelDB, for the first and the last entry of each (snapshot.ts).
+ * keys ascend, and the restart points are entries that stand for themselves. The filter, which may keep LevelDB from looking, is
+ * asked as LevelDB does. Whether the search gets to the block at all is asked of LevelDB, for the first and the last entry of each
+ * (snapshot.ts).
  *
  * Formats: LevelDB doc/table_format.md; table/block_builder.cc (shared, unshared and value length, rest of the key, value; then
  * the offsets of the restart points, and their number); db/write_batch.cc.
  */
 import { type IndexImage, isIndexKey } from './index-image.ts';
 import { TRANSACTION_KEY_BYTES } from './records.ts';
+import type { TableFilter } from './table-filter.ts';
 import { readVarint } from './varint.ts';
 
 /** Sequence number and type, behind each key in a table. */
@@ -20,9 +22,16 @@ const TYPE_DELETION = 0;
 const TYPE_VALUE = 1;
 const BATCH_HEADER_BYTES = 12;
 
-/** Takes the entries of an intact block of a table. False when it is not as LevelDB writes and searches it. */
-export function readTableBlock(content: Uint8Array, image: IndexImage): boolean {
-  return new BlockWalk(content).walk(image);
+/**
+ * Takes the entries of an intact block of a table, and asks the table's filter for each key. False when the block is not as LevelDB
+ * writes and searches it.
+ */
+export function readTableBlock(
+  content: Uint8Array,
+  image: IndexImage,
+  filter?: TableFilter,
+): boolean {
+  return new BlockWalk(content).walk(image, filter);
 }
 
 class BlockWalk {
@@ -39,7 +48,7 @@ class BlockWalk {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  walk(image: IndexImage): boolean {
+  walk(image: IndexImage, filter: TableFilter | undefined): boolean {
     const size = this.#bytes.length;
     if (size < 4) return false;
     const restarts = this.#view.getUint32(size - 4, true);
@@ -55,6 +64,7 @@ class BlockWalk {
       const valueStart = this.#position - this.#value;
       const userBytes = this.#keyBytes - SUFFIX_BYTES;
       if (userBytes < 0) return false;
+      filter?.ask(this.#key, userBytes);
       if (!isIndexKey(this.#key, userBytes)) {
         // Nothing of a ledger comes behind its index.
         if (indexed) return false;

@@ -6,7 +6,8 @@
  * Table format (LevelDB doc/table_format.md): blocks, each followed by type u8 (0 plain, 1 Snappy)
  * and masked CRC-32C u32; the last 48 bytes are the handles of meta index and index (varint
  * offset, varint size), padding, and a magic. The index maps a key at or above the last key of
- * each data block to the block's handle.
+ * each data block to the block's handle; the meta index maps `filter.` and the name of a policy to
+ * the handle of the filter (table-filter.ts), without which LevelDB looks into every block.
  */
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,6 +19,7 @@ import type { ChangedBytes } from './log-scan.ts';
 import { liveTables } from './manifest.ts';
 import { KIND } from './records.ts';
 import { snappyDecompress } from './snappy.ts';
+import { FILTER_NAME, TableFilter } from './table-filter.ts';
 import { readVarint } from './varint.ts';
 
 const FOOTER_BYTES = 48;
@@ -29,6 +31,11 @@ const MAGIC = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
 interface Handle {
   offset: number;
   size: number;
+}
+
+interface Entry {
+  key: Uint8Array;
+  value: Uint8Array;
 }
 
 interface IndexEntry {
@@ -119,35 +126,65 @@ function scanTable(bytes: Uint8Array, file: string, image?: IndexImage): Changed
   const entries = content === undefined ? undefined : readIndex(content);
   if (entries === undefined) return [changed(footer, 'the index is damaged')];
   const findings: ChangedBytes[] = [];
-  if (readBlock(bytes, metaIndex.handle) === undefined) {
-    findings.push(changed(metaIndex.handle.offset, 'the meta index is damaged'));
-  }
-  const dataEnd = entries.at(-1);
-  if (dataEnd !== undefined) {
-    // Between the data and the meta index lies the filter, which decides
-    // which keys are looked for at all.
-    const from = dataEnd.handle.offset + dataEnd.handle.size + TRAILER_BYTES;
-    const size = metaIndex.handle.offset - from - TRAILER_BYTES;
-    if (size >= 0 && !isIntact(bytes, { offset: from, size })) {
-      findings.push(changed(from, 'the filter is damaged'));
-    }
-  }
+  const report = (offset: number, reason: string): void => {
+    findings.push(changed(offset, reason));
+  };
+  const filter = readFilter(bytes, metaIndex.handle, report);
   for (const [position, { key, handle }] of entries.entries()) {
     if (isIntact(bytes, handle)) {
-      if (image !== undefined) takeIndex(bytes, key, handle, image);
+      if (image !== undefined) takeIndex(bytes, key, handle, image, filter);
       continue;
     }
     const blocks = describeKeys(entries[position - 1]?.key, key);
-    findings.push(changed(handle.offset, `a table block does not match its checksum${blocks}`));
+    report(handle.offset, `a table block does not match its checksum${blocks}`);
+  }
+  if (filter !== undefined && filter.hidden > 0) {
+    const what = `the filter hides ${filter.hidden} entries from LevelDB`;
+    report(filter.offset, `${what}: a replica would miss them, and order these transactions again`);
   }
   return findings;
 }
 
+/** The filter that LevelDB takes for the table, when there is one. */
+function readFilter(
+  bytes: Uint8Array,
+  metaIndex: Handle,
+  report: (offset: number, reason: string) => void,
+): TableFilter | undefined {
+  const content = readBlock(bytes, metaIndex);
+  const entries = content === undefined ? undefined : readEntries(content);
+  if (content === undefined || entries === undefined || !isReadInOrder(content)) {
+    report(metaIndex.offset, 'the meta index is damaged');
+    return undefined;
+  }
+  const entry = entries.find(({ key }) => Buffer.from(key).toString('latin1') === FILTER_NAME);
+  if (entry === undefined) return undefined;
+  const handle = readHandle(entry.value, 0)?.handle;
+  const filter = handle === undefined ? undefined : readBlock(bytes, handle);
+  if (handle !== undefined && filter !== undefined) return new TableFilter(filter, handle.offset);
+  report(handle?.offset ?? metaIndex.offset, 'the filter is damaged');
+  return undefined;
+}
+
+/** Whether LevelDB, which searches by the restart points, sees the entries as they come: the only such point is the first. */
+function isReadInOrder(content: Uint8Array): boolean {
+  const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
+  const restarts = view.getUint32(content.length - 4, true);
+  return restarts === 1 && view.getUint32(content.length - 8, true) === 0;
+}
+
 /** `upTo`: the block's last key or one behind it. The index comes behind all else. */
-function takeIndex(bytes: Uint8Array, upTo: Uint8Array, handle: Handle, image: IndexImage): void {
+function takeIndex(
+  bytes: Uint8Array,
+  upTo: Uint8Array,
+  handle: Handle,
+  image: IndexImage,
+  filter: TableFilter | undefined,
+): void {
   if ((upTo[0] ?? 0) < KIND.TRANSACTION) return;
   const content = contentOf(bytes, handle);
-  if (content === undefined || !readTableBlock(content, image)) image.discard();
+  filter?.turnTo(handle.offset);
+  if (content === undefined || !readTableBlock(content, image, filter)) image.discard();
 }
 
 /** Which of our blocks lie between two keys of the index: ` (data of blocks 3 to 7)`. */
@@ -193,15 +230,23 @@ function contentOf(bytes: Uint8Array, handle: Handle): Uint8Array | undefined {
   return type === 1 ? snappyDecompress(content, STORE_LIMITS.scanFileBytesMax) : undefined;
 }
 
-/**
- * Entries of an index block: shared, unshared and value lengths, key suffix,
- * value; then the restart array.
- */
 function readIndex(content: Uint8Array): IndexEntry[] | undefined {
+  const index: IndexEntry[] = [];
+  const entries = readEntries(content);
+  for (const { key, value } of entries ?? []) {
+    const found = readHandle(value, 0);
+    if (found?.end !== value.length || key.length < KEY_SUFFIX_BYTES) return undefined;
+    index.push({ key: key.subarray(0, key.length - KEY_SUFFIX_BYTES), handle: found.handle });
+  }
+  return entries === undefined ? undefined : index;
+}
+
+/** Entries of a block: shared, unshared and value lengths, key suffix, value; then the restart array. */
+function readEntries(content: Uint8Array): Entry[] | undefined {
   if (content.length < 4) return undefined;
   const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
   const end = content.length - 4 - 4 * view.getUint32(content.length - 4, true);
-  const entries: IndexEntry[] = [];
+  const entries: Entry[] = [];
   let previous = new Uint8Array(0);
   let position = 0;
   while (position < end) {
@@ -210,19 +255,12 @@ function readIndex(content: Uint8Array): IndexEntry[] | undefined {
     const value = unshared === undefined ? undefined : readVarint(content, unshared.end);
     if (shared === undefined || unshared === undefined || value === undefined) return undefined;
     const keyEnd = value.end + unshared.value;
-    if (shared.value > previous.length || keyEnd > end) return undefined;
+    position = keyEnd + value.value;
+    if (shared.value > previous.length || position > end) return undefined;
     const key = new Uint8Array(shared.value + unshared.value);
     key.set(previous.subarray(0, shared.value));
     key.set(content.subarray(value.end, keyEnd), shared.value);
-    const found = readHandle(content, keyEnd);
-    position = keyEnd + value.value;
-    if (found === undefined || found.end !== position || key.length < KEY_SUFFIX_BYTES) {
-      return undefined;
-    }
-    entries.push({
-      key: key.subarray(0, key.length - KEY_SUFFIX_BYTES),
-      handle: found.handle,
-    });
+    entries.push({ key, value: content.subarray(keyEnd, position) });
     previous = key;
   }
   return position === end ? entries : undefined;

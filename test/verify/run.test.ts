@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { METADATA, parseEnvelope } from '../../ledger/format/index.ts';
 import { Ledger } from '../../ledger/store/index.ts';
+import { KIND } from '../../ledger/store/records.ts';
 import { formatReport } from '../../scripts/verify/report.ts';
 import { type VerifyReport, type VerifyRequest, verifyChains } from '../../scripts/verify/run.ts';
 import { SourceError } from '../../scripts/verify/sources.ts';
+import { compact, hideKey, inDatabase, tablesIn } from '../ledger/tables.ts';
 import { createTestChain, type TestChain } from '../support/chain.ts';
 import { createChainService } from '../support/chain-service.ts';
 import { sha256 } from '../support/hash.ts';
@@ -135,6 +137,27 @@ describe('auditor: from ledgers, folders and replicas', () => {
     expect(report.verdict).to.equal('bad');
     expect(placesOf(report)).to.deep.equal(['source_damaged@']);
     expect(formatReport(report).join('\n')).to.include('move the whole folder of the channel away');
+  });
+
+  it('finds a table whose filter hides an entry of the index, and says what to do', async () => {
+    const folder = await storeLedger('replica-1');
+    const ledger = join(folder, 'ledger', 'main');
+    const [first, ...keys] = await inDatabase(ledger, async (database) => {
+      await compact(database);
+      return database.keys({ gte: Uint8Array.of(KIND.TRANSACTION) }).all();
+    });
+    expect((await verifyChains({ ...NOTHING, data: [folder] })).findings).to.deep.equal([]);
+    const [table = ''] = await tablesIn(ledger);
+    const path = join(ledger, 'db', table);
+    // The ends of a block LevelDB is asked for in any case.
+    const others = [first, keys.at(-1)].filter((key) => key !== undefined);
+    writeFileSync(path, hideKey(readFileSync(path), keys[2] as Uint8Array, others));
+    const report = await verifyChains({ ...NOTHING, data: [folder] });
+    expect(report.verdict).to.equal('bad');
+    expect(placesOf(report)).to.include('source_damaged@');
+    const said = formatReport(report).join('\n');
+    expect(said).to.include(`${table}, byte `).and.include('the filter hides');
+    expect(said).to.include('move the whole folder of the channel away');
   });
 
   it('compares a running replica with a folder of block files', async () => {
