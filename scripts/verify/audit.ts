@@ -74,6 +74,8 @@ export interface CheckedBlock {
   readonly idWords: Uint32Array;
   /** Block and certificate: what may differ between two copies. Settles when the signatures are checked. */
   readonly copy: Promise<readonly BlockFinding[]>;
+  /** The same for another copy, whose header and data are the same bytes: only metadata and certificate are looked at. */
+  readonly checkCopy: (block: Block, certified: boolean) => Promise<readonly BlockFinding[]>;
   /** Transactions, in order. Settles when their signatures are checked. */
   readonly transactions: Promise<readonly BlockFinding[]>;
 }
@@ -187,7 +189,6 @@ export class ChainAudit {
   /** Undefined when signatures are checked, which every transaction's parts are needed for. */
   readonly #plain: PlainTransactions | undefined;
   #tip: BlockHeader | undefined;
-  #beforeTip: BlockHeader | undefined;
 
   constructor(dependencies: AuditDependencies, txIds = createTxIdTable()) {
     const { trust, verifier, judgeCreator } = dependencies;
@@ -212,31 +213,23 @@ export class ChainAudit {
     const hash = toHex(headerHash(header, sha256));
     const checked = header.number === 0 ? genesisContent(block) : this.#checkContent(block);
     const { envelopes, idWords, open } = checked;
-    const copy = this.#checkCopy(block, certified, this.#tip, envelopes);
-    this.#beforeTip = this.#tip;
+    const known = { envelopes, dataHash: hashOfAll(block.data) };
+    const previous = this.#tip;
     this.#tip = header;
+    const checkCopy: CheckedBlock['checkCopy'] = (copy, isCertified) =>
+      this.#checkCopy(copy, isCertified, previous, known);
     const transactions = Promise.all(open).then((found) => found.flat());
-    return { hash, idWords, copy, transactions };
-  }
-
-  /**
-   * Checks only what may differ between two copies of the block that was checked last: metadata and certificate. The transactions
-   * are the same bytes.
-   */
-  checkCopy(block: Block, certified: boolean): Promise<readonly BlockFinding[]> {
-    return this.#checkCopy(block, certified, this.#beforeTip, block.data.map(parseEnvelope));
+    return { hash, idWords, copy: checkCopy(block, certified), checkCopy, transactions };
   }
 
   /** The block cannot be read: the next one is taken without its link to this one. */
   skip(): void {
-    this.#beforeTip = this.#tip;
     this.#tip = undefined;
   }
 
   clone(): ChainAudit {
     const copy = new ChainAudit(this.#dependencies, this.#txIds.clone());
     copy.#tip = this.#tip;
-    copy.#beforeTip = this.#beforeTip;
     return copy;
   }
 
@@ -244,9 +237,8 @@ export class ChainAudit {
     block: Block,
     certified: boolean,
     previous: BlockHeader | undefined,
-    envelopes: KnownOfBlock['envelopes'],
+    known: KnownOfBlock,
   ): Promise<readonly BlockFinding[]> {
-    const known = { envelopes, dataHash: hashOfAll(block.data) };
     const links = linkFindings(block, previous, known);
     if (block.header.number === 0) {
       return [...links, ...genesisFindings(block, this.#dependencies.trust)];

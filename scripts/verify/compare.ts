@@ -193,7 +193,7 @@ class Comparison {
     this.#push(withSources(checked.copy, namesOf(variant)));
     for (const other of others) {
       const [copy] = other;
-      this.#push(withSources(audit.checkCopy(copy.block, copy.certified), namesOf(other)));
+      this.#push(withSources(checked.checkCopy(copy.block, copy.certified), namesOf(other)));
     }
     this.#push(withSources(checked.transactions, namesOf(copies)));
     const certificates = variants.filter(([copy]) => copy.certified);
