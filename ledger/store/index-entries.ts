@@ -2,9 +2,9 @@
  * The entries of the transaction index in what LevelDB has written: in blocks of its tables, and in its log.
  *
  * An entry of a table that LevelDB itself would not find is worth nothing, so the order by which LevelDB searches is checked:
- * keys ascend, and the restart points are entries that stand for themselves. The filter, which may keep LevelDB from looking, is
- * asked as LevelDB does. Whether the search gets to the block at all is asked of LevelDB, for the first and the last entry of each
- * (snapshot.ts).
+ * keys ascend, the restart points are entries that stand for themselves, and all keys are in the range for which LevelDB looks
+ * here; they are not of a later time than it sees. The filter, which may keep LevelDB from looking, is asked as LevelDB does. That
+ * the search gets to the block is nevertheless asked of LevelDB, for the first and the last entry of each (snapshot.ts).
  *
  * Formats: LevelDB doc/table_format.md; table/block_builder.cc (shared, unshared and value length, rest of the key, value; then
  * the offsets of the restart points, and their number); db/write_batch.cc.
@@ -22,6 +22,13 @@ const TYPE_DELETION = 0;
 const TYPE_VALUE = 1;
 const BATCH_HEADER_BYTES = 12;
 
+/** Which keys LevelDB looks for in a block, both ends included, and up to which sequence number it sees them. */
+export interface KeyRange {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array;
+  readonly sequenceMax: number;
+}
+
 /**
  * Takes the entries of an intact block of a table, and asks the table's filter for each key. False when the block is not as LevelDB
  * writes and searches it.
@@ -29,15 +36,17 @@ const BATCH_HEADER_BYTES = 12;
 export function readTableBlock(
   content: Uint8Array,
   image: IndexImage,
+  range: KeyRange,
   filter?: TableFilter,
 ): boolean {
-  return new BlockWalk(content).walk(image, filter);
+  return new BlockWalk(content).walk(image, range, filter);
 }
 
 class BlockWalk {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #key = new Uint8Array(KEY_BYTES_MAX);
+  readonly #keyView = new DataView(this.#key.buffer);
   #keyBytes = 0;
   #position = 0;
   /** The number that `#length` has read. */
@@ -48,7 +57,7 @@ class BlockWalk {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  walk(image: IndexImage, filter: TableFilter | undefined): boolean {
+  walk(image: IndexImage, range: KeyRange, filter: TableFilter | undefined): boolean {
     const size = this.#bytes.length;
     if (size < 4) return false;
     const restarts = this.#view.getUint32(size - 4, true);
@@ -60,10 +69,12 @@ class BlockWalk {
       const isRestart =
         restart < restarts && this.#view.getUint32(end + 4 * restart, true) === this.#position;
       if (isRestart) restart += 1;
-      if (!this.#readKey(end, isRestart)) return false;
+      const isFirst = this.#position === 0;
+      if ((isFirst && !isRestart) || !this.#readKey(end, isRestart)) return false;
       const valueStart = this.#position - this.#value;
       const userBytes = this.#keyBytes - SUFFIX_BYTES;
       if (userBytes < 0) return false;
+      if (isFirst && this.#compare(range.from) < 0) return false;
       filter?.ask(this.#key, userBytes);
       if (!isIndexKey(this.#key, userBytes)) {
         // Nothing of a ledger comes behind its index.
@@ -71,14 +82,27 @@ class BlockWalk {
         continue;
       }
       // The lowest byte of the suffix, which comes first.
-      if (this.#key[TRANSACTION_KEY_BYTES] === TYPE_VALUE) {
+      const isValue = this.#key[TRANSACTION_KEY_BYTES] === TYPE_VALUE;
+      if (isValue && this.#sequence() <= range.sequenceMax) {
         image.add(this.#key, this.#bytes, valueStart, this.#value);
       } else image.doubt(this.#key);
       if (!indexed) image.probes.push(this.#key.slice(0, TRANSACTION_KEY_BYTES));
       indexed = true;
     }
     if (indexed) image.probes.push(this.#key.slice(0, TRANSACTION_KEY_BYTES));
-    return this.#position === end && restart === restarts;
+    return this.#position === end && restart === restarts && this.#compare(range.to) <= 0;
+  }
+
+  /** Our key with another. */
+  #compare(other: Uint8Array): number {
+    return Buffer.compare(this.#key.subarray(0, Math.max(0, this.#keyBytes - SUFFIX_BYTES)), other);
+  }
+
+  /** Of an entry of the index: seven bytes, the lowest first, behind the type. */
+  #sequence(): number {
+    const view = this.#keyView;
+    const low = view.getUint32(TRANSACTION_KEY_BYTES, true) >>> 8;
+    return view.getUint32(TRANSACTION_KEY_BYTES + 4, true) * 2 ** 24 + low;
   }
 
   /** Reads the next entry up to its end: the key, which comes after the one before it, and the value's length. */

@@ -16,7 +16,13 @@ import { readTableBlock } from './index-entries.ts';
 import type { IndexImage } from './index-image.ts';
 import { STORE_LIMITS } from './limits.ts';
 import type { ChangedBytes } from './log-scan.ts';
-import { liveTables } from './manifest.ts';
+import {
+  KEY_SUFFIX_BYTES,
+  type LiveTable,
+  type LiveTables,
+  liveTables,
+  userKeyOf,
+} from './manifest.ts';
 import { KIND } from './records.ts';
 import { snappyDecompress } from './snappy.ts';
 import { FILTER_NAME, TableFilter } from './table-filter.ts';
@@ -24,8 +30,6 @@ import { readVarint } from './varint.ts';
 
 const FOOTER_BYTES = 48;
 const TRAILER_BYTES = 5;
-/** LevelDB appends sequence number and type to each key. */
-const KEY_SUFFIX_BYTES = 8;
 const MAGIC = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
 
 interface Handle {
@@ -44,6 +48,13 @@ interface IndexEntry {
   handle: Handle;
 }
 
+/** What takes the transaction index from a table, and what the manifest says of it. */
+interface Audit {
+  image: IndexImage;
+  live: LiveTables | undefined;
+  table: LiveTable | undefined;
+}
+
 /**
  * Scans the tables of a LevelDB database, newest first, until `bytesMax` bytes have been read; one finding a damaged
  * block. `image` takes the transaction index that is in them, and is discarded when something of them cannot be read.
@@ -56,11 +67,9 @@ export async function scanTables(
   const live = await liveTables(directory);
   // Tables that are none any more may say what was true once.
   if (live === undefined) image?.discard();
-  const names = (await readdir(directory).catch(() => []))
-    .filter((name) => /^\d+\.(ldb|sst)$/.test(name))
-    .filter((name) => live === undefined || live.has(Number.parseInt(name, 10)))
-    .sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10));
+  const names = tableNames(await readdir(directory).catch(() => []), live);
   const findings: ChangedBytes[] = [];
+  if (live?.fault !== undefined) findings.push(live.fault);
   let read = 0;
   let room = new Uint8Array(0);
   for (const name of names) {
@@ -76,18 +85,38 @@ export async function scanTables(
         findings.push({ kind: 'changed', file: name, offset: 0, reason: `${size} bytes` });
         continue;
       }
+      const table = live?.byNumber.get(Number.parseInt(name, 10));
+      if (table !== undefined && table.bytes !== size) {
+        // LevelDB looks for the footer where the manifest says that the table ends.
+        const reason = `${size} bytes, of which the manifest says ${table.bytes}`;
+        findings.push({ kind: 'changed', file: name, offset: 0, reason });
+        continue;
+      }
       read += size;
       if (read > bytesMax) break;
       // One buffer for all: a hundred of a megabyte each cost as much to allocate and collect as to check.
       if (room.length < size) room = new Uint8Array(size);
       const bytes = await readWhole(file, room.subarray(0, size));
       if (bytes === undefined) image?.discard();
-      else findings.push(...scanTable(bytes, name, image));
+      else findings.push(...scanTable(bytes, name, image && { image, live, table }));
     } finally {
       await file.close();
     }
   }
   return findings;
+}
+
+/** The files that LevelDB opens, newest first; whatever looks like one when it is not known which those are. */
+function tableNames(present: readonly string[], live: LiveTables | undefined): string[] {
+  const names =
+    live === undefined
+      ? present.filter((name) => /^\d+\.(ldb|sst)$/.test(name))
+      : [...live.byNumber.keys()].flatMap((number) => {
+          const stem = String(number).padStart(6, '0');
+          // The second is how they were called once.
+          return [`${stem}.ldb`, `${stem}.sst`].find((name) => present.includes(name)) ?? [];
+        });
+  return names.sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10));
 }
 
 /** Undefined when the disk does not give it; what is shorter by now is what there is. */
@@ -105,7 +134,7 @@ async function readWhole(file: FileHandle, into: Uint8Array): Promise<Uint8Array
   return into.subarray(0, filled);
 }
 
-function scanTable(bytes: Uint8Array, file: string, image?: IndexImage): ChangedBytes[] {
+function scanTable(bytes: Uint8Array, file: string, audit?: Audit): ChangedBytes[] {
   const changed = (offset: number, reason: string): ChangedBytes => ({
     kind: 'changed',
     file,
@@ -131,11 +160,12 @@ function scanTable(bytes: Uint8Array, file: string, image?: IndexImage): Changed
   };
   const filter = readFilter(bytes, metaIndex.handle, report);
   for (const [position, { key, handle }] of entries.entries()) {
+    const after = entries[position - 1]?.key;
     if (isIntact(bytes, handle)) {
-      if (image !== undefined) takeIndex(bytes, key, handle, image, filter);
+      if (audit !== undefined) takeIndex(bytes, after, { key, handle }, filter, audit);
       continue;
     }
-    const blocks = describeKeys(entries[position - 1]?.key, key);
+    const blocks = describeKeys(after, key);
     report(handle.offset, `a table block does not match its checksum${blocks}`);
   }
   if (filter !== undefined && filter.hidden > 0) {
@@ -153,7 +183,8 @@ function readFilter(
 ): TableFilter | undefined {
   const content = readBlock(bytes, metaIndex);
   const entries = content === undefined ? undefined : readEntries(content);
-  if (content === undefined || entries === undefined || !isReadInOrder(content)) {
+  // With a second restart point it would matter by which of them LevelDB begins.
+  if (content === undefined || entries === undefined || restartsIn(content) !== 1) {
     report(metaIndex.offset, 'the meta index is damaged');
     return undefined;
   }
@@ -166,25 +197,28 @@ function readFilter(
   return undefined;
 }
 
-/** Whether LevelDB, which searches by the restart points, sees the entries as they come: the only such point is the first. */
-function isReadInOrder(content: Uint8Array): boolean {
-  const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
-  const restarts = view.getUint32(content.length - 4, true);
-  return restarts === 1 && view.getUint32(content.length - 8, true) === 0;
-}
-
-/** `upTo`: the block's last key or one behind it. The index comes behind all else. */
+/**
+ * Takes the entries of the transaction index, which comes behind all else. LevelDB looks for a key in the first block of which the
+ * index says that it goes so far, and in this table if the manifest says that it goes from there to there.
+ */
 function takeIndex(
   bytes: Uint8Array,
-  upTo: Uint8Array,
-  handle: Handle,
-  image: IndexImage,
+  after: Uint8Array | undefined,
+  { key: upTo, handle }: IndexEntry,
   filter: TableFilter | undefined,
+  { image, live, table }: Audit,
 ): void {
   if ((upTo[0] ?? 0) < KIND.TRANSACTION) return;
   const content = contentOf(bytes, handle);
+  if (content === undefined || live === undefined || table === undefined) return image.discard();
   filter?.turnTo(handle.offset);
-  if (content === undefined || !readTableBlock(content, image, filter)) image.discard();
+  const [smallest, largest] = [userKeyOf(table.smallest), userKeyOf(table.largest)];
+  const range = {
+    from: after === undefined || Buffer.compare(after, smallest) < 0 ? smallest : after,
+    to: Buffer.compare(upTo, largest) < 0 ? upTo : largest,
+    sequenceMax: live.lastSequence,
+  };
+  if (!readTableBlock(content, image, range, filter)) image.discard();
 }
 
 /** Which of our blocks lie between two keys of the index: ` (data of blocks 3 to 7)`. */
@@ -233,37 +267,55 @@ function contentOf(bytes: Uint8Array, handle: Handle): Uint8Array | undefined {
 function readIndex(content: Uint8Array): IndexEntry[] | undefined {
   const index: IndexEntry[] = [];
   const entries = readEntries(content);
-  for (const { key, value } of entries ?? []) {
+  let before: Uint8Array = new Uint8Array(0);
+  for (const { key: whole, value } of entries ?? []) {
     const found = readHandle(value, 0);
-    if (found?.end !== value.length || key.length < KEY_SUFFIX_BYTES) return undefined;
-    index.push({ key: key.subarray(0, key.length - KEY_SUFFIX_BYTES), handle: found.handle });
+    if (found?.end !== value.length || whole.length < KEY_SUFFIX_BYTES) return undefined;
+    const key = userKeyOf(whole);
+    if (Buffer.compare(before, key) > 0) return undefined;
+    index.push({ key, handle: found.handle });
+    before = key;
   }
   return entries === undefined ? undefined : index;
 }
 
-/** Entries of a block: shared, unshared and value lengths, key suffix, value; then the restart array. */
+/**
+ * Entries of a block: shared, unshared and value lengths, key suffix, value; then the restart array: places of entries that stand
+ * for themselves, by which LevelDB searches, the first entry among them.
+ */
 function readEntries(content: Uint8Array): Entry[] | undefined {
   if (content.length < 4) return undefined;
   const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
-  const end = content.length - 4 - 4 * view.getUint32(content.length - 4, true);
+  const restarts = restartsIn(content);
+  const end = content.length - 4 - 4 * restarts;
   const entries: Entry[] = [];
   let previous = new Uint8Array(0);
   let position = 0;
+  let restart = 0;
   while (position < end) {
+    const isRestart = restart < restarts && view.getUint32(end + 4 * restart, true) === position;
+    if (isRestart) restart += 1;
     const shared = readVarint(content, position);
     const unshared = shared === undefined ? undefined : readVarint(content, shared.end);
     const value = unshared === undefined ? undefined : readVarint(content, unshared.end);
     if (shared === undefined || unshared === undefined || value === undefined) return undefined;
     const keyEnd = value.end + unshared.value;
     position = keyEnd + value.value;
-    if (shared.value > previous.length || position > end) return undefined;
+    if (shared.value > (isRestart ? 0 : previous.length) || position > end) return undefined;
+    if (restart === 0) return undefined;
     const key = new Uint8Array(shared.value + unshared.value);
     key.set(previous.subarray(0, shared.value));
     key.set(content.subarray(value.end, keyEnd), shared.value);
     entries.push({ key, value: content.subarray(keyEnd, position) });
     previous = key;
   }
-  return position === end ? entries : undefined;
+  const isWhole = position === end && (restart === restarts || entries.length === 0);
+  return isWhole ? entries : undefined;
+}
+
+function restartsIn(content: Uint8Array): number {
+  const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
+  return view.getUint32(content.length - 4, true);
 }
 
 function readHandle(

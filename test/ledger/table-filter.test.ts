@@ -132,6 +132,8 @@ describe('ledger/store: filters of tables', function () {
       ['probes of a later kind', change([limit - 1, 31])],
       ['probes below zero', change([limit - 1, 0xff])],
       ['a filter that ends among the offsets', firstEnds(offsets + 1)],
+      ['bytes for one filter that wrap', change([end, 64 + 11])],
+      ['the same, and are below zero', change([end, 128 + 11])],
     ];
     for (const [what, bytes] of passing) {
       expect(await expectLikeLevelDB(bytes), what).to.equal(0);
@@ -141,7 +143,7 @@ describe('ledger/store: filters of tables', function () {
       ['a filter of no bits', firstEnds(start + 1)],
       ['a filter with all probes there may be', change([limit - 1, 30])],
       ['the first filter for all blocks', change([end, 63])],
-      ['the same, a shift that wraps', change([end, 127])],
+      ['the same, wrapped', change([end, 127])],
     ];
     for (const [what, bytes] of hiding) {
       expect(await expectLikeLevelDB(bytes), what).to.be.greaterThan(0);

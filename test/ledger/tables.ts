@@ -2,9 +2,9 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
-import { crc32c } from '../../ledger/store/crc32c.ts';
 import { snappyDecompress } from '../../ledger/store/snappy.ts';
 import { readVarint } from '../../ledger/store/varint.ts';
+import { blockOf, sealedBlock, varint } from './made-database.ts';
 
 export type Database = Level<Uint8Array, Uint8Array>;
 
@@ -77,11 +77,7 @@ export function withFilter(
   const { filterOffset, index } = readTable(bytes);
   const { name = FILTER_NAME, restarts = [0] } = options;
   const handle = options.handle ?? [...varint(filterOffset), ...varint(content.length)];
-  const key = Buffer.from(name);
-  const metaContent = Uint8Array.from([
-    ...[0, key.length, handle.length, ...key, ...handle],
-    ...new Uint8Array(Uint32Array.from([...restarts, restarts.length]).buffer),
-  ]);
+  const metaContent = blockOf([[[...Buffer.from(name)], handle]], restarts);
   const filter = sealedBlock(content);
   const meta = sealedBlock(metaContent);
   const metaOffset = index.offset - meta.length;
@@ -147,15 +143,6 @@ function probesOf(key: Uint8Array, bits: number, count: number): number[] {
   );
 }
 
-function sealedBlock(content: Uint8Array): Uint8Array {
-  const sealed = new Uint8Array(content.length + 5);
-  sealed.set(content);
-  const crc = crc32c(sealed, 0, content.length + 1);
-  const masked = ((crc >>> 15) | (crc << 17)) + 0xa282ead8;
-  new DataView(sealed.buffer).setUint32(content.length + 1, masked, true);
-  return sealed;
-}
-
 /** Entries of a block of which each has its whole key. */
 function entriesOf(bytes: Uint8Array, handle: Handle) {
   const content = contentAt(bytes, handle);
@@ -183,8 +170,4 @@ function handleAt(bytes: Uint8Array, position: number): Handle & { end: number }
   const size = readVarint(bytes, offset?.end ?? bytes.length);
   if (offset === undefined || size === undefined) throw new Error('no handle');
   return { offset: offset.value, size: size.value, end: size.end };
-}
-
-function varint(value: number): number[] {
-  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(Math.floor(value / 0x80))];
 }
