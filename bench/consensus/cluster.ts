@@ -9,6 +9,8 @@ const PROGRAM = new URL('./replica.js', import.meta.url);
 export interface ClusterJobResult extends ReplicaJobResult {
   /** Processor time of all replicas, microseconds for each slot and replica. */
   readonly cpuUsPerSlot: number;
+  /** As in `Usage`. */
+  readonly slotsPassedOver: number;
 }
 
 export class Cluster {
@@ -25,20 +27,27 @@ export class Cluster {
 
   /** The job at one replica; 1 leads. */
   async run(job: Job, number = 1): Promise<ClusterJobResult> {
-    const before = await this.#processes.cpuUs();
-    const { result } = await this.#processes.ask(number, { kind: 'job', job }, 'result');
-    const cpuUs = (await this.#processes.cpuUs()) - before;
-    return { ...result, cpuUsPerSlot: cpuUs / result.slots / this.#processes.count };
+    const { done, usage } = await this.#processes.usageOf(() =>
+      this.#processes.ask(number, { kind: 'job', job }, 'result'),
+    );
+    const { result } = done;
+    const { cpuUs, slotsPassedOver } = usage;
+    return {
+      ...result,
+      cpuUsPerSlot: cpuUs / result.slots / this.#processes.count,
+      slotsPassedOver,
+    };
   }
 
   /** The job at every replica at once: throughput. */
-  async runEverywhere(job: Job): Promise<ClusterJobResult[]> {
-    const before = await this.#processes.cpuUs();
-    const reports = await this.#processes.askAll({ kind: 'job', job }, 'result');
-    const cpuUs = (await this.#processes.cpuUs()) - before;
-    const slots = Math.max(...reports.map(({ result }) => result.slots));
-    const cpuUsPerSlot = cpuUs / slots / this.#processes.count;
-    return reports.map(({ result }) => ({ ...result, cpuUsPerSlot }));
+  async runEverywhere(
+    job: Job,
+  ): Promise<{ readonly results: ReplicaJobResult[]; readonly slotsPassedOver: number }> {
+    const { done, usage } = await this.#processes.usageOf(() =>
+      this.#processes.askAll({ kind: 'job', job }, 'result'),
+    );
+    const { slotsPassedOver } = usage;
+    return { results: done.map(({ result }) => result), slotsPassedOver };
   }
 
   async stop(): Promise<void> {

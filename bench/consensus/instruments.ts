@@ -7,7 +7,7 @@ import type { CoreStatus } from '../../consensus/core/index.ts';
 import type { LoopPort } from '../../consensus/runtime/loop.ts';
 import type { Delivery, ToWorker, WorkerEvent } from '../../consensus/runtime/protocol.ts';
 
-/** A closed loop: so many batches are under way until `batches` have been delivered. */
+/** A closed loop: so many batches are under way until `batches` have been ordered. */
 export interface Job {
   readonly batches: number;
   readonly batchBytes: number;
@@ -16,7 +16,7 @@ export interface Job {
 
 export interface JobResult {
   readonly elapsedMs: number;
-  /** Submit to deliver at the submitter, microseconds, in order of delivery. */
+  /** From submission until the submitter knows it to be ordered, microseconds, in order. */
   readonly latenciesUs: Float64Array;
   /** Slots that were delivered here meanwhile. */
   readonly slots: number;
@@ -29,27 +29,34 @@ interface RunningJob {
   readonly submittedMs: Float64Array;
   readonly startedMs: number;
   submitted: number;
-  delivered: number;
+  ordered: number;
   slots: number;
+}
+
+export interface InstrumentsDependencies {
+  /** Who gets what is not answered here. */
+  readonly outer: LoopPort;
+  /** The loop must not wait before its next turn. */
+  readonly wake: () => void;
+  /** This replica had fallen behind, and has not executed so many slots that the others have. */
+  readonly onPassedOver: (slots: number) => void;
 }
 
 export class Instruments implements LoopPort {
   readonly #self: number;
-  readonly #outer: LoopPort;
-  readonly #wake: () => void;
+  readonly #dependencies: InstrumentsDependencies;
   /** The newest that the loop has told. */
   status: CoreStatus | undefined;
   /** Answers of the orderer that is not there, oldest first from `#next` on. */
   #answers: ToWorker[] = [];
   #next = 0;
+  #executedSlot = 0;
   #running: RunningJob | undefined;
   #onDone: (result: JobResult) => void = () => {};
 
-  /** `outer`: who gets what is not answered here. `wake`: the loop must not wait before its next turn. */
-  constructor(self: number, outer: LoopPort, wake: () => void) {
+  constructor(self: number, dependencies: InstrumentsDependencies) {
     this.#self = self;
-    this.#outer = outer;
-    this.#wake = wake;
+    this.#dependencies = dependencies;
   }
 
   start(job: Job, onDone: (result: JobResult) => void): void {
@@ -61,7 +68,7 @@ export class Instruments implements LoopPort {
       submittedMs: new Float64Array(job.batches),
       startedMs: performance.now(),
       submitted: 0,
-      delivered: 0,
+      ordered: 0,
       slots: 0,
     };
     for (let i = 0; i < job.inFlight; i++) this.#submit(this.#running);
@@ -69,7 +76,7 @@ export class Instruments implements LoopPort {
 
   receive(): ToWorker | undefined {
     const answer = this.#answers[this.#next];
-    if (answer === undefined) return this.#outer.receive();
+    if (answer === undefined) return this.#dependencies.outer.receive();
     this.#next++;
     if (this.#next === this.#answers.length) {
       this.#answers = [];
@@ -86,15 +93,19 @@ export class Instruments implements LoopPort {
         const { lane, ref, extent } = event;
         const signatures = extent !== 'form';
         this.#answer({ kind: 'batch-checked', lane, ref, valid: true, signatures });
+      } else if (event.kind === 'transfer') this.#onTransfer(event.state.slot);
+      else if (event.kind === 'drop-batch') {
+        // Nobody lies here, so that a transfer has passed it: the others have ordered it.
+        if (event.lane === this.#self) this.#onOwnOrdered();
       } else if (event.kind === 'status') this.status = event.status;
       else if (event.kind !== 'own-batch') others.push(event);
     }
-    if (others.length > 0) this.#outer.post(others, transfer.filter(isIn(others)));
+    if (others.length > 0) this.#dependencies.outer.post(others, transfer.filter(isIn(others)));
   }
 
   #answer(message: ToWorker): void {
     this.#answers.push(message);
-    this.#wake();
+    this.#dependencies.wake();
   }
 
   #onDeliver({ slot, batches, checkpoint }: Delivery): void {
@@ -104,18 +115,26 @@ export class Instruments implements LoopPort {
       this.#answer({ kind: 'checkpointed', slot, height: slot, tipHash });
     }
     this.#answer({ kind: 'applied', slot, blocksUncertified: 0 });
-    const running = this.#running;
-    if (running === undefined) return;
-    running.slots++;
-    for (const { lane } of batches) if (lane === this.#self) this.#onOwnDelivered(running);
+    this.#executedSlot = slot;
+    if (this.#running !== undefined) this.#running.slots++;
+    for (const { lane } of batches) if (lane === this.#self) this.#onOwnOrdered();
   }
 
-  #onOwnDelivered(running: RunningJob): void {
+  /** The others keep no longer what this replica lacks. A real one would fetch their blocks; there are none to fetch. */
+  #onTransfer(slot: number): void {
+    this.#dependencies.onPassedOver(slot - this.#executedSlot);
+    this.#executedSlot = slot;
+    this.#answer({ kind: 'transferred', slot });
+  }
+
+  #onOwnOrdered(): void {
+    const running = this.#running;
+    if (running === undefined) return;
     const { job, latenciesUs, submittedMs } = running;
     const nowMs = performance.now();
-    const index = running.delivered++;
+    const index = running.ordered++;
     latenciesUs[index] = (nowMs - (submittedMs[index] as number)) * 1_000;
-    if (running.delivered < job.batches) return this.#submit(running);
+    if (running.ordered < job.batches) return this.#submit(running);
     this.#running = undefined;
     const { slots, startedMs } = running;
     this.#onDone({ elapsedMs: nowMs - startedMs, latenciesUs, slots });

@@ -29,7 +29,7 @@ const SILENT = { debug: () => {}, info: () => {}, warn: console.error, error: co
 /** What consensus says to the orderer. */
 export type OrdererHandlers = Pick<
   RuntimeHandlers,
-  'onOwnBatch' | 'onCheckBatch' | 'onDropBatch' | 'onDeliver'
+  'onOwnBatch' | 'onCheckBatch' | 'onDropBatch' | 'onDeliver' | 'onTransfer'
 >;
 
 export interface MemberOptions {
@@ -81,7 +81,9 @@ export async function startMember(options: MemberOptions): Promise<ConsensusRunt
     },
     onWrites: (to, frames, onTaken) => {
       if (links.send(to, LINK_TOPICS.writes, encodeChannelFrame(name, frames), onTaken)) return;
-      throw new Error('a link does not keep up');
+      // As in a real replica: what follows would not continue the ring, so the session begins anew.
+      links.disconnect(to, 'the link does not keep up with the writes');
+      onTaken();
     },
   });
   await links.listen();
@@ -135,8 +137,8 @@ function startRuntime(
       onCheckBatch: (...batch) => handlers.onCheckBatch(...batch),
       onDropBatch: (lane, ref) => handlers.onDropBatch(lane, ref),
       onDeliver: (delivery) => handlers.onDeliver(delivery),
+      onTransfer: (state) => handlers.onTransfer(state),
       ...linkHandlers,
-      onTransfer: refuse('a state transfer'),
       onRestored: ignore,
       onDisk: refuse('a full disk'),
       onView: ignore,

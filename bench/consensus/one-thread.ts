@@ -167,7 +167,13 @@ function timeTurns(rounds: number, members: readonly Member[]): number {
 
 function createMember(options: WorkerOptions, clock: () => number): Member {
   const outside = new Outside();
-  const instruments = new Instruments(options.self, outside, () => {});
+  const instruments = new Instruments(options.self, {
+    outer: outside,
+    wake: () => {},
+    onPassedOver: () => {
+      throw new Error('the cluster is not healthy: a replica that has its turns has fallen behind');
+    },
+  });
   const loop = assembleLoop(options, instruments, clock);
   loop.begin();
   return { loop, outside, instruments };

@@ -3,9 +3,9 @@
  * about by `cluster.ts`, whose child it is.
  */
 import { wakeTransport } from '../../rdma/index.ts';
+import { Child } from './child.ts';
 import type { Job, JobResult } from './instruments.ts';
 import { loadMember, startMember } from './member.ts';
-import type { BaseOrder, BaseReport } from './processes.ts';
 import { SharedJob } from './shared.ts';
 import { cpuUs } from './usage.ts';
 
@@ -19,27 +19,31 @@ export type Report = { readonly kind: 'result'; readonly result: ReplicaJobResul
 
 const POLL_MS = 2;
 
-function report(message: Report | BaseReport): void {
-  process.send?.(message);
-}
+const child = new Child<Order, Report>();
 
 async function main(file: string): Promise<void> {
   const shared = new SharedJob();
   const ignore = (): void => {};
   const runtime = await startMember({
     loaded: loadMember(file).loaded,
-    handlers: { onOwnBatch: ignore, onCheckBatch: ignore, onDropBatch: ignore, onDeliver: ignore },
+    // The instruments answer all of it.
+    handlers: {
+      onOwnBatch: ignore,
+      onCheckBatch: ignore,
+      onDropBatch: ignore,
+      onDeliver: ignore,
+      onTransfer: ignore,
+    },
     entry: {
       file: new URL('./worker.js', import.meta.url),
       dataOf: (options) => ({ options, shared: shared.buffer }),
     },
-    onReady: () => report({ kind: 'ready' }),
+    onReady: () => child.report({ kind: 'ready' }),
   });
-  process.on('message', (order: Order | BaseOrder) => {
-    if (order.kind === 'cpu') report({ kind: 'cpu', us: cpuUs() });
-    else void run(order.job, shared, runtime.wakeHandle);
+  child.listen({
+    slotsPassedOver: () => shared.slotsPassedOver,
+    onOrder: ({ job }) => void run(job, shared, runtime.wakeHandle),
   });
-  process.on('disconnect', () => process.exit());
 }
 
 async function run(job: Job, shared: SharedJob, wakeHandle: number): Promise<void> {
@@ -51,7 +55,7 @@ async function run(job: Job, shared: SharedJob, wakeHandle: number): Promise<voi
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     result = shared.takeResult();
   }
-  report({ kind: 'result', result: { ...result, cpuUs: cpuUs() - before } });
+  child.report({ kind: 'result', result: { ...result, cpuUs: cpuUs() - before } });
 }
 
 await main(process.argv[2] ?? '');

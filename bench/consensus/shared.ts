@@ -7,7 +7,11 @@ import type { Job, JobResult } from './instruments.ts';
 /** Of one job; latencies beyond it are not kept. */
 const BATCHES_MAX = 1_000_000;
 
-/** Values of the first word. */
+/** The words before the numbers. */
+const STATE = 0;
+const PASSED_OVER = 1;
+
+/** Values of the first. */
 const IDLE = 0;
 const ORDERED = 1;
 const RUNNING = 2;
@@ -15,14 +19,14 @@ const DONE = 3;
 
 export class SharedJob {
   readonly buffer: SharedArrayBuffer;
-  readonly #state: Int32Array;
+  readonly #words: Int32Array;
   /** The job, then what came of it. */
   readonly #numbers: Float64Array;
   readonly #latenciesUs: Float64Array;
 
   constructor(buffer?: SharedArrayBuffer) {
     this.buffer = buffer ?? new SharedArrayBuffer(64 + 8 * BATCHES_MAX);
-    this.#state = new Int32Array(this.buffer, 0, 1);
+    this.#words = new Int32Array(this.buffer, 0, 2);
     this.#numbers = new Float64Array(this.buffer, 8, 7);
     this.#latenciesUs = new Float64Array(this.buffer, 64);
   }
@@ -31,22 +35,31 @@ export class SharedJob {
   order({ batches, batchBytes, inFlight }: Job): void {
     if (batches > BATCHES_MAX) throw new RangeError(`a job has at most ${BATCHES_MAX} batches`);
     this.#numbers.set([batches, batchBytes, inFlight]);
-    Atomics.store(this.#state, 0, ORDERED);
+    Atomics.store(this.#words, STATE, ORDERED);
   }
 
   /** Undefined while it runs. Takes the result: the next job may be ordered. */
   takeResult(): JobResult | undefined {
-    if (Atomics.load(this.#state, 0) !== DONE) return undefined;
+    if (Atomics.load(this.#words, STATE) !== DONE) return undefined;
     const [elapsedMs = 0, slots = 0, batches = 0] = this.#numbers;
     const latenciesUs = this.#latenciesUs.slice(0, batches);
-    Atomics.store(this.#state, 0, IDLE);
+    Atomics.store(this.#words, STATE, IDLE);
     return { elapsedMs, slots, latenciesUs };
+  }
+
+  /** Since the replica began. */
+  get slotsPassedOver(): number {
+    return Atomics.load(this.#words, PASSED_OVER);
+  }
+
+  notePassedOver(slots: number): void {
+    Atomics.add(this.#words, PASSED_OVER, slots);
   }
 
   /** For the consensus thread. Undefined: there is nothing new to do. */
   takeOrder(): Job | undefined {
-    if (Atomics.load(this.#state, 0) !== ORDERED) return undefined;
-    Atomics.store(this.#state, 0, RUNNING);
+    if (Atomics.load(this.#words, STATE) !== ORDERED) return undefined;
+    Atomics.store(this.#words, STATE, RUNNING);
     const [batches = 0, batchBytes = 0, inFlight = 0] = this.#numbers;
     return { batches, batchBytes, inFlight };
   }
@@ -54,6 +67,6 @@ export class SharedJob {
   answer({ elapsedMs, slots, latenciesUs }: JobResult): void {
     this.#numbers.set([elapsedMs, slots, latenciesUs.length]);
     this.#latenciesUs.set(latenciesUs);
-    Atomics.store(this.#state, 0, DONE);
+    Atomics.store(this.#words, STATE, DONE);
   }
 }

@@ -18,9 +18,8 @@ const orders = new SharedJob(shared);
 const outer = new MainThreadPort(parentPort);
 let wakeHandle: number | undefined;
 
-const instruments = new Instruments(
-  options.self,
-  {
+const instruments = new Instruments(options.self, {
+  outer: {
     receive(): ToWorker | undefined {
       const job = orders.takeOrder();
       if (job !== undefined) instruments.start(job, (result) => orders.answer(result));
@@ -31,8 +30,9 @@ const instruments = new Instruments(
       outer.post(events, transfer);
     },
   },
-  () => {
+  wake: () => {
     if (wakeHandle !== undefined) wakeTransport(wakeHandle);
   },
-);
+  onPassedOver: (slots) => orders.notePassedOver(slots),
+});
 assembleLoop(options, instruments).run();

@@ -1,8 +1,9 @@
 /** One slot at a time: from the submission of a batch at the leader to its delivery there. */
 import type { ProviderName } from '../../rdma/contract.ts';
 import { IN_GUEST } from '../../test/support/slow.ts';
-import { Cluster } from '../consensus/cluster.ts';
+import { Cluster, type ClusterJobResult } from '../consensus/cluster.ts';
 import { latencyPlot, type Ratio, type Section, type Series } from '../result.ts';
+import { PASSED_OVER_TEXT, passedOver, retaken, type Take, takeFigures } from '../retake.ts';
 import { amount, type BenchOptions, type Scenario } from '../scenario.ts';
 import { distributionOf, median, quantileOf } from '../statistics.ts';
 
@@ -24,36 +25,41 @@ export const commitLatency: Scenario = {
   name: 'commit-latency',
   title: TITLE,
   async run(options) {
-    const measured = new Map<string, { latenciesUs: number[]; cpuUs: number[] }>();
+    const measured = new Map<string, Take<ClusterJobResult>[]>();
     const configurations = configurationsOf(options);
     for (let round = 0; round < ROUNDS; round++) {
       for (const configuration of configurations) {
         const name = nameOf(configuration);
         options.say(`${name}, round ${round + 1} of ${ROUNDS}`);
-        const { latenciesUs, cpuUsPerSlot } = await measure(configuration, options);
-        const all = measured.get(name) ?? { latenciesUs: [], cpuUs: [] };
-        for (const latency of latenciesUs) all.latenciesUs.push(latency);
-        all.cpuUs.push(cpuUsPerSlot);
-        measured.set(name, all);
+        const take = await takeFigures(() => measure(configuration, options), options.say);
+        measured.set(name, [...(measured.get(name) ?? []), take]);
       }
     }
-    const series = configurations.map((configuration): Series => {
-      const { latenciesUs = [], cpuUs = [] } = measured.get(nameOf(configuration)) ?? {};
-      return {
-        name: nameOf(configuration),
-        parameters: {
-          replicas: REPLICAS,
-          payload: `${BATCH_BYTES} B`,
-          signatures: 'none',
-          ...configuration,
-        },
-        distribution: distributionOf(latenciesUs),
-        figures: { 'CPU us per slot and replica': median(cpuUs) },
-      };
-    });
+    const series = configurations.map((configuration) =>
+      seriesOf(configuration, measured.get(nameOf(configuration)) ?? []),
+    );
     return sectionOf(series);
   },
 };
+
+function seriesOf(configuration: Configuration, takes: readonly Take<ClusterJobResult>[]): Series {
+  const all = takes.map(({ figures }) => figures);
+  return {
+    name: nameOf(configuration),
+    parameters: {
+      replicas: REPLICAS,
+      payload: `${BATCH_BYTES} B`,
+      signatures: 'none',
+      ...configuration,
+      ...retaken(takes),
+    },
+    distribution: distributionOf(all.flatMap(({ latenciesUs }) => [...latenciesUs])),
+    figures: {
+      'CPU us per slot and replica': median(all.map(({ cpuUsPerSlot }) => cpuUsPerSlot)),
+      ...passedOver(takes),
+    },
+  };
+}
 
 function configurationsOf({ providers }: BenchOptions): Configuration[] {
   // Starting four processes takes minutes there.
@@ -79,7 +85,7 @@ function nameOf({ provider, durability, waitMode }: Configuration): string {
 async function measure(
   { provider, durability, waitMode }: Configuration,
   options: BenchOptions,
-): Promise<{ latenciesUs: Float64Array; cpuUsPerSlot: number }> {
+): Promise<ClusterJobResult> {
   const cluster = await Cluster.start({
     replicas: REPLICAS,
     provider,
@@ -107,7 +113,7 @@ function sectionOf(series: readonly Series[]): Section {
   return {
     name: 'commit-latency',
     title: TITLE,
-    text: `${REPLICAS} replicas, a process each, on this one machine; real links, sessions, MACs, transport and loop; no orderer, ledger or API. One batch of ${BATCH_BYTES} bytes at a time from the leader; the time from its submission to its delivery there.`,
+    text: `${REPLICAS} replicas, a process each, on this one machine; real links, sessions, MACs, transport and loop; no orderer, ledger or API. One batch of ${BATCH_BYTES} bytes at a time from the leader; the time from its submission to its delivery there. ${PASSED_OVER_TEXT}`,
     unit: 'us',
     series,
     ratios: [

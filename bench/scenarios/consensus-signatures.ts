@@ -1,5 +1,6 @@
 /** As many transactions as consensus orders when clients' signatures are checked: by f + 1 replicas, by all, and not at all. */
 import type { Section, Series } from '../result.ts';
+import { PASSED_OVER_TEXT, passedOver, retaken, type Take, takeFigures } from '../retake.ts';
 import { amount, type BenchOptions, type Scenario } from '../scenario.ts';
 import { sha256Us } from '../sha256.ts';
 import { SignedCluster, type SignedFigures, type SignedLoad } from '../signatures/cluster.ts';
@@ -45,7 +46,8 @@ const ENVELOPES: readonly Point[] = (['f + 1', 'all'] as const).map((checks) => 
 }));
 const POINTS = [...RECORDS, ...ENVELOPES];
 
-interface Measured extends SignedFigures {
+interface Measured {
+  readonly take: Take<SignedFigures>;
   readonly sha256Us: number;
 }
 
@@ -76,18 +78,9 @@ async function measureAll(
   options: BenchOptions,
   note: (point: Point, figures: Measured) => void,
 ): Promise<void> {
-  let cluster = await startCluster(points, signatureChecks, options);
+  const cluster = await startCluster(points, signatureChecks, options);
   try {
-    for (const point of points) {
-      const figures = await measure(cluster, point, options).catch(async (error: Error) => {
-        // Where others have the machine, a replica may fall so far behind that it would need a ledger to catch up.
-        options.say(`${nameOf(point)} once more: ${error.message}`);
-        await cluster.stop();
-        cluster = await startCluster(points, signatureChecks, options);
-        return await measure(cluster, point, options);
-      });
-      note(point, figures);
-    }
+    for (const point of points) note(point, await measure(cluster, point, options));
   } finally {
     await cluster.stop();
   }
@@ -124,8 +117,11 @@ async function measure(
   const transactions = Math.ceil(load.transactions / WARM_UP_SHARE);
   await cluster.measure({ ...load, transactions });
   const before = sha256Us();
-  const figures = await cluster.measure(load);
-  return { ...figures, sha256Us: (before + sha256Us()) / 2 };
+  const take = await takeFigures(
+    () => cluster.measure(load),
+    (line) => options.say(`${nameOf(point)} ${line}`),
+  );
+  return { take, sha256Us: (before + sha256Us()) / 2 };
 }
 
 function loadOf({ checks, format, payloadBytes }: Point, options: BenchOptions): SignedLoad {
@@ -147,7 +143,9 @@ function nameOf({ checks, format, payloadBytes }: Point): string {
 
 function seriesOf(point: Point, rounds: readonly Measured[], provider: string): Series {
   const { format, payloadBytes, checks } = point;
-  const middle = (of: (figures: Measured) => number): number => median(rounds.map(of));
+  const takes = rounds.map(({ take }) => take);
+  const all = takes.map(({ figures }) => figures);
+  const middle = (of: (figures: SignedFigures) => number): number => median(all.map(of));
   return {
     name: nameOf(point),
     parameters: {
@@ -162,8 +160,9 @@ function seriesOf(point: Point, rounds: readonly Measured[], provider: string): 
       signatures: checks,
       waitMode: 'adaptive',
       rounds: ROUNDS,
+      ...retaken(takes),
     },
-    distribution: distributionOf(rounds.flatMap(({ latenciesUs }) => latenciesUs)),
+    distribution: distributionOf(all.flatMap(({ latenciesUs }) => latenciesUs)),
     figures: {
       'tx/s': middle((one) => one.transactionsPerSecond),
       'tx per core-second': middle((one) => one.transactionsPerCoreSecond),
@@ -172,7 +171,8 @@ function seriesOf(point: Point, rounds: readonly Measured[], provider: string): 
       'checked by a replica, least share': middle((one) => Math.min(...one.checkedShares)),
       'checked by a replica, largest share': middle((one) => Math.max(...one.checkedShares)),
       'checked late, share': middle((one) => one.lateShare),
-      'SHA-256 of 256 B, us': middle((one) => one.sha256Us),
+      'SHA-256 of 256 B, us': median(rounds.map((one) => one.sha256Us)),
+      ...passedOver(takes),
     },
   };
 }
@@ -192,7 +192,7 @@ function sectionOf(series: readonly Series[]): Section {
   return {
     name: 'consensus-signatures',
     title: TITLE,
-    text: `${REPLICAS} replicas, a process each, on this one machine; real links, sessions, MACs, transport and loop; no ledger, no API. Every transaction is another one, signed by a client's Ed25519 key before the clock starts. Its replica checks it before it submits it, and answers for peers' batches when its verify thread has checked what consensus asks for; so "f + 1" are the channel's shared checks as they are, and "all" the same without them. Nothing is remembered from one replica to another. With no checks the same code finds everything valid at once. Latency is from before the own check to execution, of a batch.`,
+    text: `${REPLICAS} replicas, a process each, on this one machine; real links, sessions, MACs, transport and loop; no ledger, no API. Every transaction is another one, signed by a client's Ed25519 key before the clock starts. Its replica checks it before it submits it, and answers for peers' batches when its verify thread has checked what consensus asks for; so "f + 1" are the channel's shared checks as they are, and "all" the same without them. Nothing is remembered from one replica to another. With no checks the same code finds everything valid at once. Latency is from before the own check to execution, of a batch. ${PASSED_OVER_TEXT}`,
     unit: 'us',
     series,
     ratios: [

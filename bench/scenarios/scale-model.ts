@@ -1,6 +1,6 @@
 /** What a slot and a transaction cost as n grows: measured as far as this machine goes, modeled beyond, for three ways of voting. */
 import { DEFAULT_LIMITS } from '../../consensus/core/limits.ts';
-import { Cluster } from '../consensus/cluster.ts';
+import { Cluster, type ClusterJobResult } from '../consensus/cluster.ts';
 import { measureSlotCost } from '../consensus/slot-cost.ts';
 import { type Costs, cpuParts, cpuUs, type Work } from '../model/cost.ts';
 import { NETWORKS } from '../model/networks.ts';
@@ -9,6 +9,7 @@ import { replayCosts } from '../model/replay.ts';
 import { type Point, plotsOf, ratiosOf, seriesOf } from '../model/report.ts';
 import { type Simulated, simulate } from '../model/simulated.ts';
 import type { Section } from '../result.ts';
+import { takeFigures } from '../retake.ts';
 import { amount, type BenchOptions, type Scenario } from '../scenario.ts';
 import { sha256Us } from '../sha256.ts';
 
@@ -92,12 +93,17 @@ function worksOf(simulated: Simulated): { work: Work; leader: Work } {
 
 async function measureProcesses(replicas: number, options: BenchOptions): Promise<number> {
   options.say(`n = ${replicas}: processes`);
+  const { figures } = await takeFigures(() => runProcesses(replicas, options), options.say);
+  return figures.cpuUsPerSlot;
+}
+
+async function runProcesses(replicas: number, options: BenchOptions): Promise<ClusterJobResult> {
   const cluster = await Cluster.start({ replicas, provider: 'shm', durability: 'memory' });
   try {
     const batches = amount(options, Math.ceil(PROCESS_SLOTS / replicas));
     const job = { batches, batchBytes: BATCH_BYTES, inFlight: 1 };
     await cluster.run(job);
-    return (await cluster.run(job)).cpuUsPerSlot;
+    return await cluster.run(job);
   } finally {
     await cluster.stop();
   }

@@ -23,6 +23,8 @@ export interface SignedFigures {
   readonly checkedShares: readonly number[];
   /** Of what peers have sent, how much was looked at because nobody had attested it in time. */
   readonly lateShare: number;
+  /** By all replicas together; 0: all have executed everything. */
+  readonly slotsPassedOver: number;
 }
 
 export class SignedCluster {
@@ -42,9 +44,10 @@ export class SignedCluster {
     const processes = this.#processes;
     await processes.askAll({ kind: 'sign', format, count, payloadBytes }, 'signed');
     const countsBefore = await processes.askAll({ kind: 'counts' }, 'counts');
-    const cpuUsBefore = await processes.cpuUs();
-    const reports = await processes.askAll({ kind: 'job', job: { inFlight, checks } }, 'result');
-    const cpuUs = (await processes.cpuUs()) - cpuUsBefore;
+    const { done: reports, usage } = await processes.usageOf(() =>
+      processes.askAll({ kind: 'job', job: { inFlight, checks } }, 'result'),
+    );
+    const { cpuUs, slotsPassedOver } = usage;
     const counts = await processes.askAll({ kind: 'counts' }, 'counts');
     const results = reports.map(({ result }) => result);
     const transactions = results.reduce((sum, one) => sum + one.transactions, 0);
@@ -54,6 +57,7 @@ export class SignedCluster {
       transactionsPerSecond: (transactions * 1_000) / elapsedMs,
       transactionsPerCoreSecond: (transactions * SECOND_US) / cpuUs,
       cpuUsPerTransactionAndReplica: cpuUs / transactions / processes.count,
+      slotsPassedOver,
       ...sharesOf(countsBefore, counts, transactions),
     };
   }

@@ -5,9 +5,8 @@ import { ORDERER_LIMITS } from '../../orderer/limits.ts';
 import { IdentityResolver } from '../../orderer/msp/index.ts';
 import type { LoadedChannel, LoadedReplica } from '../../orderer/network/index.ts';
 import { VerifyPool } from '../../orderer/signature/index.ts';
+import { Child } from '../consensus/child.ts';
 import { loadMember, startMember } from '../consensus/member.ts';
-import type { BaseOrder, BaseReport } from '../consensus/processes.ts';
-import { cpuUs } from '../consensus/usage.ts';
 import { EnvelopeFormat, type TransactionFormat } from './format.ts';
 import { RecordFormat } from './records.ts';
 import { type AskedFor, type SignedJob, type SignedJobResult, Workload } from './workload.ts';
@@ -38,9 +37,7 @@ export type Report =
   | { readonly kind: 'result'; readonly result: SignedJobResult }
   | ({ readonly kind: 'counts' } & Counts);
 
-function report(message: Report | BaseReport): void {
-  process.send?.(message);
-}
+const child = new Child<Order, Report>();
 
 function formatsOf(
   loaded: LoadedReplica,
@@ -83,24 +80,22 @@ async function main(file: string): Promise<void> {
   workload.runtime = await startMember({
     loaded,
     handlers: workload,
-    onReady: () => report({ kind: 'ready' }),
+    onReady: () => child.report({ kind: 'ready' }),
   });
-  process.on('message', (order: Order | BaseOrder) => {
+  const follow = (order: Order): void => {
     switch (order.kind) {
-      case 'cpu':
-        return report({ kind: 'cpu', us: cpuUs() });
       case 'counts': {
         const { itemsVerified: signatures } = pool.stats();
-        return report({ kind: 'counts', signatures, asked: workload.asked });
+        return child.report({ kind: 'counts', signatures, asked: workload.asked });
       }
       case 'sign':
         workload.sign(formats[order.format], order.count, order.payloadBytes);
-        return report({ kind: 'signed' });
+        return child.report({ kind: 'signed' });
       case 'job':
-        void workload.run(order.job).then((result) => report({ kind: 'result', result }));
+        void workload.run(order.job).then((result) => child.report({ kind: 'result', result }));
     }
-  });
-  process.on('disconnect', () => process.exit());
+  };
+  child.listen({ slotsPassedOver: () => workload.slotsPassedOver, onOrder: follow });
 }
 
 await main(process.argv[2] ?? '');

@@ -3,7 +3,7 @@
  * has checked it, answers `check-batch` when the checks that it names are made, and takes what is ordered for executed.
  */
 import { createHash } from 'node:crypto';
-import type { BatchRef, CheckExtent } from '../../consensus/core/index.ts';
+import type { BatchRef, CheckExtent, CheckpointState } from '../../consensus/core/index.ts';
 import type { Delivery } from '../../consensus/runtime/protocol.ts';
 import type { ConsensusRuntime } from '../../consensus/runtime/runtime.ts';
 import { decodeEnvelopeList, encodeEnvelopeList } from '../../consensus/wire/index.ts';
@@ -21,7 +21,7 @@ export interface SignedJob {
 export interface SignedJobResult {
   readonly transactions: number;
   readonly elapsedMs: number;
-  /** Submission, before the own check, to execution at the submitter, microseconds, for each batch. */
+  /** From submission, before the own check, until the submitter knows it to be ordered, microseconds, for each batch. */
   readonly latenciesUs: Float64Array;
 }
 
@@ -39,7 +39,10 @@ interface RunningJob {
   readonly onDone: (result: SignedJobResult) => void;
 }
 
-type Runtime = Pick<ConsensusRuntime, 'submit' | 'batchChecked' | 'checkpointed' | 'applied'>;
+type Runtime = Pick<
+  ConsensusRuntime,
+  'submit' | 'batchChecked' | 'checkpointed' | 'applied' | 'transferred'
+>;
 
 export class Workload implements OrdererHandlers {
   readonly #self: number;
@@ -47,6 +50,9 @@ export class Workload implements OrdererHandlers {
   /** Set once it has started: it needs these handlers before. */
   runtime!: Runtime;
   readonly asked: AskedFor = { all: 0, form: 0, late: 0 };
+  /** Ordered while this replica had fallen behind, and not executed here. */
+  slotsPassedOver = 0;
+  #executedSlot = 0;
   #format: TransactionFormat | undefined;
   #batches: Uint8Array[][] = [];
   #checks: SignedJob['checks'] = 'real';
@@ -95,8 +101,16 @@ export class Workload implements OrdererHandlers {
 
   onOwnBatch(): void {}
 
-  onDropBatch(): void {
-    throw new Error('a measured replica has dropped a batch');
+  /** Nobody lies here, so that a transfer has passed it: the others have ordered it. */
+  onDropBatch(lane: number): void {
+    if (lane === this.#self) this.#onOwnOrdered();
+  }
+
+  /** The others keep no longer what this replica lacks. A real one would fetch their blocks; there are none to fetch. */
+  onTransfer({ slot }: CheckpointState): void {
+    this.slotsPassedOver += slot - this.#executedSlot;
+    this.#executedSlot = slot;
+    this.runtime.transferred(slot);
   }
 
   onCheckBatch(lane: number, ref: BatchRef, payload: Uint8Array, extent: CheckExtent): void {
@@ -124,14 +138,15 @@ export class Workload implements OrdererHandlers {
       this.runtime.checkpointed(slot, slot, tipHash);
     }
     this.runtime.applied(slot, 0);
-    for (const { lane } of batches) if (lane === this.#self) this.#onOwnExecuted();
+    this.#executedSlot = slot;
+    for (const { lane } of batches) if (lane === this.#self) this.#onOwnOrdered();
   }
 
-  #onOwnExecuted(): void {
+  #onOwnOrdered(): void {
     const running = this.#running;
     const submittedMs = running?.submittedMs.shift();
     if (running === undefined || submittedMs === undefined) {
-      throw new Error('a batch was executed that nobody submitted');
+      throw new Error('a batch was ordered that nobody submitted');
     }
     const nowMs = performance.now();
     running.latenciesUs.push((nowMs - submittedMs) * 1_000);
