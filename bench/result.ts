@@ -57,10 +57,18 @@ export interface Section {
   readonly plots: readonly Plot[];
 }
 
+/** A scenario that has no section. */
+export interface Failure {
+  readonly name: string;
+  readonly title: string;
+  readonly reason: string;
+}
+
 export interface Result {
   readonly version: 1;
   readonly machine: Machine;
   readonly sections: readonly Section[];
+  readonly failures: readonly Failure[];
 }
 
 /** Latency distributions side by side: how many of all events took at most so long. */

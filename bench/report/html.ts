@@ -1,5 +1,5 @@
 /** The result as one page that needs nothing else. */
-import type { Machine, Result, Section, Series } from '../result.ts';
+import type { Failure, Machine, Result, Section, Series } from '../result.ts';
 import { quantileOf } from '../statistics.ts';
 import { escapeText, plotSvg } from './plot.ts';
 
@@ -8,12 +8,13 @@ table{border-collapse:collapse;margin:1em 0;font-size:13px}td,th{border-bottom:1
 td:first-child,th:first-child,td.words{text-align:left}svg{max-width:100%;height:auto}.warning{background:#fff3cd;padding:.5em 1em}`;
 const QUANTILES = [0.5, 0.9, 0.99, 0.999, 1] as const;
 
-export function htmlReport({ machine, sections }: Result): string {
+export function htmlReport({ machine, sections, failures }: Result): string {
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Sluice bench, ${escapeText(machine.date)}</title><style>${STYLE}</style>
 <h1>Sluice bench</h1>
 ${machineHtml(machine)}
+${failures.map(failureHtml).join('\n')}
 ${sections.map(sectionHtml).join('\n')}
 </html>
 `;
@@ -40,6 +41,10 @@ function machineHtml(machine: Machine): string {
       ? ''
       : `<p class="warning">Emulated: ${escapeText(machine.emulated)}. Ratios may mean something; absolute figures mean nothing.</p>`;
   return `${warning}<table>${table}</table>`;
+}
+
+function failureHtml({ name, title, reason }: Failure): string {
+  return `<p class="warning">Not measured: ${escapeText(title)} (${name}). ${escapeText(reason)}</p>`;
 }
 
 function sectionHtml(section: Section): string {
