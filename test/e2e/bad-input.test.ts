@@ -9,23 +9,18 @@ import { connect as connectTls } from 'node:tls';
 import { expect } from 'chai';
 import { buildEnvelope, createWriter, type Writer } from '../../api/client/index.ts';
 import {
-  type Block,
-  decodeBlock,
   encodeEnvelope,
   encodePayload,
   HEADER_TYPES,
-  headerHash,
   parseEnvelope,
-  toHex,
 } from '../../ledger/format/index.ts';
 import { createTestAuthority } from '../support/certificates.ts';
-import { sha256 } from '../support/hash.ts';
-import { TestNetwork } from '../support/network.ts';
 import { residentBytes } from '../support/process-stats.ts';
-import { until } from '../support/until.ts';
+import { blockHashOf, blockOf, infoOf } from '../support/replica-api.ts';
+import { eventually, until } from '../support/until.ts';
+import { useNetwork } from '../support/use-network.ts';
 
 const ENVELOPE = 'application/octet-stream';
-const PROTOBUF = 'application/x-protobuf';
 const MIB = 1024 * 1024;
 
 interface Answer {
@@ -50,13 +45,11 @@ interface Submission {
 
 describe('bad input to a network of four replicas', function () {
   this.timeout(30_000);
-  let network: TestNetwork;
+  const network = useNetwork();
   let user: Writer;
   let halfOpen: RawSocket[];
 
   before(async () => {
-    network = await TestNetwork.create();
-    await network.start();
     const { mspId, certificateFile, keyFile } = network.created.user;
     user = createWriter({
       mspId,
@@ -72,23 +65,18 @@ describe('bad input to a network of four replicas', function () {
     );
   });
 
-  after(async () => {
+  after(() => {
     for (const { socket } of halfOpen ?? []) socket.destroy();
-    await network?.destroy();
   });
 
   afterEach(async () => {
     await expectOrdering();
   });
 
-  function url(replica: number): string {
-    return network.urls[replica - 1] ?? '';
-  }
-
   async function submit(submission: Submission): Promise<Answer> {
     const { body, type, replica = 1, channel = 'main', wait = false } = submission;
     const answer = await fetch(
-      `${url(replica)}/v1/channels/${channel}/transactions${wait ? '?wait=commit' : ''}`,
+      `${network.url(replica)}/v1/channels/${channel}/transactions${wait ? '?wait=commit' : ''}`,
       {
         method: 'POST',
         headers:
@@ -112,7 +100,7 @@ describe('bad input to a network of four replicas', function () {
   }
 
   async function expectGet(path: string, status: number, code: string): Promise<void> {
-    const answer = await fetch(`${url(2)}/v1/channels/${path}`);
+    const answer = await fetch(`${network.url(2)}/v1/channels/${path}`);
     const body = (await answer.json()) as Answer['body'];
     expect(body.code, path).to.equal(code);
     expect(answer.status, path).to.equal(status);
@@ -121,20 +109,6 @@ describe('bad input to a network of four replicas', function () {
   function envelope(data: string | Uint8Array = 'x', overrides: object = {}): Uint8Array {
     const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data;
     return buildEnvelope({ channel: 'main', data: bytes, writer: user, ...overrides }).envelope;
-  }
-
-  async function block(replica: number, number: number): Promise<Block> {
-    const answer = await fetch(`${url(replica)}/v1/channels/main/blocks/${number}`, {
-      headers: { accept: PROTOBUF },
-    });
-    const decoded = decodeBlock(new Uint8Array(await answer.arrayBuffer()));
-    if (decoded.kind === 'malformed') throw new Error(`${answer.status}: ${decoded.reason}`);
-    return decoded.value;
-  }
-
-  async function height(replica: number): Promise<number> {
-    const answer = await fetch(`${url(replica)}/v1/channels/main`);
-    return ((await answer.json()) as { height: number }).height;
   }
 
   /** A transaction through each of the four is committed, and all have the same newest block. */
@@ -146,9 +120,13 @@ describe('bad input to a network of four replicas', function () {
     const newest = Math.max(...answers.map(({ body }) => body.blockNumber ?? -1));
     const hashes = new Set<string>();
     for (const replica of [1, 2, 3, 4]) {
-      while ((await height(replica)) <= newest) await new Promise((done) => setTimeout(done, 10));
-      hashes.add(toHex(headerHash((await block(replica, newest)).header, sha256)));
-      expect((await fetch(`${url(replica)}/healthz`)).status).to.equal(200);
+      const url = network.url(replica);
+      await eventually(
+        `block ${newest} at replica ${replica}`,
+        async () => (await infoOf(url)).height > newest,
+      );
+      hashes.add(await blockHashOf(url, newest));
+      expect((await fetch(`${url}/healthz`)).status).to.equal(200);
     }
     expect(hashes.size).to.equal(1);
   }
@@ -251,9 +229,10 @@ describe('bad input to a network of four replicas', function () {
 
   async function allTxIds(replica: number): Promise<string[]> {
     const txIds: string[] = [];
-    const end = await height(replica);
-    for (let number = 1; number < end; number++) {
-      for (const entry of (await block(replica, number)).data) {
+    const url = network.url(replica);
+    const { height } = await infoOf(url);
+    for (let number = 1; number < height; number++) {
+      for (const entry of (await blockOf(url, number)).data) {
         const parsed = parseEnvelope(entry);
         if (parsed.kind === 'ok') txIds.push(parsed.value.channelHeader.txId);
       }
@@ -275,7 +254,7 @@ describe('bad input to a network of four replicas', function () {
   });
 
   it('garbage and strangers on the link ports', async () => {
-    const ports = network.urls.map((_, i) => portOf(url(1)) + 4 + i);
+    const ports = network.urls.map((_, i) => portOf(network.url(1)) + 4 + i);
     const sockets = await Promise.all(
       ports.flatMap((port) => [
         rawSocket(port, randomBytes(4096)),
@@ -297,7 +276,7 @@ describe('bad input to a network of four replicas', function () {
 
   it('a deliver client that stops reading while the chain grows', async () => {
     const client = await rawSocket(
-      portOf(url(1)),
+      portOf(network.url(1)),
       'GET /v1/channels/main/deliver?from=0&follow=true HTTP/1.1\r\nHost: x\r\n\r\n',
     );
     await until('the stream', () => client.bytes() > 0);

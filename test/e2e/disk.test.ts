@@ -1,16 +1,9 @@
 /** A replica whose disk has no room left: it stands still, says so, and goes on by itself. */
-import {
-  closeSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { TestNetwork } from '../support/network.ts';
+import { infoOf } from '../support/replica-api.ts';
 import { eventually } from '../support/until.ts';
 
 const MIB = 1024 * 1024;
@@ -51,9 +44,7 @@ describe('a replica without room on its disk', function () {
     network = await TestNetwork.create();
     const { bavail, bsize } = statfsSync(network.directory);
     const reserve = bavail * bsize - MARGIN_BYTES;
-    const config = network.created.replicas[1]?.configFile ?? '';
-    const text = readFileSync(config, 'utf8');
-    writeFileSync(config, text.replace(/diskReserveBytes: \d+/, `diskReserveBytes: ${reserve}`));
+    network.configure(2, { diskReserveBytes: reserve });
     await network.start();
     expect((await post(network.url(2), true)).status).to.equal(200);
 
@@ -70,17 +61,13 @@ describe('a replica without room on its disk', function () {
     const refused = await post(network.url(2), false);
     expect(refused.status).to.equal(503);
     expect(refused.body).to.contain('not_ready').and.contain('the disk is full');
-    const info = await (await fetch(`${network.url(2)}/v1/channels/main`)).json();
-    expect(info).to.include({ disk: 'full' });
+    expect(await infoOf(network.url(2))).to.include({ disk: 'full' });
 
     rmSync(ballast);
     await network.ready();
     await until('it has caught up and votes', async () => {
       expect((await post(network.url(2), true)).status).to.equal(200);
-      const { path } = (await (await fetch(`${network.url(2)}/v1/channels/main`)).json()) as {
-        path: string;
-      };
-      return path === 'fast';
+      return (await infoOf(network.url(2))).path === 'fast';
     });
     expect(network.log(2)).to.contain('the disk has room again');
   });

@@ -1,11 +1,10 @@
 /** One replica that lies about its ledger while the others start, and a stop with work under way. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import type { LedgerReport } from '../../orderer/startup/decide.ts';
 import { runScenario } from '../load/scenario.ts';
 import { playStart } from '../support/link-player.ts';
 import { TestNetwork } from '../support/network.ts';
+import { infoOf, submitText } from '../support/replica-api.ts';
 
 /** pino's number for `error`. */
 const ERROR_LEVEL = 50;
@@ -21,22 +20,14 @@ const FAR_AHEAD: LedgerReport = {
 
 const A_RUN = { height: 7, tipHash: 'ef'.repeat(32), generation: 1e15, mute: false };
 
-async function submit(url: string, text: string): Promise<number> {
-  const answer = await fetch(`${url}/v1/channels/main/transactions?wait=commit&timeoutMs=15000`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ data: text }),
-  });
-  await answer.arrayBuffer();
-  return answer.status;
-}
-
 function errorLines(network: TestNetwork, number: number): string[] {
-  const log = readFileSync(join(network.directory, `replica-${number}.log`), 'utf8');
-  return log.split('\n').filter((line) => {
-    if (!line.startsWith('{')) return line.includes('Error');
-    return (JSON.parse(line) as { level: number }).level >= ERROR_LEVEL;
-  });
+  return network
+    .log(number)
+    .split('\n')
+    .filter((line) => {
+      if (!line.startsWith('{')) return line.includes('Error');
+      return (JSON.parse(line) as { level: number }).level >= ERROR_LEVEL;
+    });
 }
 
 describe('a hostile replica', function () {
@@ -68,7 +59,7 @@ describe('a hostile replica', function () {
     try {
       network.spawn(1, 2, 3);
       await network.ready(network.urls.slice(0, 3));
-      expect(await submit(network.urls[1] ?? '', 'in spite of it')).to.equal(200);
+      await submitText(network.url(2), 'in spite of it');
     } finally {
       await liar.close();
     }
@@ -80,8 +71,7 @@ describe('a hostile replica', function () {
     const loading = runScenario(network, load).catch((error: unknown) => error);
     const endMs = Date.now() + 10_000;
     for (let height = 0; height < 5 && Date.now() < endMs; ) {
-      const answer = await fetch(`${network.urls[0]}/v1/channels/main`);
-      height = ((await answer.json()) as { height: number }).height;
+      ({ height } = await infoOf(network.url(1)));
     }
     await network.stop();
     for (const { number } of network.created.replicas) {

@@ -1,23 +1,13 @@
 /** A short version of `npm run test:load`: a replica is killed in the middle of a load, nothing is lost. */
-import { join } from 'node:path';
 import { expect } from 'chai';
 import { audit, runScenario } from '../load/scenario.ts';
-import { TestNetwork } from '../support/network.ts';
+import { useNetwork } from '../support/use-network.ts';
 
 const load = { transactions: 1_500, payloadBytes: 256, clients: 8, inFlight: 8, kill: 3 };
 
 describe('a replica killed under load', function () {
   this.timeout(120_000);
-  let network: TestNetwork;
-
-  before(async () => {
-    network = await TestNetwork.create();
-    await network.start();
-  });
-
-  after(async () => {
-    await network.destroy();
-  });
+  const network = useNetwork();
 
   it('costs no transaction and no client an error that it cannot retry', async () => {
     const result = await runScenario(network, load);
@@ -33,7 +23,7 @@ describe('a replica killed under load', function () {
   it('leaves ledgers on disk that the auditor accepts, all four of them', async () => {
     await network.stop();
     const folders = network.created.replicas.map(({ number }) => network.ledgerFolder(number));
-    const report = await audit(folders.map((at) => ({ kind: 'data', at: join(at) })));
+    const report = await audit(folders.map((at) => ({ kind: 'data', at })));
     expect(report.verdict).to.equal('good');
     expect(report.sources).to.have.length(4);
   });

@@ -1,29 +1,20 @@
 /** Four real replica processes: order, agree, survive the loss of one, stop and continue. */
-import { createHash } from 'node:crypto';
 import { getPriority } from 'node:os';
 import { expect } from 'chai';
-import { decodeBlock, headerHash } from '../../ledger/format/index.ts';
-import { TestNetwork } from '../support/network.ts';
 import { niceOfThreads } from '../support/process-stats.ts';
-import { infoOf, type ReceiptBody, submitText as submitAt } from '../support/replica-api.ts';
+import {
+  blockHashOf,
+  infoOf,
+  type ReceiptBody,
+  submitText as submitAt,
+} from '../support/replica-api.ts';
 import { eventually } from '../support/until.ts';
-
-const sha256 = (bytes: Uint8Array): Uint8Array =>
-  new Uint8Array(createHash('sha256').update(bytes).digest());
+import { useNetwork } from '../support/use-network.ts';
 
 const ANSWER_MS = 20_000;
 
 const submitText = (url: string, text: string): Promise<ReceiptBody> =>
   submitAt(url, text, ANSWER_MS);
-
-async function blockHash(url: string, number: number): Promise<string> {
-  const answer = await fetch(`${url}/v1/channels/main/blocks/${number}`, {
-    headers: { accept: 'application/x-protobuf' },
-  });
-  const decoded = decodeBlock(new Uint8Array(await answer.arrayBuffer()));
-  if (decoded.kind === 'malformed') throw new Error(decoded.reason);
-  return Buffer.from(headerHash(decoded.value.header, sha256)).toString('hex');
-}
 
 /** Waits until all replicas have this many certified blocks. */
 async function heightReached(urls: readonly string[], height: number): Promise<void> {
@@ -39,23 +30,14 @@ async function heightReached(urls: readonly string[], height: number): Promise<v
 async function expectSameChain(urls: readonly string[], height: number): Promise<void> {
   await heightReached(urls, height);
   for (let number = 0; number < height; number++) {
-    const hashes = new Set(await Promise.all(urls.map((url) => blockHash(url, number))));
+    const hashes = new Set(await Promise.all(urls.map((url) => blockHashOf(url, number))));
     expect(hashes.size, `block ${number}`).to.equal(1);
   }
 }
 
 describe('a network of four replicas', function () {
   this.timeout(120_000);
-  let network: TestNetwork;
-
-  before(async () => {
-    network = await TestNetwork.create();
-    await network.start();
-  });
-
-  after(async () => {
-    await network.destroy();
-  });
+  const network = useNetwork();
 
   it('lets the consensus thread win over HTTP, ledger and signatures', () => {
     const { pid } = network.process(1);
@@ -78,14 +60,13 @@ describe('a network of four replicas', function () {
 
   it('puts a lone transaction into a block without waiting for BatchTimeout', async () => {
     const startedMs = performance.now();
-    await submitText(network.urls[2] ?? '', 'alone');
+    await submitText(network.url(3), 'alone');
     // BatchTimeout is two seconds; what is asserted is that nobody waited for it, not a speed.
     expect(performance.now() - startedMs).to.be.below(1_500);
   });
 
   it('goes on with three replicas when one is killed, on the slow path', async () => {
-    network.process(3).kill('SIGKILL');
-    await network.process(3).exited;
+    await network.kill(3);
     const alive = network.urls.filter((_, index) => index !== 2);
     const receipts: ReceiptBody[] = [];
     for (let i = 0; i < 10; i++) receipts.push(await submitText(alive[i % 3] ?? '', `three ${i}`));
@@ -96,21 +77,21 @@ describe('a network of four replicas', function () {
 
   it('lets the killed replica take part again after its restart', async () => {
     network.spawn(3);
-    const { height } = await infoOf(network.urls[0] ?? '');
+    const { height } = await infoOf(network.url(1));
     await network.ready();
     await expectSameChain(network.urls, height);
     await eventually(
       'the fast path is back',
       async () => {
-        await submitText(network.urls[2] ?? '', 'back again');
-        return (await infoOf(network.urls[2] ?? '')).path === 'fast';
+        await submitText(network.url(3), 'back again');
+        return (await infoOf(network.url(3))).path === 'fast';
       },
       ANSWER_MS,
     );
   });
 
   it('holds submissions while the leader is replaced, and answers them with receipts', async () => {
-    const { leader } = await infoOf(network.urls[1] ?? '');
+    const { leader } = await infoOf(network.url(2));
     const alive = network.urls.filter((_, index) => index !== leader - 1);
     const submitting = alive.flatMap((url, i) => [
       submitText(url, `before ${i}`),
@@ -135,19 +116,19 @@ describe('a network of four replicas', function () {
   });
 
   it('continues the same chain after all have stopped', async () => {
-    const before = await infoOf(network.urls[0] ?? '');
+    const before = await infoOf(network.url(1));
     await network.stop();
     await network.start();
-    const receipt = await submitText(network.urls[1] ?? '', 'after the restart');
+    const receipt = await submitText(network.url(2), 'after the restart');
     expect(receipt.blockNumber).to.be.at.least(before.height);
-    expect(await blockHash(network.urls[3] ?? '', before.height - 1)).to.equal(before.tipHash);
+    expect(await blockHashOf(network.url(4), before.height - 1)).to.equal(before.tipHash);
     await expectSameChain(network.urls, receipt.blockNumber + 1);
     // The first slots may be decided while one replica is still coming up; then the fast path is back by itself.
     await eventually(
       'the fast path is back',
       async () => {
-        await submitText(network.urls[1] ?? '', 'on the fast path again');
-        return (await infoOf(network.urls[0] ?? '')).path === 'fast';
+        await submitText(network.url(2), 'on the fast path again');
+        return (await infoOf(network.url(1))).path === 'fast';
       },
       ANSWER_MS,
     );

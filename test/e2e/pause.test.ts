@@ -2,9 +2,9 @@
 import { expect } from 'chai';
 import { audit } from '../load/scenario.ts';
 import { cutLinks } from '../support/link-player.ts';
-import { TestNetwork } from '../support/network.ts';
 import { infoOf, submitText } from '../support/replica-api.ts';
 import { eventually } from '../support/until.ts';
+import { useNetwork } from '../support/use-network.ts';
 
 /** Links die after five seconds of silence (rdma/links/limits.ts). */
 const PAUSE_MS = 7_000;
@@ -16,17 +16,8 @@ const until = (what: string, condition: () => Promise<boolean>): Promise<void> =
 
 describe('a replica that is away for a while', function () {
   this.timeout(60_000);
-  let network: TestNetwork;
+  const network = useNetwork();
   let count = 0;
-
-  before(async () => {
-    network = await TestNetwork.create();
-    await network.start();
-  });
-
-  after(async () => {
-    await network.destroy();
-  });
 
   /** Submits to these replicas, one after the other, until told to stop. */
   async function lightLoad(urls: readonly string[], done: () => boolean): Promise<void> {
@@ -71,7 +62,7 @@ describe('a replica that is away for a while', function () {
     const load = lightLoad(network.urls, () => stop);
     expect(await cutLinks(network, 4), 'links cut').to.equal(3);
     await until('the sessions are open again', async () => {
-      const { peers } = await infoOf(network.urls[3] ?? '');
+      const { peers } = await infoOf(network.url(4));
       return peers.every(({ connected }) => connected);
     });
     stop = true;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { SluiceClient, type StreamResult } from '../../api/client/index.ts';
 import { audit, signerOf } from '../load/scenario.ts';
-import { TestNetwork } from '../support/network.ts';
+import { useNetwork } from '../support/use-network.ts';
 
 const COUNT = 1_500;
 /** Results after which the stream's replica is killed. */
@@ -12,16 +12,7 @@ const KILL_AFTER = 300;
 
 describe('a submission stream', function () {
   this.timeout(120_000);
-  let network: TestNetwork;
-
-  before(async () => {
-    network = await TestNetwork.create();
-    await network.start();
-  });
-
-  after(async () => {
-    await network.destroy();
-  });
+  const network = useNetwork();
 
   it('has one receipt for each envelope, also when its replica is killed in the middle', async () => {
     const { directory, config } = network.created;

@@ -1,5 +1,7 @@
 /** What tests ask a replica's API, of channel `main`. */
+import { type Block, decodeBlock, headerHash, toHex } from '../../ledger/format/index.ts';
 import type { ChannelInfo } from '../../orderer/service.ts';
+import { sha256 } from './hash.ts';
 
 export interface ReceiptBody {
   readonly txId: string;
@@ -27,4 +29,17 @@ export async function submitText(
 
 export async function infoOf(url: string): Promise<ChannelInfo> {
   return (await (await fetch(`${url}/${CHANNEL}`)).json()) as ChannelInfo;
+}
+
+export async function blockOf(url: string, number: number): Promise<Block> {
+  const answer = await fetch(`${url}/${CHANNEL}/blocks/${number}`, {
+    headers: { accept: 'application/x-protobuf' },
+  });
+  const decoded = decodeBlock(new Uint8Array(await answer.arrayBuffer()));
+  if (decoded.kind === 'ok') return decoded.value;
+  throw new Error(`${url} answered ${answer.status}: ${decoded.reason}`);
+}
+
+export async function blockHashOf(url: string, number: number): Promise<string> {
+  return toHex(headerHash((await blockOf(url, number)).header, sha256));
 }
