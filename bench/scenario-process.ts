@@ -35,7 +35,8 @@ export async function measureInProcess(
   });
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));
-    child.once('exit', (code, signal) => {
+    // Not `exit`: what it has sent may still be on its way then.
+    child.once('close', (code, signal) => {
       resolve(
         signal === null ? `its process ended with code ${code}` : `its process got ${signal}`,
       );

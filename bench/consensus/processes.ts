@@ -174,7 +174,8 @@ class Replica {
       if (message.kind === 'failed') failed = message;
     });
     this.ended = new Promise((resolve) => {
-      this.#process.once('exit', (code, signal) => {
+      // Not `exit`: the last report may still be on its way then.
+      this.#process.once('close', (code, signal) => {
         if (failed !== undefined) return resolve(this.#error(failed.reason, failed.stack));
         const how = signal === null ? `it ended with code ${code}` : `it ended by ${signal}`;
         resolve(this.#error(how, this.log()));
