@@ -28,10 +28,15 @@ const UNSTABLE_CHECKPOINTS_MAX = 4;
 /** P3 and P4. */
 function hasRoom(state: CoreState): boolean {
   const { head } = state.leader;
-  const { pipelineSlotsMax, checkpointBytes } = state.limits;
-  if (head.slot - state.executed.slot >= pipelineSlotsMax) return false;
-  if (state.retained.unstableBytes >= UNSTABLE_CHECKPOINTS_MAX * checkpointBytes) return false;
-  return head.slot < windowEnd(state);
+  if (head.slot - state.executed.slot >= state.limits.pipelineSlotsMax) return false;
+  return !awaitsStable(state, head.slot);
+}
+
+/** P4: may nothing be proposed after `head` before another checkpoint is stable? */
+export function awaitsStable(state: CoreState, head: Slot): boolean {
+  const { unstableBytes } = state.retained;
+  const isFull = unstableBytes >= UNSTABLE_CHECKPOINTS_MAX * state.limits.checkpointBytes;
+  return isFull || head >= windowEnd(state);
 }
 
 /** P1, P2, P6: undefined when there is no reason for a slot. */

@@ -117,6 +117,14 @@ export interface ViewState {
   logged: number;
 }
 
+/** A lane whose tip no proposal names. */
+export interface Uncovered {
+  sinceMs: number;
+  /** How far the lane was proposed then, and the highest slot that was known. */
+  proposedSeq: BatchSeq;
+  knownSlot: Slot;
+}
+
 /** W1, in the order of its sentence. */
 export type SuspicionReason = 'silent' | 'disconnected' | 'undecided' | 'uncut' | 'uncovered';
 
@@ -134,7 +142,7 @@ export interface Suspicion {
   undecidedAt: Slot;
   uncutSinceMs: number;
   /** Per lane: since when its tip waits for a proposal, and what was proposed then. */
-  readonly uncovered: { sinceMs: number; proposedSeq: BatchSeq }[];
+  readonly uncovered: Uncovered[];
   /** Per lane: highest seq that a proposal of the current view has named. */
   readonly proposedSeq: Float64Array;
 }
@@ -276,7 +284,11 @@ export function createSuspicion(replicas: number, before: Slot): Suspicion {
     undecidedSinceMs: Infinity,
     undecidedAt: before,
     uncutSinceMs: Infinity,
-    uncovered: Array.from({ length: replicas }, () => ({ sinceMs: Infinity, proposedSeq: 0 })),
+    uncovered: Array.from({ length: replicas }, () => ({
+      sinceMs: Infinity,
+      proposedSeq: 0,
+      knownSlot: 0,
+    })),
     proposedSeq: new Float64Array(replicas),
   };
 }

@@ -3,7 +3,7 @@
  * while this replica itself was awake (`patienceMs`): whoever was stopped blames nobody for it.
  */
 import { decidedTarget } from './catch-up.ts';
-import { isCovered } from './propose.ts';
+import { awaitsStable, isCovered } from './propose.ts';
 import { findSlot } from './slots.ts';
 import {
   AWAKE_MS_MAX,
@@ -11,10 +11,9 @@ import {
   currentLeader,
   isLeader,
   type PeerState,
-  type Suspicion,
   type SuspicionReason,
-  windowEnd,
 } from './state.ts';
+import type { Uncovered } from './state-parts.ts';
 import type { BatchRef, Proposal, ReplicaIndex, Slot } from './types.ts';
 
 /** A sign of life of the leader. */
@@ -50,8 +49,7 @@ export function resetSuspicion(state: CoreState): void {
   if (suspicion.uncutSinceMs !== Infinity) suspicion.uncutSinceMs = suspicion.patienceMs;
   for (const lane of state.lanes) {
     suspicion.proposedSeq[lane.lane] = lane.executed.seq;
-    const uncovered = suspicion.uncovered[lane.lane] as Suspicion['uncovered'][0];
-    uncovered.sinceMs = Infinity;
+    (suspicion.uncovered[lane.lane] as Uncovered).sinceMs = Infinity;
   }
 }
 
@@ -139,6 +137,9 @@ function noteState(state: CoreState): void {
   if (leaderOpen) suspicion.goneSinceMs = Infinity;
   else if (suspicion.goneSinceMs === Infinity) suspicion.goneSinceMs = patienceMs;
   noteUndecided(state);
+  // By what is executed: slots that are only named hold up nobody who would cut.
+  const awaits = awaitsStable(state, state.executed.slot);
+  if (awaits && suspicion.uncutSinceMs !== Infinity) suspicion.uncutSinceMs = patienceMs;
   for (const lane of state.lanes) noteUncovered(state, lane.lane);
 }
 
@@ -183,21 +184,33 @@ function isBacklog(state: CoreState, slot: Slot): boolean {
   });
 }
 
-/** A lane's tip that no proposal names, although there is room for one. */
+/** A lane's tip that no proposal names, although there was room for one. */
 function noteUncovered(state: CoreState, index: ReplicaIndex): void {
   const { suspicion } = state;
-  const uncovered = suspicion.uncovered[index] as Suspicion['uncovered'][0];
+  const uncovered = suspicion.uncovered[index] as Uncovered;
   const lane = state.lanes[index];
   if (lane === undefined) return;
   const proposedSeq = Math.max(suspicion.proposedSeq[index] as number, lane.executed.seq);
-  const hasRoom =
-    state.highestKnown < windowEnd(state) &&
-    state.highestKnown - state.executed.slot < state.limits.pipelineSlotsMax;
-  const waits = lane.tip.seq > proposedSeq && hasRoom && isCovered(state, lane);
-  if (!waits) {
+  if (lane.tip.seq <= proposedSeq || !isCovered(state, lane)) {
     uncovered.sinceMs = Infinity;
   } else if (uncovered.sinceMs === Infinity || uncovered.proposedSeq !== proposedSeq) {
     uncovered.sinceMs = suspicion.patienceMs;
     uncovered.proposedSeq = proposedSeq;
+    uncovered.knownSlot = state.highestKnown;
+  } else if (!mayPropose(state) && hasOnlyCrossed(state, uncovered)) {
+    uncovered.sinceMs = suspicion.patienceMs;
   }
+}
+
+function mayPropose(state: CoreState): boolean {
+  const underWay = state.highestKnown - state.executed.slot;
+  return underWay < state.limits.pipelineSlotsMax && !awaitsStable(state, state.highestKnown);
+}
+
+/**
+ * May all that was proposed since have been sent before the leader had the batch? Who goes on proposing without it
+ * is not excused by a pipeline that is always full.
+ */
+function hasOnlyCrossed(state: CoreState, { knownSlot }: Uncovered): boolean {
+  return state.highestKnown <= knownSlot + state.limits.pipelineSlotsMax;
 }

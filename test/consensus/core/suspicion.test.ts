@@ -1,5 +1,6 @@
 /** W1: what makes a follower wish for another leader, and what does not. */
 import { expect } from 'chai';
+import type { BatchRef } from '../../../consensus/core/index.ts';
 import { createSolo, EMPTY, type Solo } from '../support/solo.ts';
 
 const LIMITS = { viewTimeoutMs: 300, heartbeatMs: 50, leaderGoneMs: 50 };
@@ -177,6 +178,31 @@ describe('a follower', () => {
     }
   });
 
+  it('wishes when a batch is left out of proposal after proposal, however full the pipeline always is', () => {
+    const solo = follower({ pipelineSlotsMax: 2 });
+    solo.batch(1, EMPTY, 'censored');
+    let tip = EMPTY;
+    const next = (slot: number) => {
+      tip = solo.batch(2, tip, `${slot}`);
+      const content = solo.content(slot, { 2: tip });
+      solo.propose(content);
+      return content;
+    };
+    let [first, second] = [next(1), next(2)];
+    let slot = 3;
+    for (; wish(solo) === 0 && slot < 40; slot++) {
+      liveWithLeader(solo, 50);
+      // The next is there before this one is decided, so there never is room.
+      const third = next(slot);
+      solo.voteAll(first);
+      solo.apply();
+      [first, second] = [second, third];
+    }
+    expect(wish(solo)).to.equal(1);
+    // Two that it may have sent before it had the batch, and then viewTimeoutMs.
+    expect(slot).to.be.within(8, 11);
+  });
+
   it('expects no proposal of an untrusted lane that q do not hold', () => {
     const solo = follower();
     const tip = solo.batch(2, solo.batch(2, EMPTY, 'a'), 'b');
@@ -204,6 +230,49 @@ describe('a follower', () => {
     solo.voteAll(cut);
     solo.tick(1);
     expect(wish(solo)).to.equal(0);
+  });
+
+  /** As many bytes lie above the stable checkpoint as may, the last of them not cut; answers the tip of lane 2. */
+  function fillUp(solo: Solo): BatchRef {
+    let tip = EMPTY;
+    for (const [index, bytes] of [25, 25, 25, 10].entries()) {
+      tip = solo.batch(2, tip, 'x'.repeat(bytes));
+      const content = solo.content(index + 1, { 2: tip });
+      const cut = { ...content, cut: index < 3 };
+      solo.propose(cut);
+      solo.voteAll(cut);
+      solo.apply();
+    }
+    expect(solo.state.retained.unstableBytes).to.equal(85);
+    return tip;
+  }
+
+  it('does not blame a leader that may not propose before a checkpoint is stable', () => {
+    const solo = follower({ checkpointBytes: 20 });
+    solo.batch(2, fillUp(solo), 'next');
+    liveWithLeader(solo, BATCH_TIMEOUT_MS + 1_000);
+    expect(wish(solo)).to.equal(0);
+    const { state } = solo.state.checkpoints.open.at(-1)!;
+    for (const from of [1, 2]) {
+      solo.message(from, { kind: 'checkpoint', checkpoint: solo.signed.checkpoint(from, state!) });
+    }
+    expect(solo.core.status().stableSlot).to.equal(3);
+    liveWithLeader(solo, 350);
+    expect(wish(solo), 'it may now, and leaves the batch').to.equal(1);
+  });
+
+  it('gives it all of BatchTimeout for a cut then', () => {
+    const solo = follower({ checkpointBytes: 20 });
+    fillUp(solo);
+    liveWithLeader(solo, BATCH_TIMEOUT_MS + 1_000);
+    const { state } = solo.state.checkpoints.open.at(-1)!;
+    for (const from of [1, 2]) {
+      solo.message(from, { kind: 'checkpoint', checkpoint: solo.signed.checkpoint(from, state!) });
+    }
+    liveWithLeader(solo, BATCH_TIMEOUT_MS + 250);
+    expect(wish(solo)).to.equal(0);
+    liveWithLeader(solo, 150);
+    expect(wish(solo)).to.equal(1);
   });
 
   it('asks for nothing to be cut when nothing was executed', () => {
