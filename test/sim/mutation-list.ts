@@ -10,8 +10,10 @@ function code(
   [name, bug]: readonly [string, string],
   [file, find, replace]: readonly [string, string, string],
   where: Where = {},
+  elsewhere?: string,
 ): CodeMutation {
-  return { name, bug, file: `core/${file}`, find, replace, where, withinSeeds: WITHIN };
+  const mutation = { name, bug, file: `core/${file}`, find, replace, where, withinSeeds: WITHIN };
+  return elsewhere === undefined ? mutation : { ...mutation, elsewhere };
 }
 
 function world(
@@ -56,26 +58,22 @@ const VIEW_CHANGES: readonly Mutation[] = [
     ['view-change.js', 'vote.view <= certificateView', 'vote.view < certificateView'],
     BETRAYAL,
   ),
-  {
-    ...code(
-      ['lowest-certificate', 'W5: an old certificate overrides a newer one'],
-      ['view-change.js', 'prepared.view > highest.view', 'prepared.view < highest.view'],
-      BETRAYAL,
-    ),
-    elsewhere: 'test/consensus/core/view-change.test.ts',
-  },
-  {
-    ...code(
-      ['reported-slots-free', 'W4: slots that have votes and no certificate count as free'],
-      [
-        'view-change.js',
-        'top = Math.max(top, report.slot);',
-        'if (report.prepared !== undefined)\n                top = Math.max(top, report.slot);',
-      ],
-      BETRAYAL,
-    ),
-    elsewhere: 'test/consensus/core/view-change.test.ts',
-  },
+  code(
+    ['lowest-certificate', 'W5: an old certificate overrides a newer one'],
+    ['view-change.js', 'prepared.view > highest.view', 'prepared.view < highest.view'],
+    BETRAYAL,
+    'test/consensus/core/view-change.test.ts',
+  ),
+  code(
+    ['reported-slots-free', 'W4: slots that have votes and no certificate count as free'],
+    [
+      'view-change.js',
+      'top = Math.max(top, report.slot);',
+      'if (report.prepared !== undefined)\n                top = Math.max(top, report.slot);',
+    ],
+    BETRAYAL,
+    'test/consensus/core/view-change.test.ts',
+  ),
   code(
     ['new-view-unchecked', 'W3: a NEW-VIEW is believed without recomputation'],
     [
@@ -121,14 +119,12 @@ const VIEW_CHANGES: readonly Mutation[] = [
     ],
     VIEWS,
   ),
-  {
-    ...code(
-      ['prepare-without-view', 'S3: the text that a PREPARE signs does not name its view'],
-      ['digests.js', 'writeU32(head, INDEX_BYTES, view);', ''],
-      { focus: 'views', lies: ['betrayal', 'lifted-certificates'] },
-    ),
-    elsewhere: 'test/consensus/core/slow-path.test.ts',
-  },
+  code(
+    ['prepare-without-view', 'S3: the text that a PREPARE signs does not name its view'],
+    ['digests.js', 'writeU32(head, INDEX_BYTES, view);', ''],
+    { focus: 'views', lies: ['betrayal', 'lifted-certificates'] },
+    'test/consensus/core/slow-path.test.ts',
+  ),
 ];
 
 const QUORUM = 'return Math.ceil((replicas + faultsTolerated(replicas) + 1) / 2);';
@@ -201,18 +197,16 @@ const MEMORY: readonly Mutation[] = [
     ['vote.js', VOTE_RECORD + VOTE_CELL, VOTE_CELL + VOTE_RECORD],
     RESTARTS,
   ),
-  {
-    ...code(
-      ['certificate-not-logged', 'D2: a COMMIT rests on a certificate that is not on disk'],
-      [
-        'commit.js',
-        "state.effects.push({ kind: 'persist', record: { kind: 'prepared', certificate } });",
-        '',
-      ],
-      { focus: 'restarts', lies: ['betrayal'] },
-    ),
-    elsewhere: 'test/consensus/core/core.test.ts',
-  },
+  code(
+    ['certificate-not-logged', 'D2: a COMMIT rests on a certificate that is not on disk'],
+    [
+      'commit.js',
+      "state.effects.push({ kind: 'persist', record: { kind: 'prepared', certificate } });",
+      '',
+    ],
+    { focus: 'restarts', lies: ['betrayal'] },
+    'test/consensus/core/core.test.ts',
+  ),
   code(
     ['batch-not-logged', 'D2: an own batch is spread before it is on disk'],
     ['lanes.js', "state.effects.push({ kind: 'persist', record: { kind: 'batch', batch } });", ''],
@@ -306,17 +300,27 @@ const CONTENT: readonly Mutation[] = [
     ['last-proposal-counts', 'V1: a leader that contradicts itself is followed'],
     ['vote.js', 'if (round.proposal === undefined) {', 'if (round.votedAtMs >= 0) {'],
   ),
-  {
-    ...code(
-      ['fetched-committed', 'S2: COMMIT for a decision that was only told of by others'],
-      ['commit.js', 'if (mayCommitDecided(record, digest))', 'if (record.decided !== undefined)'],
-      BETRAYAL,
-    ),
-    elsewhere: 'test/consensus/core/slow-path.test.ts',
-  },
+  code(
+    ['fetched-committed', 'S2: COMMIT for a decision that was only told of by others'],
+    ['commit.js', 'if (mayCommitDecided(record, digest))', 'if (record.decided !== undefined)'],
+    BETRAYAL,
+    'test/consensus/core/slow-path.test.ts',
+  ),
   code(
     ['leader-for-ever', 'W1: nobody ever suspects a leader'],
     ['suspicion.js', 'if (state.suspicion.patienceMs < endMs)', 'if (reason.length > 0)'],
+  ),
+  code(
+    ['full-pipeline-excuses', 'W1: a pipeline that is always full excuses what it leaves out'],
+    ['suspicion.js', ' && hasOnlyCrossed(state, uncovered)', ''],
+    {},
+    'test/consensus/core/suspicion.test.ts',
+  ),
+  code(
+    ['unread-for-ever', 'W1: a leader that hides what it holds need not propose it'],
+    ['suspicion.js', 'sinceMs + UNREAD_TIMEOUTS * timeoutMs', 'Infinity'],
+    {},
+    'test/consensus/core/suspicion.test.ts',
   ),
 ];
 
@@ -359,14 +363,12 @@ const ATTESTATIONS: readonly Mutation[] = [
     ['attest.js', 'state.timerMs + waitMs(state)', 'Infinity'],
     { lies: ['late-attestations'] },
   ),
-  {
-    ...code(
-      ['answer-attests', 'A3: whatever the owner hands out counts as attested by it'],
-      ['lanes.js', 'const isFromRing = ring !== undefined;', 'const isFromRing = true;'],
-      UNSIGNED,
-    ),
-    elsewhere: 'test/consensus/core/attest.test.ts',
-  },
+  code(
+    ['answer-attests', 'A3: whatever the owner hands out counts as attested by it'],
+    ['lanes.js', 'const isFromRing = ring !== undefined;', 'const isFromRing = true;'],
+    UNSIGNED,
+    'test/consensus/core/attest.test.ts',
+  ),
 ];
 
 const TRANSPORT: readonly Mutation[] = [
