@@ -12,8 +12,8 @@ import {
   isLeader,
   type PeerState,
   type SuspicionReason,
+  type Uncovered,
 } from './state.ts';
-import type { Uncovered } from './state-parts.ts';
 import type { BatchRef, Proposal, ReplicaIndex, Slot } from './types.ts';
 
 /** A sign of life of the leader. */
