@@ -120,9 +120,7 @@ export interface ViewState {
 /** A lane whose tip no proposal names. */
 export interface Uncovered {
   sinceMs: number;
-  /** Since when the leader says that it holds more of the lane than it has proposed. */
-  heldMs: number;
-  /** How far the lane was proposed at `sinceMs`, and the highest slot that was known. */
+  /** How far the lane was proposed then, and the highest slot that was known. */
   proposedSeq: BatchSeq;
   knownSlot: Slot;
 }
@@ -288,7 +286,6 @@ export function createSuspicion(replicas: number, before: Slot): Suspicion {
     uncutSinceMs: Infinity,
     uncovered: Array.from({ length: replicas }, () => ({
       sinceMs: Infinity,
-      heldMs: Infinity,
       proposedSeq: 0,
       knownSlot: 0,
     })),
