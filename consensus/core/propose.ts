@@ -16,7 +16,7 @@ import { onProposal, tryVote } from './vote.ts';
 /** Proposes as many slots as there is reason and room for. */
 export function tryPropose(state: CoreState): void {
   if (!isLeader(state) || !isActive(state) || !buildsOnExecuted(state)) return;
-  while (hasRoom(state)) {
+  while (mayPropose(state, state.leader.head.slot)) {
     const proposal = nextProposal(state);
     if (proposal === undefined || !propose(state, proposal)) return;
   }
@@ -25,11 +25,9 @@ export function tryPropose(state: CoreState): void {
 /** Bytes that may be executed above the stable checkpoint, in checkpoints: replicas keep them all (E5). */
 const UNSTABLE_CHECKPOINTS_MAX = 4;
 
-/** P3 and P4. */
-function hasRoom(state: CoreState): boolean {
-  const { head } = state.leader;
-  if (head.slot - state.executed.slot >= state.limits.pipelineSlotsMax) return false;
-  return !awaitsStable(state, head.slot);
+/** P3 and P4: is there room for a slot after `head`? */
+export function mayPropose(state: CoreState, head: Slot): boolean {
+  return head - state.executed.slot < state.limits.pipelineSlotsMax && !awaitsStable(state, head);
 }
 
 /** P4: may nothing be proposed after `head` before another checkpoint is stable? */

@@ -3,7 +3,7 @@
  * while this replica itself was awake (`patienceMs`): whoever was stopped blames nobody for it.
  */
 import { decidedTarget } from './catch-up.ts';
-import { awaitsStable, isCovered } from './propose.ts';
+import { awaitsStable, isCovered, mayPropose } from './propose.ts';
 import { findSlot } from './slots.ts';
 import {
   AWAKE_MS_MAX,
@@ -197,14 +197,9 @@ function noteUncovered(state: CoreState, index: ReplicaIndex): void {
     uncovered.sinceMs = suspicion.patienceMs;
     uncovered.proposedSeq = proposedSeq;
     uncovered.knownSlot = state.highestKnown;
-  } else if (!mayPropose(state) && hasOnlyCrossed(state, uncovered)) {
+  } else if (!mayPropose(state, state.highestKnown) && hasOnlyCrossed(state, uncovered)) {
     uncovered.sinceMs = suspicion.patienceMs;
   }
-}
-
-function mayPropose(state: CoreState): boolean {
-  const underWay = state.highestKnown - state.executed.slot;
-  return underWay < state.limits.pipelineSlotsMax && !awaitsStable(state, state.highestKnown);
 }
 
 /**
