@@ -14,8 +14,8 @@ import { TRANSACTION_KEY_BYTES } from './records.ts';
 import type { TableFilter } from './table-filter.ts';
 import { readVarint } from './varint.ts';
 
-/** Sequence number and type, behind each key in a table. */
-const SUFFIX_BYTES = 8;
+/** Sequence number and type, which LevelDB puts behind each key in a table. */
+export const KEY_SUFFIX_BYTES = 8;
 /** Longer than any key of a ledger. */
 const KEY_BYTES_MAX = 64;
 const TYPE_DELETION = 0;
@@ -72,7 +72,7 @@ class BlockWalk {
       const isFirst = this.#position === 0;
       if ((isFirst && !isRestart) || !this.#readKey(end, isRestart)) return false;
       const valueStart = this.#position - this.#value;
-      const userBytes = this.#keyBytes - SUFFIX_BYTES;
+      const userBytes = this.#keyBytes - KEY_SUFFIX_BYTES;
       if (userBytes < 0) return false;
       if (isFirst && this.#compare(range.from) < 0) return false;
       filter?.ask(this.#key, userBytes);
@@ -95,7 +95,10 @@ class BlockWalk {
 
   /** Our key with another. */
   #compare(other: Uint8Array): number {
-    return Buffer.compare(this.#key.subarray(0, Math.max(0, this.#keyBytes - SUFFIX_BYTES)), other);
+    return Buffer.compare(
+      this.#key.subarray(0, Math.max(0, this.#keyBytes - KEY_SUFFIX_BYTES)),
+      other,
+    );
   }
 
   /** Of an entry of the index: seven bytes, the lowest first, behind the type. */
@@ -120,7 +123,7 @@ class BlockWalk {
     for (let at = shared; at < keyBytes; at += 1) {
       const byte = this.#bytes[this.#position + at - shared] as number;
       // Versions of one key, of which the image takes none, differ in the suffix alone.
-      if (order === 0 && at < before && at < keyBytes - SUFFIX_BYTES) {
+      if (order === 0 && at < before && at < keyBytes - KEY_SUFFIX_BYTES) {
         order = byte - (key[at] as number);
       }
       key[at] = byte;

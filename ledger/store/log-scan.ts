@@ -33,6 +33,10 @@ export interface ChangedBytes {
   reason: string;
 }
 
+export function changedBytes(file: string, offset: number, reason: string): ChangedBytes {
+  return { kind: 'changed', file, offset, reason };
+}
+
 export type LogFinding =
   /**
    * A crash cut the last write off: normal after kill -9 or a power
@@ -54,8 +58,7 @@ export async function scanLogs(directory: string, image?: IndexImage): Promise<L
       () => 0,
     );
     if (size > STORE_LIMITS.scanFileBytesMax) {
-      const reason = `the file has ${size} bytes`;
-      findings.push({ kind: 'changed', file: name, offset: 0, reason });
+      findings.push(changedBytes(name, 0, `the file has ${size} bytes`));
       image?.discard();
       continue;
     }
@@ -160,7 +163,7 @@ function changed(bytes: Uint8Array, file: string, offset: number, reason: string
   const blockEnd = (Math.floor(offset / BLOCK_BYTES) + 1) * BLOCK_BYTES;
   const blockNumber = lastBlockBefore(bytes, Math.min(blockEnd, bytes.length));
   const where = blockNumber === undefined ? '' : ` (at block ${blockNumber})`;
-  return { kind: 'changed', file, offset, reason: `${reason}${where}` };
+  return changedBytes(file, offset, `${reason}${where}`);
 }
 
 /**

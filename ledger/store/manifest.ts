@@ -7,7 +7,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ChangedBytes, logRecords } from './log-scan.ts';
+import { KEY_SUFFIX_BYTES } from './index-entries.ts';
+import { type ChangedBytes, changedBytes, logRecords } from './log-scan.ts';
 import { readVarint } from './varint.ts';
 
 const TAG = {
@@ -20,9 +21,6 @@ const TAG = {
   NEW_FILE: 7,
   PREVIOUS_LOG_NUMBER: 9,
 } as const;
-
-/** LevelDB appends sequence number and type to each key. */
-export const KEY_SUFFIX_BYTES = 8;
 
 export interface LiveTable {
   readonly level: number;
@@ -67,8 +65,8 @@ export function tablesOf(manifest: Uint8Array, file: string): LiveTables | undef
     isOdd ||= edit.isOdd;
   }
   const reason = isOdd ? 'it adds or removes tables as LevelDB never does' : overlapIn(live);
-  const fault = reason === undefined ? undefined : { file, offset: 0, reason };
-  return { byNumber: live, lastSequence, fault: fault && { kind: 'changed', ...fault } };
+  const fault = reason === undefined ? undefined : changedBytes(file, 0, reason);
+  return { byNumber: live, lastSequence, fault };
 }
 
 function readField(edit: EditReader, tag: number, live: Map<number, LiveTable>): void {

@@ -12,17 +12,11 @@
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32c, unmaskCrc } from './crc32c.ts';
-import { readTableBlock } from './index-entries.ts';
+import { KEY_SUFFIX_BYTES, readTableBlock } from './index-entries.ts';
 import type { IndexImage } from './index-image.ts';
 import { STORE_LIMITS } from './limits.ts';
-import type { ChangedBytes } from './log-scan.ts';
-import {
-  KEY_SUFFIX_BYTES,
-  type LiveTable,
-  type LiveTables,
-  liveTables,
-  userKeyOf,
-} from './manifest.ts';
+import { type ChangedBytes, changedBytes } from './log-scan.ts';
+import { type LiveTable, type LiveTables, liveTables, userKeyOf } from './manifest.ts';
 import { KIND } from './records.ts';
 import { snappyDecompress } from './snappy.ts';
 import { FILTER_NAME, TableFilter } from './table-filter.ts';
@@ -82,14 +76,14 @@ export async function scanTables(
     try {
       const { size } = await file.stat();
       if (size > STORE_LIMITS.scanFileBytesMax) {
-        findings.push({ kind: 'changed', file: name, offset: 0, reason: `${size} bytes` });
+        findings.push(changedBytes(name, 0, `${size} bytes`));
         continue;
       }
       const table = live?.byNumber.get(Number.parseInt(name, 10));
       if (table !== undefined && table.bytes !== size) {
         // LevelDB looks for the footer where the manifest says that the table ends.
         const reason = `${size} bytes, of which the manifest says ${table.bytes}`;
-        findings.push({ kind: 'changed', file: name, offset: 0, reason });
+        findings.push(changedBytes(name, 0, reason));
         continue;
       }
       read += size;
@@ -108,13 +102,14 @@ export async function scanTables(
 
 /** The files that LevelDB opens, newest first; whatever looks like one when it is not known which those are. */
 function tableNames(present: readonly string[], live: LiveTables | undefined): string[] {
+  const files = new Set(present);
   const names =
     live === undefined
       ? present.filter((name) => /^\d+\.(ldb|sst)$/.test(name))
       : [...live.byNumber.keys()].flatMap((number) => {
           const stem = String(number).padStart(6, '0');
           // The second is how they were called once.
-          return [`${stem}.ldb`, `${stem}.sst`].find((name) => present.includes(name)) ?? [];
+          return [`${stem}.ldb`, `${stem}.sst`].find((name) => files.has(name)) ?? [];
         });
   return names.sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10));
 }
@@ -135,12 +130,8 @@ async function readWhole(file: FileHandle, into: Uint8Array): Promise<Uint8Array
 }
 
 function scanTable(bytes: Uint8Array, file: string, audit?: Audit): ChangedBytes[] {
-  const changed = (offset: number, reason: string): ChangedBytes => ({
-    kind: 'changed',
-    file,
-    offset,
-    reason,
-  });
+  const changed = (offset: number, reason: string): ChangedBytes =>
+    changedBytes(file, offset, reason);
   const footer = bytes.length - FOOTER_BYTES;
   const magicAt = bytes.length - MAGIC.length;
   if (footer < 0 || MAGIC.some((byte, index) => bytes[magicAt + index] !== byte)) {
