@@ -83,10 +83,7 @@ describe('bounds', () => {
     decideAll();
     expect(solo.state.leader.head.slot).to.equal(8);
     const { state } = solo.state.checkpoints.open[0]!;
-    for (const from of [1, 2]) {
-      const checkpoint = solo.signed.checkpoint(from, state!);
-      solo.message(from, { kind: 'checkpoint', checkpoint });
-    }
+    for (const from of [1, 2]) solo.signCheckpoint(from, state!);
     expect(solo.core.status().stableSlot).to.equal(4);
     decideAll();
     expect(solo.state.leader.head.slot).to.equal(12);

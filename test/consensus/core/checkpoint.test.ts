@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type CheckpointState, CoreError } from '../../../consensus/core/index.ts';
+import { CoreError } from '../../../consensus/core/index.ts';
 import { createSolo, EMPTY, type Solo } from '../support/solo.ts';
 
 const LIMITS = { windowSlots: 4, pipelineSlotsMax: 2, fetchSlotsMax: 4 };
@@ -18,10 +18,6 @@ function decide(solo: Solo, from: number, upTo: number): void {
     solo.voteAll(solo.content(slot, {}));
     solo.apply();
   }
-}
-
-function sign(solo: Solo, from: number, state: CheckpointState): void {
-  solo.message(from, { kind: 'checkpoint', checkpoint: solo.signed.checkpoint(from, state) });
 }
 
 describe('checkpoints', () => {
@@ -63,12 +59,12 @@ describe('checkpoints', () => {
 
   it('are stable when q have signed the same, and the window and the log move on', () => {
     const solo = executed(3);
-    sign(solo, 0, solo.checkpointState(2));
+    solo.signCheckpoint(0, solo.checkpointState(2));
     expect(solo.core.status().stableSlot).to.equal(0);
     solo.propose(solo.content(5, {}));
     expect(solo.core.status().ignored['cell beyond the window']).to.equal(1);
     const { verified } = solo.crypto.counts;
-    sign(solo, 2, solo.checkpointState(2));
+    solo.signCheckpoint(2, solo.checkpointState(2));
     expect(solo.core.status().stableSlot).to.equal(2);
     expect(solo.crypto.counts.verified - verified, 'signatures are checked once q agree').to.equal(
       3,
@@ -83,11 +79,11 @@ describe('checkpoints', () => {
   it('do not become stable by lies, and liars are accused once the truth is out', () => {
     const solo = executed(2);
     const other = solo.checkpointState(2, 7);
-    sign(solo, 0, other);
-    sign(solo, 3, { ...solo.checkpointState(2), height: 9 });
-    sign(solo, 3, solo.checkpointState(2));
+    solo.signCheckpoint(0, other);
+    solo.signCheckpoint(3, { ...solo.checkpointState(2), height: 9 });
+    solo.signCheckpoint(3, solo.checkpointState(2));
     expect(solo.core.status().ignored['CHECKPOINT already known']).to.equal(1);
-    sign(solo, 2, solo.checkpointState(2));
+    solo.signCheckpoint(2, solo.checkpointState(2));
     expect(solo.core.status().stableSlot).to.equal(0);
     const certificate = solo.signed.certificate(solo.checkpointState(2), [1, 2, 3]);
     solo.showStable(2, certificate, 2);
@@ -105,33 +101,33 @@ describe('checkpoints', () => {
     signature[1]! ^= 1;
     solo.message(0, { kind: 'checkpoint', checkpoint: { ...good, signature } });
     solo.message(3, { kind: 'checkpoint', checkpoint: good });
-    sign(solo, 2, solo.checkpointState(2));
+    solo.signCheckpoint(2, solo.checkpointState(2));
     expect(solo.core.status().stableSlot).to.equal(0);
     expect(solo.accusations()).to.eql(['invalid-checkpoint 0: its signature does not verify']);
     // Dropped, so that a good one can take its place.
-    sign(solo, 0, solo.checkpointState(2));
+    solo.signCheckpoint(0, solo.checkpointState(2));
     expect(solo.core.status().stableSlot).to.equal(2);
   });
 
   it('that are older, or repeated, are answered with what is stable; not every time', () => {
     const solo = executed(4);
     for (const slot of [2, 4])
-      for (const from of [0, 2]) sign(solo, from, solo.checkpointState(slot));
+      for (const from of [0, 2]) solo.signCheckpoint(from, solo.checkpointState(slot));
     expect(solo.core.status().stableSlot).to.equal(4);
-    sign(solo, 3, solo.checkpointState(2));
+    solo.signCheckpoint(3, solo.checkpointState(2));
     expect(solo.sent('stable-checkpoint').map(({ certificate }) => certificate?.state.slot)).to.eql(
       [4],
     );
     // It has passed the slot: its own CHECKPOINT was under way when the q-th came.
     solo.progress(3, 5);
-    sign(solo, 3, solo.checkpointState(4));
+    solo.signCheckpoint(3, solo.checkpointState(4));
     expect(solo.sent('stable-checkpoint')).to.have.length(1);
     expect(solo.core.status().ignored['CHECKPOINT that is stable']).to.equal(1);
   });
 
   it('keep few of one peer, however many it signs', () => {
     const solo = executed(0);
-    for (let slot = 10; slot < 100; slot++) sign(solo, 2, solo.checkpointState(slot));
+    for (let slot = 10; slot < 100; slot++) solo.signCheckpoint(2, solo.checkpointState(slot));
     expect(solo.state.peers[2]!.checkpoints.map(({ state }) => state.slot)).to.eql([
       96, 97, 98, 99,
     ]);
@@ -200,7 +196,7 @@ describe('checkpoints', () => {
   it('answer a question with what is stable and how far the run has come', () => {
     const solo = executed(3);
     solo.message(2, { kind: 'fetch-checkpoint', life: 0, ready: false });
-    for (const from of [0, 2]) sign(solo, from, solo.checkpointState(2));
+    for (const from of [0, 2]) solo.signCheckpoint(from, solo.checkpointState(2));
     solo.message(2, { kind: 'fetch-checkpoint', life: 0, ready: false });
     const told = solo
       .sent('stable-checkpoint')

@@ -101,10 +101,7 @@ describe('an outcome', () => {
       solo.voteAll(solo.content(slot, {}));
       solo.apply();
       if (slot % 2 > 0) continue;
-      for (const from of [0, 1]) {
-        const checkpoint = solo.signed.checkpoint(from, solo.checkpointState(slot));
-        solo.message(from, { kind: 'checkpoint', checkpoint });
-      }
+      for (const from of [0, 1]) solo.signCheckpoint(from, solo.checkpointState(slot));
     }
     const digest = solo.digest(solo.content(2, {}));
     solo.message(2, { kind: 'fetch-proposal', slot: 2, digest });

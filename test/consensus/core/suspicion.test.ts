@@ -253,9 +253,7 @@ describe('a follower', () => {
     liveWithLeader(solo, BATCH_TIMEOUT_MS + 1_000);
     expect(wish(solo)).to.equal(0);
     const { state } = solo.state.checkpoints.open.at(-1)!;
-    for (const from of [1, 2]) {
-      solo.message(from, { kind: 'checkpoint', checkpoint: solo.signed.checkpoint(from, state!) });
-    }
+    for (const from of [1, 2]) solo.signCheckpoint(from, state!);
     expect(solo.core.status().stableSlot).to.equal(3);
     liveWithLeader(solo, 350);
     expect(wish(solo), 'it may now, and leaves the batch').to.equal(1);
@@ -266,9 +264,7 @@ describe('a follower', () => {
     fillUp(solo);
     liveWithLeader(solo, BATCH_TIMEOUT_MS + 1_000);
     const { state } = solo.state.checkpoints.open.at(-1)!;
-    for (const from of [1, 2]) {
-      solo.message(from, { kind: 'checkpoint', checkpoint: solo.signed.checkpoint(from, state!) });
-    }
+    for (const from of [1, 2]) solo.signCheckpoint(from, state!);
     liveWithLeader(solo, BATCH_TIMEOUT_MS + 250);
     expect(wish(solo)).to.equal(0);
     liveWithLeader(solo, 150);

@@ -187,6 +187,12 @@ export class Solo {
     }
   }
 
+  /** A peer says what it has signed at a checkpoint. */
+  signCheckpoint(from: number, state: CheckpointState): Effect[] {
+    const checkpoint = this.signed.checkpoint(from, state);
+    return this.message(from, { kind: 'checkpoint', checkpoint });
+  }
+
   /** A peer tells what is stable, and how far the run has come. */
   showStable(
     from: number,
