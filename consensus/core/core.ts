@@ -11,7 +11,7 @@ import {
   onCheckpointed,
   runCheckpointRepair,
 } from './checkpoint.ts';
-import { nextSlowPathMs, onCommit, onPrepare, startDueSlowPaths } from './commit.ts';
+import { onCommit } from './commit.ts';
 import { reportMalformed } from './evidence.ts';
 import { interestTo, tryExecute } from './execute.ts';
 import { isAwaited, nextFetchMs, onFetchBatch, runFetches } from './fetch.ts';
@@ -25,6 +25,7 @@ import {
 } from './join.ts';
 import { onAttest, onBatchChecked, onFetchedBatch, onOwnerBatch, submitBatch } from './lanes.ts';
 import { nextContentMs, onContent, onFetchProposal, runContentFetches } from './outcomes.ts';
+import { nextSlowPathMs, onPrepare, startDueSlowPaths } from './prepare.ts';
 import { nextProgressMs, onApplied, onProgress, writeProgress } from './progress.ts';
 import { nextCutMs, tryPropose } from './propose.ts';
 import { nextRepairMs, onSession, runRepairs } from './repair.ts';

@@ -1,8 +1,8 @@
 /** Rules R1 to R3: writing again what may not have arrived. A completed write is not a delivery. */
 import { repeatCheckpoint } from './checkpoint.ts';
-import { repeatPrepares } from './commit.ts';
 import { isWaiting } from './execute.ts';
 import { EMPTY_LANE, type LaneState, nextValid } from './lane-store.ts';
+import { repeatPrepares } from './prepare.ts';
 import {
   beginningOf,
   type CoreState,

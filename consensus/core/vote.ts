@@ -1,12 +1,13 @@
 /** Rules V1 to V9: proposals of the leader, this replica's votes, the votes of others. */
 import { assert } from './assert.ts';
 import { equalBytes } from './bytes.ts';
-import { checkFast, onVoted, onVoteNoted, tryDecideSlow } from './commit.ts';
+import { checkFast, tryDecideSlow } from './commit.ts';
 import { CoreError } from './errors.ts';
 import { reportEvidence } from './evidence.ts';
 import { wantBatch } from './fetch.ts';
 import { findBatch, type HeldBatch, type LaneState, walkBack } from './lane-store.ts';
 import { nullProposal } from './null-proposal.ts';
+import { onVoted, onVoteNoted } from './prepare.ts';
 import { claimSlot, digestOf, findSlot, noteDigest, type Round, type SlotState } from './slots.ts';
 import {
   buildsOnExecuted,

@@ -200,7 +200,7 @@ const MEMORY: readonly Mutation[] = [
   code(
     ['certificate-not-logged', 'D2: a COMMIT rests on a certificate that is not on disk'],
     [
-      'commit.js',
+      'prepare.js',
       "state.effects.push({ kind: 'persist', record: { kind: 'prepared', certificate } });",
       '',
     ],
@@ -302,7 +302,7 @@ const CONTENT: readonly Mutation[] = [
   ),
   code(
     ['fetched-committed', 'S2: COMMIT for a decision that was only told of by others'],
-    ['commit.js', 'if (mayCommitDecided(record, digest))', 'if (record.decided !== undefined)'],
+    ['prepare.js', 'if (mayCommitDecided(record, digest))', 'if (record.decided !== undefined)'],
     BETRAYAL,
     'test/consensus/core/slow-path.test.ts',
   ),
