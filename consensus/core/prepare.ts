@@ -73,7 +73,7 @@ function waitsForFast(record: SlotState): boolean {
 
 /** S1: broadcasts the own PREPARE, asking for the others'. */
 function startSlow(state: CoreState, record: SlotState): void {
-  if (record.round.slowStarted || record.decided !== undefined) return;
+  if (record.round.slowStarted || !needsCommit(state, record)) return;
   record.round.slowStarted = true;
   const prepare = ownPrepare(state, record);
   forOpenPeers(state, (_peer, to) => sendPrepare(state, record, prepare, to, true));
@@ -191,11 +191,27 @@ function answerPrepare(
   if (!round.voted || !equalBytes(round.digest, digest)) {
     return ignore(state, 'PREPARE for what this replica did not vote');
   }
-  if (record.decided === undefined && !round.slowStarted) return startSlow(state, record);
-  const sinceMs = state.timerMs - (round.preparedToMs[from] as number);
-  if (sinceMs < state.limits.fetchRetryMs) return ignore(state, 'PREPARE answered just now');
+  if (needsCommit(state, record)) {
+    if (!round.slowStarted) return startSlow(state, record);
+    if (record.decided !== undefined) askLacking(state, record);
+  }
+  if (!maySendPrepare(state, round, from)) return ignore(state, 'PREPARE answered just now');
   sendPrepare(state, record, ownPrepare(state, record), from, false);
   if (mayCommitDecided(record, digest)) writeCommit(state, record);
+}
+
+/** S2: one that was told of the decision waits for nothing itself, so others' questions are what makes it ask again. */
+function askLacking(state: CoreState, record: SlotState): void {
+  const { round } = record;
+  if (hasCommitted(state, round)) return;
+  forOpenPeers(state, (_peer, to) => {
+    if (round.prepares[to] !== undefined || !maySendPrepare(state, round, to)) return;
+    sendPrepare(state, record, ownPrepare(state, record), to, true);
+  });
+}
+
+function maySendPrepare(state: CoreState, round: Round, to: ReplicaIndex): boolean {
+  return state.timerMs - (round.preparedToMs[to] as number) >= state.limits.fetchRetryMs;
 }
 
 /** S2: a COMMIT of a view below that of the decision would make it look as if that had been the one to decide. */

@@ -76,7 +76,7 @@ describe('the slow path', () => {
     const ask = { kind: 'prepare', request: true, prepare: solo.prepareOf(0, content) } as const;
     solo.message(0, ask);
     // In which view it was decided, nobody has said.
-    expect(solo.sent('prepare').at(-1)?.request).to.equal(false);
+    expect(solo.sent('prepare')).to.have.length(1);
     expect(commits(solo)).to.eql([]);
   });
 
@@ -101,6 +101,45 @@ describe('the slow path', () => {
     );
     expect(kinds.lastIndexOf('prepared')).to.be.greaterThan(kinds.lastIndexOf('send'));
     expect(kinds.lastIndexOf('prepared')).to.be.lessThan(kinds.lastIndexOf('write-cell'));
+  });
+
+  it('asks for PREPAREs when it is asked, told of the decision as it is: others may have been told, too', () => {
+    const solo = createSolo(1, 7);
+    solo.openAll();
+    const content = solo.content(1, {});
+    solo.propose(content);
+    const told = [2, 3, 4];
+    for (const from of told) solo.progress(from, 1);
+    solo.tick(25);
+    for (const from of told) solo.message(from, { kind: 'decided', proposal: content });
+    expect(solo.delivered()).to.eql([1]);
+    const say = (from: number, request: boolean) => {
+      const said = solo.message(from, {
+        kind: 'prepare',
+        request,
+        prepare: solo.prepareOf(from, content),
+      });
+      return said.flatMap((effect) =>
+        effect.kind === 'send' && effect.message.kind === 'prepare'
+          ? [`${effect.to} ${effect.message.request ? 'asked' : 'answered'}`]
+          : [],
+      );
+    };
+    solo.live(1_000);
+    expect(solo.sent('prepare')).to.eql([]);
+    const all = [0, 2, 3, 4, 5, 6].map((to) => `${to} asked`);
+    expect(say(0, true)).to.eql(all);
+    expect(say(5, true)).to.eql([]);
+    // It waits for nothing, so only questions make it ask again.
+    solo.live(1_000);
+    expect(solo.sent('prepare')).to.have.length(1);
+    expect(say(0, true)).to.eql([...[2, 3, 4, 6].map((to) => `${to} asked`), '0 answered']);
+    expect(say(6, false)).to.eql([]);
+    expect(commits(solo)).to.have.length(0);
+    expect(say(2, false)).to.eql([]);
+    expect(commits(solo)).to.have.length(1);
+    solo.live(1_000);
+    expect(say(0, true)).to.eql(['0 answered']);
   });
 
   it('commits without own certificate when q others say so', () => {
