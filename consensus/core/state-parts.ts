@@ -120,7 +120,9 @@ export interface ViewState {
 /** A lane whose tip no proposal names. */
 export interface Uncovered {
   sinceMs: number;
-  /** How far the lane was proposed then, and the highest slot that was known. */
+  /** Since when the leader says that it holds more of the lane than it has proposed. */
+  heldMs: number;
+  /** How far the lane was proposed at `sinceMs`, and the highest slot that was known. */
   proposedSeq: BatchSeq;
   knownSlot: Slot;
 }
@@ -286,6 +288,7 @@ export function createSuspicion(replicas: number, before: Slot): Suspicion {
     uncutSinceMs: Infinity,
     uncovered: Array.from({ length: replicas }, () => ({
       sinceMs: Infinity,
+      heldMs: Infinity,
       proposedSeq: 0,
       knownSlot: 0,
     })),

@@ -49,7 +49,7 @@ export function resetSuspicion(state: CoreState): void {
   if (suspicion.uncutSinceMs !== Infinity) suspicion.uncutSinceMs = suspicion.patienceMs;
   for (const lane of state.lanes) {
     suspicion.proposedSeq[lane.lane] = lane.executed.seq;
-    (suspicion.uncovered[lane.lane] as Uncovered).sinceMs = Infinity;
+    resetUncovered(suspicion.uncovered[lane.lane] as Uncovered);
   }
 }
 
@@ -99,6 +99,12 @@ export function suspectsLeader(state: CoreState): boolean {
   return true;
 }
 
+/**
+ * Patience with a leader that does not say that it holds the batch, in view timeouts: it may still be checking signatures, or
+ * waiting for those who do (A5), as this replica was. Long enough for that under load; a liar gains no more by it.
+ */
+const UNREAD_TIMEOUTS = 4;
+
 /** When patience ends, in `patienceMs`, and with what. */
 function patienceEnd(state: CoreState): { endMs: number; reason: SuspicionReason } {
   const { suspicion, limits, options } = state;
@@ -112,7 +118,9 @@ function patienceEnd(state: CoreState): { endMs: number; reason: SuspicionReason
   note(suspicion.goneSinceMs + limits.leaderGoneMs, 'disconnected');
   note(suspicion.undecidedSinceMs + timeoutMs, 'undecided');
   note(suspicion.uncutSinceMs + options.batchTimeoutMs + timeoutMs, 'uncut');
-  for (const { sinceMs } of suspicion.uncovered) note(sinceMs + timeoutMs, 'uncovered');
+  for (const { sinceMs, heldMs } of suspicion.uncovered) {
+    note(Math.min(heldMs + timeoutMs, sinceMs + UNREAD_TIMEOUTS * timeoutMs), 'uncovered');
+  }
   return end;
 }
 
@@ -191,15 +199,23 @@ function noteUncovered(state: CoreState, index: ReplicaIndex): void {
   const lane = state.lanes[index];
   if (lane === undefined) return;
   const proposedSeq = Math.max(suspicion.proposedSeq[index] as number, lane.executed.seq);
-  if (lane.tip.seq <= proposedSeq || !isCovered(state, lane)) {
-    uncovered.sinceMs = Infinity;
-  } else if (uncovered.sinceMs === Infinity || uncovered.proposedSeq !== proposedSeq) {
+  if (lane.tip.seq <= proposedSeq || !isCovered(state, lane)) return resetUncovered(uncovered);
+  if (uncovered.sinceMs === Infinity || uncovered.proposedSeq !== proposedSeq) {
+    resetUncovered(uncovered);
     uncovered.sinceMs = suspicion.patienceMs;
     uncovered.proposedSeq = proposedSeq;
     uncovered.knownSlot = state.highestKnown;
   } else if (!mayPropose(state, state.highestKnown) && hasOnlyCrossed(state, uncovered)) {
+    resetUncovered(uncovered);
     uncovered.sinceMs = suspicion.patienceMs;
   }
+  const held = (state.peers[currentLeader(state)] as PeerState).held[index] as BatchRef;
+  if (held.seq > proposedSeq) uncovered.heldMs = Math.min(uncovered.heldMs, suspicion.patienceMs);
+}
+
+function resetUncovered(uncovered: Uncovered): void {
+  uncovered.sinceMs = Infinity;
+  uncovered.heldMs = Infinity;
 }
 
 /**

@@ -307,6 +307,15 @@ const CONTENT: readonly Mutation[] = [
     'test/consensus/core/slow-path.test.ts',
   ),
   code(
+    [
+      'told-never-asks',
+      "S2: of those told of a decision none sees the others' PREPAREs, and none commits",
+    ],
+    ['prepare.js', 'if (needsCommit(state, record)) {', 'if (record.decided === undefined) {'],
+    JOINS,
+    'test/consensus/core/slow-path.test.ts',
+  ),
+  code(
     ['leader-for-ever', 'W1: nobody ever suspects a leader'],
     ['suspicion.js', 'if (state.suspicion.patienceMs < endMs)', 'if (reason.length > 0)'],
   ),

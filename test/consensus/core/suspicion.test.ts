@@ -12,10 +12,10 @@ function follower(limits = {}): Solo {
   return solo;
 }
 
-/** Time passes in steps of a heartbeat; the leader of view 0 lives. */
-function liveWithLeader(solo: Solo, ms: number): void {
+/** Time passes in steps of a heartbeat; the leader of view 0 lives, and says that it holds so much. */
+function liveWithLeader(solo: Solo, ms: number, held = solo.content(1, {}).frontier): void {
   for (let passed = 0; passed < ms; passed += LIMITS.heartbeatMs) {
-    solo.standing(0, {});
+    solo.standing(0, { held });
     solo.live(Math.min(LIMITS.heartbeatMs, ms - passed));
   }
 }
@@ -149,18 +149,31 @@ describe('a follower', () => {
   it('wishes when a batch waits for a proposal', () => {
     const solo = follower();
     const tip = solo.batch(2, EMPTY, 'a');
-    liveWithLeader(solo, 290);
-    expect(wish(solo)).to.equal(0);
-    liveWithLeader(solo, 60);
+    const held = solo.content(1, { 2: tip }).frontier;
+    liveWithLeader(solo, 800);
+    expect(wish(solo), 'the leader may still be judging it').to.equal(0);
+    liveWithLeader(solo, 290, held);
+    expect(wish(solo), 'it has had it for less than its time').to.equal(0);
+    liveWithLeader(solo, 60, held);
     expect(wish(solo)).to.equal(1);
     solo.propose(solo.content(1, { 2: tip }));
     expect(wish(solo)).to.equal(0);
   });
 
+  it('wishes four timeouts after a batch came that its leader does not admit to hold', () => {
+    const solo = follower();
+    solo.batch(2, EMPTY, 'a');
+    liveWithLeader(solo, 1_190);
+    expect(wish(solo)).to.equal(0);
+    liveWithLeader(solo, 60);
+    expect(wish(solo)).to.equal(1);
+  });
+
   it('wishes when its own batch does', () => {
     const solo = follower();
     solo.step({ kind: 'submit', payload: Buffer.from('a') });
-    liveWithLeader(solo, 350);
+    const own = solo.state.lanes[3]!.tip;
+    liveWithLeader(solo, 350, solo.content(1, { 3: own }).frontier);
     expect(wish(solo)).to.equal(1);
   });
 
@@ -180,7 +193,8 @@ describe('a follower', () => {
 
   it('wishes when a batch is left out of proposal after proposal, however full the pipeline always is', () => {
     const solo = follower({ pipelineSlotsMax: 2 });
-    solo.batch(1, EMPTY, 'censored');
+    const censored = solo.batch(1, EMPTY, 'censored');
+    const held = solo.content(1, { 1: censored }).frontier;
     let tip = EMPTY;
     const next = (slot: number) => {
       tip = solo.batch(2, tip, `${slot}`);
@@ -191,7 +205,7 @@ describe('a follower', () => {
     let [first, second] = [next(1), next(2)];
     let slot = 3;
     for (; wish(solo) === 0 && slot < 40; slot++) {
-      liveWithLeader(solo, 50);
+      liveWithLeader(solo, 50, held);
       // The next is there before this one is decided, so there never is room.
       const third = next(slot);
       solo.voteAll(first);
@@ -211,7 +225,7 @@ describe('a follower', () => {
     expect(wish(solo)).to.equal(0);
     const held = [EMPTY, EMPTY, tip, EMPTY];
     for (const from of [1, 2]) solo.progress(from, 0, held);
-    liveWithLeader(solo, 350);
+    liveWithLeader(solo, 350, held);
     expect(wish(solo)).to.equal(1);
   });
 
@@ -249,13 +263,14 @@ describe('a follower', () => {
 
   it('does not blame a leader that may not propose before a checkpoint is stable', () => {
     const solo = follower({ checkpointBytes: 20 });
-    solo.batch(2, fillUp(solo), 'next');
-    liveWithLeader(solo, BATCH_TIMEOUT_MS + 1_000);
+    const next = solo.batch(2, fillUp(solo), 'next');
+    const held = solo.content(1, { 2: next }).frontier;
+    liveWithLeader(solo, BATCH_TIMEOUT_MS + 1_000, held);
     expect(wish(solo)).to.equal(0);
     const { state } = solo.state.checkpoints.open.at(-1)!;
     for (const from of [1, 2]) solo.signCheckpoint(from, state!);
     expect(solo.core.status().stableSlot).to.equal(3);
-    liveWithLeader(solo, 350);
+    liveWithLeader(solo, 350, held);
     expect(wish(solo), 'it may now, and leaves the batch').to.equal(1);
   });
 
