@@ -3,6 +3,7 @@
 import { isCheckpoint, openCheckpoint } from './checkpoint.ts';
 import { logDecided } from './decided-log.ts';
 import { dropStaleWants, wantBatch } from './fetch.ts';
+import { pruneLane } from './lane-prune.ts';
 import {
   type HeldBatch,
   isTrusted,
@@ -11,7 +12,6 @@ import {
   removeBatch,
   walkBack,
 } from './lane-store.ts';
-import { pruneLane } from './lanes.ts';
 import { findSlot, type SlotState } from './slots.ts';
 import { type CoreState, windowEnd } from './state.ts';
 import { noteExecuted } from './suspicion.ts';

@@ -89,6 +89,18 @@ export function findBatch(lane: LaneState, ref: BatchRef): HeldBatch | undefined
   return held;
 }
 
+export function siblingsWhere(
+  lane: LaneState,
+  seq: number,
+  predicate: (held: HeldBatch) => boolean,
+): HeldBatch[] {
+  const found: HeldBatch[] = [];
+  for (let held = lane.batches.get(seq); held !== undefined; held = held.sibling) {
+    if (predicate(held)) found.push(held);
+  }
+  return found;
+}
+
 /** Adds behind its siblings, so that the first that came stays first. */
 export function insertBatch(lane: LaneState, added: HeldBatch): void {
   const first = lane.batches.get(added.ref.seq);

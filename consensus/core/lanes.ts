@@ -1,13 +1,5 @@
-/** Rules L1 to L7: how batches enter a lane, are checked, extend its tip, and are forgotten. */
-import {
-  attest,
-  awaitAttested,
-  extentOf,
-  forgetAttested,
-  isAttested,
-  noteAttested,
-  noteInTime,
-} from './attest.ts';
+/** Rules L1 to L7: how batches enter a lane and are checked. */
+import { attest, awaitAttested, extentOf, isAttested, noteAttested, noteInTime } from './attest.ts';
 import { equalBytes } from './bytes.ts';
 import { CoreError } from './errors.ts';
 import { reportEvidence, reportMalformed } from './evidence.ts';
@@ -17,12 +9,10 @@ import {
   type HeldBatch,
   insertBatch,
   type LaneState,
-  markDead,
-  nextValid,
   putOnProbation,
-  removeBatch,
+  siblingsWhere,
 } from './lane-store.ts';
-import { noteNews } from './progress.ts';
+import { advanceTip, retip } from './lane-tip.ts';
 import { type CoreState, ignore, type PeerState } from './state.ts';
 import type { Batch, BatchRef, CheckExtent, ReplicaIndex } from './types.ts';
 
@@ -262,112 +252,4 @@ function acceptAttested(state: CoreState, lane: LaneState, held: HeldBatch): voi
   noteInTime(state, held);
   held.check = 'valid';
   retip(state, lane);
-}
-
-/** L4, when the chain may go another way than before. */
-function retip(state: CoreState, lane: LaneState): void {
-  const before = lane.tip;
-  lane.tip = lane.executed;
-  let isKept = before.seq <= lane.executed.seq;
-  for (let next = nextValid(lane, lane.tip); next !== undefined; next = nextValid(lane, lane.tip)) {
-    lane.tip = next.ref;
-    if (equalBytes(next.ref.digest, before.digest)) isKept = true;
-  }
-  // What peers have reported to hold of the other chain says nothing of this one (P1).
-  if (!isKept) for (const peer of state.peers) peer.coveredSeq[lane.lane] = 0;
-  if (equalBytes(lane.tip.digest, before.digest)) return;
-  noteNews(state);
-}
-
-/** L4. */
-function advanceTip(state: CoreState, lane: LaneState): void {
-  const before = lane.tip;
-  for (;;) {
-    const next = nextValid(lane, lane.tip);
-    if (next === undefined) break;
-    lane.tip = next.ref;
-  }
-  if (lane.tip === before) return;
-  noteNews(state);
-}
-
-/**
- * After the lane's executed tip has moved: gives up batches that can never be executed any more,
- * that is those beside the executed ones and everything that continues them, and finds the held tip
- * again. The orderer may forget them now. The bytes of those above the executed tip stay: a decided
- * frontier may still name them, and then it takes them to see that they lead nowhere (E2).
- */
-export function pruneLane(state: CoreState, lane: LaneState, executed: readonly HeldBatch[]): void {
-  for (const { ref } of executed) {
-    for (const held of siblingsWhere(lane, ref.seq, (one) => !one.executed)) {
-      giveUp(state, lane, held);
-      removeBatch(lane, held);
-    }
-  }
-  let seq = lane.executed.seq + 1;
-  let orphans = siblingsWhere(lane, seq, (one) => {
-    return !equalBytes(one.batch.previous, lane.executed.digest);
-  });
-  while (orphans.length > 0) {
-    for (const held of orphans) giveUp(state, lane, held);
-    orphans = childrenOf(lane, ++seq, orphans);
-  }
-  evictDead(state, lane);
-  forgetAttested(lane);
-  lane.fetchers.fill(0);
-  const tip = findBatch(lane, lane.tip);
-  if (tip === undefined || tip.executed || tip.dead) lane.tip = lane.executed;
-  if (lane.lane === state.self) lane.ownerSeq = lane.tip.seq;
-  advanceTip(state, lane);
-}
-
-function siblingsWhere(
-  lane: LaneState,
-  seq: number,
-  predicate: (held: HeldBatch) => boolean,
-): HeldBatch[] {
-  const found: HeldBatch[] = [];
-  for (let held = lane.batches.get(seq); held !== undefined; held = held.sibling) {
-    if (predicate(held)) found.push(held);
-  }
-  return found;
-}
-
-function childrenOf(lane: LaneState, seq: number, parents: readonly HeldBatch[]): HeldBatch[] {
-  if (parents.length === 0) return [];
-  return siblingsWhere(lane, seq, (child) =>
-    parents.some((parent) => equalBytes(child.batch.previous, parent.ref.digest)),
-  );
-}
-
-/** What a decided frontier names after all is fetched again; the oldest are the least likely. */
-function evictDead(state: CoreState, lane: LaneState): void {
-  const { laneBatchesHeldMax } = state.limits;
-  if (lane.deadBatches <= laneBatchesHeldMax) return;
-  for (const seq of [...lane.batches.keys()].sort((a, b) => a - b)) {
-    for (const held of siblingsWhere(lane, seq, (one) => one.dead)) {
-      removeBatch(lane, held);
-      if (lane.deadBatches <= laneBatchesHeldMax) return;
-    }
-  }
-}
-
-function giveUp(state: CoreState, lane: LaneState, held: HeldBatch): void {
-  if (held.dead) return;
-  markDead(lane, held);
-  state.effects.push({ kind: 'drop-batch', lane: lane.lane, ref: held.ref });
-}
-
-/** T3: the lane's executed tip has moved past batches that this replica may never have seen. */
-export function skipLaneTo(state: CoreState, lane: LaneState, tip: BatchRef): void {
-  for (const seq of [...lane.batches.keys()]) {
-    if (seq > tip.seq) continue;
-    for (const held of siblingsWhere(lane, seq, () => true)) {
-      if (!held.executed) giveUp(state, lane, held);
-      removeBatch(lane, held);
-    }
-  }
-  lane.executed = tip;
-  lane.ownerSeq = Math.max(lane.ownerSeq, tip.seq);
-  pruneLane(state, lane, []);
 }
