@@ -11,7 +11,7 @@ import {
 } from './lane-store.ts';
 import { advanceTip } from './lane-tip.ts';
 import type { CoreState } from './state.ts';
-import type { BatchRef } from './types.ts';
+import type { Batch, BatchRef } from './types.ts';
 
 /**
  * After the lane's executed tip has moved: gives up batches that can never be executed any more,
@@ -26,14 +26,9 @@ export function pruneLane(state: CoreState, lane: LaneState, executed: readonly 
       removeBatch(lane, held);
     }
   }
-  let seq = lane.executed.seq + 1;
-  let orphans = siblingsWhere(lane, seq, (one) => {
-    return !equalBytes(one.batch.previous, lane.executed.digest);
-  });
-  while (orphans.length > 0) {
-    for (const held of orphans) giveUp(state, lane, held);
-    orphans = childrenOf(lane, ++seq, orphans);
-  }
+  const seq = lane.executed.seq + 1;
+  const orphans = siblingsWhere(lane, seq, ({ batch }) => isOrphan(lane, batch));
+  giveUpChains(state, lane, seq, orphans);
   evictDead(state, lane);
   forgetAttested(lane);
   lane.fetchers.fill(0);
@@ -43,6 +38,40 @@ export function pruneLane(state: CoreState, lane: LaneState, executed: readonly 
   advanceTip(state, lane);
 }
 
+/** Is it certain to continue something else than what is executed? */
+export function isOrphan(lane: LaneState, { seq, previous }: Batch): boolean {
+  const before = { seq: seq - 1, digest: previous };
+  if (before.seq > lane.executed.seq) return findBatch(lane, before)?.dead === true;
+  return before.seq < lane.executed.seq || !equalBytes(previous, lane.executed.digest);
+}
+
+/**
+ * L6: a batch that is an orphan when it comes. An owner that has lost its memory twice would fill the lane with what it
+ * said in former lives, and leave no room for what it says now. False when it is none.
+ */
+export function giveUpOrphan(state: CoreState, lane: LaneState, added: HeldBatch): boolean {
+  if (!isOrphan(lane, added.batch)) return false;
+  markDead(lane, added);
+  const { seq } = added.ref;
+  giveUpChains(state, lane, seq + 1, childrenOf(lane, seq + 1, [added]));
+  evictDead(state, lane);
+  return true;
+}
+
+/** `first`, of number `seq`, and whatever continues them. */
+function giveUpChains(
+  state: CoreState,
+  lane: LaneState,
+  seq: number,
+  first: readonly HeldBatch[],
+): void {
+  let orphans = first;
+  for (let at = seq + 1; orphans.length > 0; at++) {
+    for (const held of orphans) giveUp(state, lane, held);
+    orphans = childrenOf(lane, at, orphans);
+  }
+}
+
 function childrenOf(lane: LaneState, seq: number, parents: readonly HeldBatch[]): HeldBatch[] {
   if (parents.length === 0) return [];
   return siblingsWhere(lane, seq, (child) =>
@@ -50,15 +79,20 @@ function childrenOf(lane: LaneState, seq: number, parents: readonly HeldBatch[])
   );
 }
 
-/** What a decided frontier names after all is fetched again; the oldest are the least likely. */
+/**
+ * What a decided frontier names after all is fetched again. What was said in former sessions goes first, lest the
+ * orphans of this one be taken for something that may still connect; then the oldest, which are the least likely.
+ */
 function evictDead(state: CoreState, lane: LaneState): void {
-  const { laneBatchesHeldMax } = state.limits;
-  if (lane.deadBatches <= laneBatchesHeldMax) return;
-  for (const seq of [...lane.batches.keys()].sort((a, b) => a - b)) {
-    for (const held of siblingsWhere(lane, seq, (one) => one.dead)) {
-      removeBatch(lane, held);
-      if (lane.deadBatches <= laneBatchesHeldMax) return;
-    }
+  const { laneBatchesHeldMax, laneBytesHeldMax } = state.limits;
+  const isFull = () => lane.deadBatches > laneBatchesHeldMax || lane.deadBytes > laneBytesHeldMax;
+  if (!isFull()) return;
+  const dead: HeldBatch[] = [];
+  for (const seq of lane.batches.keys()) dead.push(...siblingsWhere(lane, seq, (one) => one.dead));
+  dead.sort((a, b) => a.epoch - b.epoch || a.ref.seq - b.ref.seq);
+  for (const held of dead) {
+    removeBatch(lane, held);
+    if (!isFull()) return;
   }
 }
 

@@ -36,6 +36,7 @@ export interface LaneState {
   heldBatches: number;
   heldBytes: number;
   deadBatches: number;
+  deadBytes: number;
   /** Highest seq that came from the owner: its ring has passed everything below. */
   ownerSeq: BatchSeq;
   /** Counts the owner's sessions: one that lost its memory between two of them is no liar (L5). */
@@ -64,6 +65,7 @@ export function createLane(lane: ReplicaIndex, replicas: number): LaneState {
     heldBatches: 0,
     heldBytes: 0,
     deadBatches: 0,
+    deadBytes: 0,
     ownerSeq: 0,
     epoch: 0,
     faulty: false,
@@ -125,14 +127,17 @@ export function removeBatch(lane: LaneState, removed: HeldBatch): void {
     while (before !== undefined && before.sibling !== removed) before = before.sibling;
     if (before !== undefined) before.sibling = removed.sibling;
   }
-  if (removed.dead) lane.deadBatches--;
-  else if (!removed.executed) uncount(lane, removed);
+  if (removed.dead) {
+    lane.deadBatches--;
+    lane.deadBytes -= removed.batch.payload.length;
+  } else if (!removed.executed) uncount(lane, removed);
 }
 
 /** It will never be executed, so it must not keep the lane's room from those that may be. */
 export function markDead(lane: LaneState, held: HeldBatch): void {
   held.dead = true;
   lane.deadBatches++;
+  lane.deadBytes += held.batch.payload.length;
   uncount(lane, held);
 }
 

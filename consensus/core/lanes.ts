@@ -4,6 +4,7 @@ import { equalBytes } from './bytes.ts';
 import { CoreError } from './errors.ts';
 import { reportEvidence, reportMalformed } from './evidence.ts';
 import { dropWant, isWanted } from './fetch.ts';
+import { giveUpOrphan, isOrphan } from './lane-prune.ts';
 import {
   findBatch,
   type HeldBatch,
@@ -127,10 +128,11 @@ export function onFetchedBatch(state: CoreState, from: ReplicaIndex, batch: Batc
 
 function hasRoom(state: CoreState, lane: LaneState, batch: Batch): boolean {
   const { laneBatchesHeldMax, laneBytesHeldMax } = state.limits;
+  if (batch.seq > lane.executed.seq + laneBatchesHeldMax) return false;
   return (
-    batch.seq <= lane.executed.seq + laneBatchesHeldMax &&
-    lane.heldBatches < laneBatchesHeldMax &&
-    lane.heldBytes + batch.payload.length <= laneBytesHeldMax
+    isOrphan(lane, batch) ||
+    (lane.heldBatches < laneBatchesHeldMax &&
+      lane.heldBytes + batch.payload.length <= laneBytesHeldMax)
   );
 }
 
@@ -143,7 +145,7 @@ function holdBatch(
   const { batch, ref, fromOwner } = added;
   const other = lane.batches.get(ref.seq);
   if (other !== undefined) noteFork(state, lane, other, added);
-  insertBatch(lane, {
+  const held: HeldBatch = {
     batch,
     ref,
     check: 'pending',
@@ -153,8 +155,12 @@ function holdBatch(
     executed: false,
     dead: false,
     sibling: undefined,
-  });
+  };
+  insertBatch(lane, held);
   dropWant(state, lane.lane, ref);
+  if (giveUpOrphan(state, lane, held)) {
+    return ignore(state, 'batch that continues nothing that can be executed');
+  }
   state.effects.push({ kind: 'check-batch', batch, ref, extent });
 }
 

@@ -3,6 +3,7 @@
  * while this replica itself was awake (`patienceMs`): whoever was stopped blames nobody for it.
  */
 import { decidedTarget } from './catch-up.ts';
+import type { HeldBatch } from './lane-store.ts';
 import { awaitsStable, isCovered, mayPropose } from './propose.ts';
 import { findSlot } from './slots.ts';
 import {
@@ -185,11 +186,18 @@ function isBacklog(state: CoreState, slot: Slot): boolean {
     // A liar's tip may be as far away as it likes.
     const last = Math.min(tip.seq, lane.executed.seq + state.limits.laneBatchesHeldMax);
     for (let seq = lane.executed.seq + 1; seq <= last; seq++) {
-      const check = lane.batches.get(seq)?.check;
-      if (check === 'pending' || check === 'read') return true;
+      if (isChecked(lane.batches.get(seq))) return true;
     }
     return false;
   });
+}
+
+/** Of a batch that can never be executed there is no verdict to wait for. */
+function isChecked(first: HeldBatch | undefined): boolean {
+  for (let held = first; held !== undefined; held = held.sibling) {
+    if (!held.dead && (held.check === 'pending' || held.check === 'read')) return true;
+  }
+  return false;
 }
 
 /** A lane's tip that no proposal names, although there was room for one. */

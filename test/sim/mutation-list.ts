@@ -316,6 +316,15 @@ const CONTENT: readonly Mutation[] = [
     'test/consensus/core/slow-path.test.ts',
   ),
   code(
+    [
+      'orphans-take-room',
+      'L6: what can never be executed leaves no room for what its owner says now',
+    ],
+    ['lanes.js', 'if (giveUpOrphan(state, lane, held)) {', 'if (held.dead) {'],
+    RESTARTS,
+    'test/consensus/core/bounds.test.ts',
+  ),
+  code(
     ['leader-for-ever', 'W1: nobody ever suspects a leader'],
     ['suspicion.js', 'if (state.suspicion.patienceMs < endMs)', 'if (reason.length > 0)'],
   ),

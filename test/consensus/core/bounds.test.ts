@@ -11,6 +11,67 @@ describe('bounds', () => {
     expect(solo.core.status().ignored['batch beyond what is held of a lane']).to.equal(180);
   });
 
+  describe('of a lane whose owner has begun anew with batches in flight', () => {
+    const HELD_MAX = 8;
+    function executed(limits = {}) {
+      const solo = createSolo(1, 4, {
+        laneBatchesHeldMax: HELD_MAX,
+        laneAdvanceBatchesMax: HELD_MAX,
+        ownBatchesPendingMax: HELD_MAX,
+        ...limits,
+      });
+      solo.openAll();
+      const first = solo.batch(2, EMPTY, 'first');
+      const content = solo.content(1, { 2: first });
+      solo.propose(content);
+      solo.voteAll(content);
+      expect(solo.delivered()).to.eql([1]);
+      return { solo, first, lane: solo.state.lanes[2]! };
+    }
+    const checked = (solo: ReturnType<typeof createSolo>) =>
+      solo.effects.filter(({ kind }) => kind === 'check-batch').length;
+
+    it('leave room for what it says now', () => {
+      const { solo, first, lane } = executed();
+      for (const life of ['one', 'two', 'three']) {
+        for (const open of [false, true]) solo.step({ kind: 'session', peer: 2, open });
+        let after = solo.refOf(2, EMPTY, life);
+        for (let i = 0; i < HELD_MAX; i++) after = solo.batch(2, after, `${life} ${i}`, 'none');
+      }
+      expect(lane.heldBatches).to.equal(0);
+      expect(lane.deadBatches).to.equal(HELD_MAX);
+      expect(checked(solo)).to.equal(1);
+      const now = solo.batch(2, first, 'now');
+      expect(lane.tip).to.eql(now);
+    });
+
+    it('see through batches that came before what they continue', () => {
+      const { solo, lane } = executed();
+      const ancestors = [solo.refOf(2, EMPTY, 'lost')];
+      for (let i = 0; i < 4; i++) ancestors.push(solo.refOf(2, ancestors[i]!, `batch ${i}`));
+      for (const i of [3, 2, 1]) solo.batch(2, ancestors[i]!, `batch ${i}`, 'none');
+      expect(lane.heldBatches).to.equal(3);
+      solo.batch(2, ancestors[0]!, 'batch 0', 'none');
+      expect(lane.heldBatches).to.equal(0);
+      expect(lane.deadBatches).to.equal(4);
+      const dropped = solo.effects.filter(({ kind }) => kind === 'drop-batch');
+      expect(dropped).to.have.length(3);
+    });
+
+    it('hold for their bytes, too', () => {
+      const bytes = 1_000;
+      const { solo, lane } = executed({
+        batchBytesMax: bytes,
+        laneAdvanceBytesMax: bytes,
+        laneBytesHeldMax: 3 * bytes,
+      });
+      let after = solo.refOf(2, EMPTY, 'lost');
+      for (let i = 0; i < HELD_MAX; i++) after = solo.batch(2, after, `${i}`.repeat(bytes), 'none');
+      expect(lane.deadBytes).to.equal(3 * bytes);
+      expect(lane.deadBatches).to.equal(3);
+    });
+  });
+
   it('take no batch that nobody asked for, except from its owner', () => {
     const solo = createSolo(1);
     solo.openAll();

@@ -339,6 +339,8 @@ function checkBounds(solo: Solo): void {
   for (const lane of state.lanes) {
     // What a slot names is taken beyond that (L6).
     expect(lane.heldBatches).to.be.at.most(laneBatchesHeldMax + wantsMax + LIMITS.wantsMax);
+    expect(lane.deadBatches).to.be.at.most(laneBatchesHeldMax);
+    expect(lane.deadBytes).to.be.at.most(state.limits.laneBytesHeldMax);
   }
   for (const peer of state.peers) {
     expect(peer.early.size).to.be.at.most(3 * w);
