@@ -134,7 +134,9 @@ export function nextSuspicionMs(state: CoreState): number {
   // Nothing but silence, and that not for long: the next heartbeat will wake this replica.
   const isCalm = reason === 'silent' && beatMs > state.timerMs;
   if (isCalm) return beatMs;
-  return state.timerMs + Math.min(Math.max(endMs - suspicion.patienceMs, 1), AWAKE_MS_MAX);
+  const leftMs = endMs - suspicion.patienceMs;
+  // Patience has ended, and what may bring it back comes from outside: no reason to look every millisecond.
+  return state.timerMs + (leftMs <= 0 ? AWAKE_MS_MAX : Math.min(Math.max(leftMs, 1), AWAKE_MS_MAX));
 }
 
 const BEATS_BEFORE_WORRY = 1.5;

@@ -35,6 +35,17 @@ describe('a follower', () => {
     expect(solo.core.status()).to.include({ view: 0, changing: false });
   });
 
+  it('sleeps on while nobody shares its wish', () => {
+    const solo = follower();
+    solo.live(350);
+    expect(wish(solo)).to.equal(1);
+    let wakes = 0;
+    for (const endMs = solo.nowMs + 1_000; solo.nowMs < endMs; wakes++) {
+      solo.tick(solo.core.nextTickMs() - solo.nowMs);
+    }
+    expect(wakes).to.be.at.most(50);
+  });
+
   it('is content as long as heartbeats come, or proposals', () => {
     const solo = follower();
     liveWithLeader(solo, 3_000);
