@@ -1,5 +1,5 @@
 /**
- * `npm test`: prepares, then runs the compiled tests with mocha.
+ * `npm test`: prepares, then runs the compiled tests with mocha, in two halves at once when nothing is picked.
  *
  *   --suite NAME   only dist/test/NAME (repeatable); without it everything but the long suites
  *   --no-setup     nothing is installed or built: for a file system that is read-only
@@ -8,35 +8,33 @@
  *
  * The last line of mocha's report is `N passed, N failed, N skipped`; the exit code is mocha's.
  */
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runMain, SetupError } from './errors.mjs';
-import { PATHS, ROOT } from './paths.mjs';
+import { runMocha, runMochas } from './mocha.mjs';
+import { PATHS } from './paths.mjs';
 import { prepare } from './prepare.mjs';
 import { filesUnder } from './stamp.mjs';
 
 /** Run when they are asked for by name only. */
 const LONG_SUITES = ['load', 'chaos', 'hosts'];
-/** Between the end of the last test and the end of the process. */
-const EXIT_GRACE_MS = 20_000;
+/** Whole networks, mostly: they take as long as all the others together. */
+const HALF = ['e2e', 'client'];
+/** Options that mean the same to any part of the tests. */
+const COMMON_OPTIONS = ['--forbid-only'];
 
 runMain(async () => {
   const { suites, coverage, setup, rest } = parseArguments(process.argv.slice(2));
   if (setup) await prepare();
-  const mocha = [
-    '--enable-source-maps',
-    join(PATHS.nodeModules, 'mocha', 'bin', 'mocha.js'),
-    ...rest,
-    ...testFiles(suites),
-  ];
-  const c8 = [
-    join(PATHS.nodeModules, 'c8', 'bin', 'c8.js'),
-    ...['--reporter', 'text', '--reporter', 'html', '--exclude-after-remap'],
-    ...['--exclude', 'test/**', '--exclude', 'scripts/setup/**'],
-    process.execPath,
-  ];
-  return runMocha(coverage ? [...c8, ...mocha] : mocha);
+  const files = testFiles(suites);
+  const isWhole = suites.length === 0 && rest.every((option) => COMMON_OPTIONS.includes(option));
+  if (coverage || !isWhole) return runMocha([...rest, ...files], { coverage });
+  const half = HALF.map((suite) => join(PATHS.dist, 'test', suite, '/'));
+  const isInHalf = (file) => half.some((folder) => file.startsWith(folder));
+  return runMochas([
+    [...rest, ...files.filter(isInHalf)],
+    [...rest, ...files.filter((file) => !isInHalf(file))],
+  ]);
 });
 
 function parseArguments(args) {
@@ -69,29 +67,4 @@ function testFiles(suites) {
     .filter((file) => suites.length > 0 || !long.some((folder) => file.startsWith(folder)));
   if (files.length === 0) throw new SetupError('there is no compiled test to run');
   return files.sort();
-}
-
-/** Resolves with the exit code; a run whose tests are over but which does not end is ended, and has failed. */
-function runMocha(args) {
-  return new Promise((resolve, reject) => {
-    const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
-    const child = spawn(process.execPath, args, { cwd: ROOT, stdio });
-    let timer;
-    child.on('message', ({ kind }) => {
-      if (kind !== 'run-end') return;
-      timer = setTimeout(() => {
-        process.stderr.write(
-          'a test left something open (socket, timer, worker): ending the run\n',
-        );
-        child.kill('SIGKILL');
-      }, EXIT_GRACE_MS);
-    });
-    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-    child.once('error', reject);
-    child.once('exit', (code, signal) => {
-      clearTimeout(timer);
-      if (child.connected) child.disconnect();
-      resolve(signal === null ? (code ?? 1) : 1);
-    });
-  });
 }

@@ -284,6 +284,42 @@ describe('set-up scripts', () => {
     expect(stdout.trimEnd().split('\n').at(-1)).to.equal('2 passed, 1 failed, 2 skipped');
   });
 
+  describe('two parts of the tests at once', () => {
+    const runParts = (...texts: string[]) => {
+      const reporter = join(SETUP, 'mocha-reporter.cjs');
+      const parts = texts.map((text, i) => {
+        const file = join(folder, `part-${i}.cjs`);
+        writeFileSync(file, text);
+        return ['--no-config', '--reporter', reporter, file];
+      });
+      const program = `import { runMochas } from ${JSON.stringify(join(SETUP, 'mocha.mjs'))};
+        process.exit(await runMochas(${JSON.stringify(parts)}));`;
+      return run(process.execPath, ['--input-type=module', '-e', program]).finished;
+    };
+
+    it('say one after the other what they have to say, and are counted together', async () => {
+      const { code, stdout } = await runParts(
+        `it('slow', (done) => setTimeout(done, 300)); it.skip('left out');`,
+        `it('fast', () => {}); it('wrong', () => { throw new Error('no'); });`,
+      );
+      expect(code).to.equal(1);
+      const said = ['slow', '1 passing', 'fast', '1 failing'].map((text) => stdout.indexOf(text));
+      expect(said).to.eql([...said].sort((a, b) => a - b));
+      expect(said).not.to.include(-1);
+      expect(stdout.trimEnd().split('\n').at(-1)).to.equal('2 passed, 1 failed, 1 skipped');
+    });
+
+    it('fail when one of them ends before its tests do', async () => {
+      const { code, stdout, stderr } = await runParts(
+        `it('fine', () => {});`,
+        `it('gone', () => process.exit(0));`,
+      );
+      expect(code).to.equal(1);
+      expect(stderr).to.include('a part of the tests ended early, with exit code 0');
+      expect(stdout.trimEnd().split('\n').at(-1)).to.equal('1 passed, 0 failed, 0 skipped');
+    });
+  });
+
   it('the sluice command runs through a link, and says what to do when it is not built', async () => {
     const place = join(folder, 'with space');
     mkdirSync(place);
