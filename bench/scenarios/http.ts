@@ -64,7 +64,7 @@ async function measureOne(durability: Durability, options: BenchOptions): Promis
     const figures = await network.measure((client) => runClosed(client, rest, three));
     course.note('saturation, bulk, one dead', figures, {
       bulk: BULK,
-      'in flight': BULKS_IN_FLIGHT * (REPLICAS - 1),
+      'tx in flight': BULK * BULKS_IN_FLIGHT * (REPLICAS - 1),
     });
     return found;
   } finally {
@@ -100,28 +100,30 @@ async function measureRates({ network, envelopes, note, say }: Course): Promise<
   }
 }
 
+/** Name, transactions of a request, requests under way at each replica, transactions in all. */
+const SATURATIONS = [
+  ['single', 1, SINGLES_IN_FLIGHT, SATURATION_SINGLE],
+  ['bulk', BULK, BULKS_IN_FLIGHT, SATURATION_BULK],
+  ['bulk, a quarter under way', BULK / 2, BULKS_IN_FLIGHT / 2, SATURATION_BULK],
+] as const;
+
 async function measureSaturation({ network, envelopes, note, say }: Course): Promise<void> {
-  say('saturation with single submissions');
-  const singles = envelopes(SATURATION_SINGLE);
-  note(
-    'saturation, single',
-    await network.measure((client) => runClosed(client, singles, closed(1, SINGLES_IN_FLIGHT))),
-    { bulk: 1, 'in flight': SINGLES_IN_FLIGHT * REPLICAS },
-  );
-  say('saturation with bulk submissions');
-  const bulks = envelopes(SATURATION_BULK);
-  note(
-    'saturation, bulk',
-    await network.measure((client) => runClosed(client, bulks, closed(BULK, BULKS_IN_FLIGHT))),
-    { bulk: BULK, 'in flight': BULKS_IN_FLIGHT * REPLICAS },
-  );
+  for (const [way, bulk, inFlight, transactions] of SATURATIONS) {
+    say(`saturation, ${way}`);
+    const load = envelopes(transactions);
+    note(
+      `saturation, ${way}`,
+      await network.measure((client) => runClosed(client, load, closed(bulk, inFlight))),
+      { bulk, 'tx in flight': bulk * inFlight * REPLICAS },
+    );
+  }
   say('saturation over streams');
   const streamed = envelopes(SATURATION_BULK);
   const streams = { inFlight: STREAM_IN_FLIGHT, replicas: REPLICAS };
   note(
     'saturation, stream',
     await network.measure((client) => runStreams(client, streamed, streams)),
-    { streams: REPLICAS, 'in flight': STREAM_IN_FLIGHT * REPLICAS },
+    { streams: REPLICAS, 'tx in flight': STREAM_IN_FLIGHT * REPLICAS },
   );
 }
 
