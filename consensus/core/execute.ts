@@ -3,7 +3,7 @@
 import { isCheckpoint, openCheckpoint } from './checkpoint.ts';
 import { logDecided } from './decided-log.ts';
 import { dropStaleWants, wantBatch } from './fetch.ts';
-import { pruneLane } from './lane-prune.ts';
+import { giveUpOrphans, pruneLane } from './lane-prune.ts';
 import {
   type HeldBatch,
   isTrusted,
@@ -51,11 +51,14 @@ function collectBatches(state: CoreState, proposal: Proposal): HeldBatch[][] | u
       advances[lane.lane] = walk.batches;
       if (walk.batches.some((held) => held.check === 'pending')) complete = false;
     } else {
-      advances[lane.lane] = [];
+      advances[lane.lane] = NOWHERE;
     }
   }
   return complete ? advances : undefined;
 }
+
+/** E2: of a lane whose chain does not continue what is executed. */
+const NOWHERE: HeldBatch[] = [];
 
 function executeSlot(
   state: CoreState,
@@ -99,6 +102,7 @@ function followHead(state: CoreState, advanced: boolean, cut: boolean): void {
 }
 
 function afterAdvance(state: CoreState, lane: LaneState, advance: readonly HeldBatch[]): void {
+  if (advance === NOWHERE) return giveUpOrphans(state, lane);
   const last = advance[advance.length - 1];
   if (last === undefined) return;
   lane.executed = last.ref;

@@ -63,12 +63,11 @@ function findWant(state: CoreState, lane: ReplicaIndex, ref: BatchRef): Want | u
   );
 }
 
-export function dropWant(state: CoreState, lane: ReplicaIndex, ref: BatchRef): void {
-  const index = state.wants.findIndex(
-    (want) =>
-      want.lane === lane && want.ref.seq === ref.seq && equalBytes(want.ref.digest, ref.digest),
-  );
-  if (index >= 0) state.wants.splice(index, 1);
+/** It has come. False when nobody waited for it. */
+export function dropWant(state: CoreState, lane: ReplicaIndex, ref: BatchRef): boolean {
+  const known = findWant(state, lane, ref);
+  if (known !== undefined) state.wants.splice(state.wants.indexOf(known), 1);
+  return known !== undefined;
 }
 
 /** Forgets what no slot to come can need any more. */

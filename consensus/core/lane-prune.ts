@@ -26,16 +26,21 @@ export function pruneLane(state: CoreState, lane: LaneState, executed: readonly 
       removeBatch(lane, held);
     }
   }
-  const seq = lane.executed.seq + 1;
-  const orphans = siblingsWhere(lane, seq, ({ batch }) => isOrphan(lane, batch));
-  giveUpChains(state, lane, seq, orphans);
-  evictDead(state, lane);
+  giveUpOrphans(state, lane);
   forgetAttested(lane);
   lane.fetchers.fill(0);
   const tip = findBatch(lane, lane.tip);
   if (tip === undefined || tip.executed || tip.dead) lane.tip = lane.executed;
   if (lane.lane === state.self) lane.ownerSeq = lane.tip.seq;
   advanceTip(state, lane);
+}
+
+/** E2: also what a slot has named that led nowhere, and was kept for that. */
+export function giveUpOrphans(state: CoreState, lane: LaneState): void {
+  const seq = lane.executed.seq + 1;
+  const orphans = siblingsWhere(lane, seq, ({ batch }) => isOrphan(lane, batch));
+  giveUpChains(state, lane, seq, orphans);
+  evictDead(state, lane);
 }
 
 /** Is it certain to continue something else than what is executed? */

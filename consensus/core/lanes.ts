@@ -157,8 +157,9 @@ function holdBatch(
     sibling: undefined,
   };
   insertBatch(lane, held);
-  dropWant(state, lane.lane, ref);
-  if (giveUpOrphan(state, lane, held)) {
+  // What a slot names stays until that is executed, though it may lead nowhere (E2).
+  const isNamed = dropWant(state, lane.lane, ref);
+  if (!isNamed && giveUpOrphan(state, lane, held)) {
     return ignore(state, 'batch that continues nothing that can be executed');
   }
   state.effects.push({ kind: 'check-batch', batch, ref, extent });

@@ -320,7 +320,7 @@ const CONTENT: readonly Mutation[] = [
       'orphans-take-room',
       'L6: what can never be executed leaves no room for what its owner says now',
     ],
-    ['lanes.js', 'if (giveUpOrphan(state, lane, held)) {', 'if (held.dead) {'],
+    ['lanes.js', '!isNamed && giveUpOrphan(state, lane, held)', 'held.dead'],
     RESTARTS,
     'test/consensus/core/bounds.test.ts',
   ),

@@ -58,7 +58,8 @@ describe('bounds', () => {
       expect(dropped).to.have.length(3);
     });
 
-    it('hold for their bytes, too', () => {
+    /** As many orphans as are kept, by their bytes. */
+    function full() {
       const bytes = 1_000;
       const { solo, lane } = executed({
         batchBytesMax: bytes,
@@ -69,6 +70,29 @@ describe('bounds', () => {
       for (let i = 0; i < HELD_MAX; i++) after = solo.batch(2, after, `${i}`.repeat(bytes), 'none');
       expect(lane.deadBytes).to.equal(3 * bytes);
       expect(lane.deadBatches).to.equal(3);
+      return { solo, lane, payload: Buffer.alloc(bytes, 'x') };
+    }
+
+    it('hold for their bytes, too', () => {
+      full();
+    });
+
+    it('give up nothing that a decided slot names, before that is executed', () => {
+      const { solo, lane, payload } = full();
+      const { digest: previous } = solo.refOf(2, EMPTY, 'elsewhere');
+      const named = { seq: 2, digest: solo.state.digests.batch(2, 2, previous, payload) };
+      const content = solo.content(2, { 2: named });
+      for (const from of [2, 3]) solo.progress(from, 2);
+      solo.tick(25);
+      for (const from of [2, 3]) solo.message(from, { kind: 'decided', proposal: content });
+      solo.live(100);
+      expect(solo.sent('fetch-batch').at(-1)?.ref).to.eql(named);
+      const batch = { lane: 2, seq: 2, previous, payload };
+      solo.message(0, { kind: 'batch', batch });
+      // It leads nowhere (E2), which takes the batch to see.
+      expect(solo.delivered()).to.eql([1, 2]);
+      expect(lane.executed.seq).to.equal(1);
+      expect(lane.heldBatches).to.equal(0);
     });
   });
 
