@@ -278,7 +278,8 @@ describe('the steps of a session', () => {
     const [keysA, keysB] = sessionKeys(0, 1);
     a.offer(1, keysA);
     const good = b.offer(0, keysB);
-    const other = open(1, 2, { windowSlots: 16 }).offer(0, keysB);
+    const c = open(1, 2, { windowSlots: 16 });
+    const other = c.offer(0, keysB);
     const bad: unknown[] = [
       undefined,
       null,
@@ -303,6 +304,7 @@ describe('the steps of a session', () => {
     expect(errorOf(() => a.accept(1, gone)).code).to.equal('map_failed');
     a.accept(1, good);
     expect(a.sessionState(1)).to.equal('mapped');
+    c.destroy();
   });
 
   it('refuse a region of another size, mode or layout than its offer says', () => {
