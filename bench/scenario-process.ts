@@ -19,11 +19,15 @@ type Outcome =
   | { readonly kind: 'measured'; readonly section: Section }
   | { readonly kind: 'failed'; readonly reason: string; readonly stack: string };
 
+/** Several times what the longest takes on a slow machine: one that stands still must not keep the others waiting for ever. */
+const LIMIT_MS = 45 * 60_000;
+
 /** Has `program` measure; it calls `serveScenarios`. Rejects with the reason when there is no section. */
 export async function measureInProcess(
   program: URL,
   name: string,
   options: ScenarioOptions,
+  limitMs = LIMIT_MS,
 ): Promise<Section> {
   const child = fork(fileURLToPath(program), [], {
     serialization: 'advanced',
@@ -42,10 +46,17 @@ export async function measureInProcess(
       );
     });
   });
+  let isLate = false;
+  const limit = setTimeout(() => {
+    isLate = true;
+    child.kill('SIGKILL');
+  }, limitMs);
   child.send({ name, options } satisfies Order, () => {});
   const how = await ended;
+  clearTimeout(limit);
   if (outcome?.kind === 'measured') return outcome.section;
-  const error = new Error(outcome?.reason ?? how);
+  const late = `it was not over after ${limitMs / 60_000} minutes`;
+  const error = new Error(outcome?.reason ?? (isLate ? late : how));
   // Where it failed, not where that was noticed.
   if (outcome !== undefined) error.stack = outcome.stack;
   throw error;

@@ -51,6 +51,14 @@ describe('a run of the bench', function () {
     expect(said.at(-1)).to.contain('--only throws,throws-later,crashes');
   });
 
+  it('ends a scenario that stands still', async () => {
+    const options = { short: true, providers: ['shm'] } as const;
+    const error = await measureInProcess(PROGRAM, 'stands-still', options, 1_200).catch(
+      (reason: Error) => reason,
+    );
+    expect(error).to.include({ message: 'it was not over after 0.02 minutes' });
+  });
+
   it('writes when nothing could be measured, too', async () => {
     expect((await run('throws')).sections).to.eql([]);
     expect(written().failures).to.have.length(1);

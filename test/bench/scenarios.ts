@@ -25,6 +25,10 @@ serveScenarios([
     });
     return new Promise(() => {});
   }),
+  scenario('stands-still', () => {
+    setInterval(() => {}, 1_000);
+    return new Promise(() => {});
+  }),
   scenario('crashes', () => {
     process.kill(process.pid, 'SIGKILL');
     return new Promise(() => {});
