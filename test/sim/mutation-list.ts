@@ -334,6 +334,12 @@ const CONTENT: readonly Mutation[] = [
     {},
     'test/consensus/core/suspicion.test.ts',
   ),
+  code(
+    ['unread-for-ever', 'W1: a leader that hides what it holds need not propose it'],
+    ['suspicion.js', 'sinceMs + UNREAD_TIMEOUTS * timeoutMs', 'Infinity'],
+    {},
+    'test/consensus/core/suspicion.test.ts',
+  ),
 ];
 
 const UNSIGNED: Where = { lies: ['unsigned-work', 'lying-attestations'] };
