@@ -269,54 +269,50 @@ describe('set-up scripts', () => {
     });
   });
 
-  it('the reporter closes with the counts alone on a line', async () => {
-    const file = join(folder, 'sample.cjs');
-    writeFileSync(
-      file,
-      `it('a', () => {}); it('b', () => {}); it('c', () => { throw new Error('no'); }); it.skip('d');
-       it('e', function () { this.skip(); });`,
-    );
-    const mocha = join(process.cwd(), 'node_modules', 'mocha', 'bin', 'mocha.js');
-    const reporter = join(SETUP, 'mocha-reporter.cjs');
-    const args = [mocha, '--no-config', '--reporter', reporter, file];
-    const { code, stdout } = await run(process.execPath, args).finished;
-    expect(code).to.equal(1);
-    expect(stdout.trimEnd().split('\n').at(-1)).to.equal('2 passed, 1 failed, 2 skipped');
-  });
-
-  describe('two parts of the tests at once', () => {
-    const runParts = (...texts: string[]) => {
-      const reporter = join(SETUP, 'mocha-reporter.cjs');
-      const parts = texts.map((text, i) => {
-        const file = join(folder, `part-${i}.cjs`);
-        writeFileSync(file, text);
-        return ['--no-config', '--reporter', reporter, file];
-      });
-      const program = `import { runMochas } from ${JSON.stringify(join(SETUP, 'mocha.mjs'))};
-        process.exit(await runMochas(${JSON.stringify(parts)}));`;
-      return run(process.execPath, ['--input-type=module', '-e', program]).finished;
+  describe('mocha', () => {
+    /** What has mocha run these tests, and nothing of the project's own configuration. */
+    const sample = (name: string, tests: string): string[] => {
+      const file = join(folder, `${name}.cjs`);
+      writeFileSync(file, tests);
+      return ['--no-config', '--reporter', join(SETUP, 'mocha-reporter.cjs'), file];
     };
+    const lastLine = (stdout: string) => stdout.trimEnd().split('\n').at(-1);
+    const runParts = (...parts: string[][]) =>
+      runModule(`import { runMochas } from ${url('mocha.mjs')};
+        process.exit(await runMochas(${JSON.stringify(parts)}));`).finished;
 
-    it('say one after the other what they have to say, and are counted together', async () => {
+    it('closes with the counts alone on a line', async () => {
+      const mocha = join(process.cwd(), 'node_modules', 'mocha', 'bin', 'mocha.js');
+      const args = sample(
+        'sample',
+        `it('a', () => {}); it('b', () => {}); it('c', () => { throw new Error('no'); }); it.skip('d');
+         it('e', function () { this.skip(); });`,
+      );
+      const { code, stdout } = await run(process.execPath, [mocha, ...args]).finished;
+      expect(code).to.equal(1);
+      expect(lastLine(stdout)).to.equal('2 passed, 1 failed, 2 skipped');
+    });
+
+    it('in two parts says what the one has to say, then the other, and counts them together', async () => {
       const { code, stdout } = await runParts(
-        `it('slow', (done) => setTimeout(done, 300)); it.skip('left out');`,
-        `it('fast', () => {}); it('wrong', () => { throw new Error('no'); });`,
+        sample('one', `it('slow', (done) => setTimeout(done, 300)); it.skip('left out');`),
+        sample('two', `it('fast', () => {}); it('wrong', () => { throw new Error('no'); });`),
       );
       expect(code).to.equal(1);
       const said = ['slow', '1 passing', 'fast', '1 failing'].map((text) => stdout.indexOf(text));
       expect(said).to.eql([...said].sort((a, b) => a - b));
       expect(said).not.to.include(-1);
-      expect(stdout.trimEnd().split('\n').at(-1)).to.equal('2 passed, 1 failed, 1 skipped');
+      expect(lastLine(stdout)).to.equal('2 passed, 1 failed, 1 skipped');
     });
 
-    it('fail when one of them ends before its tests do', async () => {
+    it('in two parts fails when one of them ends before its tests do', async () => {
       const { code, stdout, stderr } = await runParts(
-        `it('fine', () => {});`,
-        `it('gone', () => process.exit(0));`,
+        sample('one', `it('fine', () => {});`),
+        sample('two', `it('gone', () => process.exit(0));`),
       );
       expect(code).to.equal(1);
       expect(stderr).to.include('a part of the tests ended early, with exit code 0');
-      expect(stdout.trimEnd().split('\n').at(-1)).to.equal('1 passed, 0 failed, 0 skipped');
+      expect(lastLine(stdout)).to.equal('1 passed, 0 failed, 0 skipped');
     });
   });
 
