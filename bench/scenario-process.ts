@@ -46,17 +46,16 @@ export async function measureInProcess(
       );
     });
   });
-  let isLate = false;
   const limit = setTimeout(() => {
-    isLate = true;
+    const reason = `it was not over after ${limitMs / 60_000} minutes`;
+    outcome ??= { kind: 'failed', reason, stack: reason };
     child.kill('SIGKILL');
   }, limitMs);
   child.send({ name, options } satisfies Order, () => {});
   const how = await ended;
   clearTimeout(limit);
   if (outcome?.kind === 'measured') return outcome.section;
-  const late = `it was not over after ${limitMs / 60_000} minutes`;
-  const error = new Error(outcome?.reason ?? (isLate ? late : how));
+  const error = new Error(outcome?.reason ?? how);
   // Where it failed, not where that was noticed.
   if (outcome !== undefined) error.stack = outcome.stack;
   throw error;
