@@ -188,14 +188,14 @@ function isBacklog(state: CoreState, slot: Slot): boolean {
     // A liar's tip may be as far away as it likes.
     const last = Math.min(tip.seq, lane.executed.seq + state.limits.laneBatchesHeldMax);
     for (let seq = lane.executed.seq + 1; seq <= last; seq++) {
-      if (isChecked(lane.batches.get(seq))) return true;
+      if (isBeingChecked(lane.batches.get(seq))) return true;
     }
     return false;
   });
 }
 
 /** Of a batch that can never be executed there is no verdict to wait for. */
-function isChecked(first: HeldBatch | undefined): boolean {
+function isBeingChecked(first: HeldBatch | undefined): boolean {
   for (let held = first; held !== undefined; held = held.sibling) {
     if (!held.dead && (held.check === 'pending' || held.check === 'read')) return true;
   }
