@@ -8,6 +8,7 @@ import {
   describeProviders,
   Inbox,
   open,
+  pollFor,
   pollUntil,
   SMALL,
 } from './support/pair.ts';
@@ -35,7 +36,7 @@ describeProviders('cells', () => {
     }
     for (const reader of [b, c]) {
       const inbox = new Inbox();
-      expect(reader.poll(ALL, inbox)).to.equal(4);
+      expect(pollFor(reader, inbox, 4)).to.equal(4);
       expect(inbox.cells.map((cell) => cell.kind)).to.deep.equal(kinds);
       for (const [i, cell] of inbox.cells.entries()) {
         expect(cell).to.deep.equal({
@@ -57,14 +58,14 @@ describeProviders('cells', () => {
     const [a, b] = transports as [Transport, Transport, Transport];
     const inbox = new Inbox();
     a.writeCell(vote(2, 0, 1));
-    expect(b.poll(ALL, inbox)).to.equal(1);
+    expect(pollFor(b, inbox, 1)).to.equal(1);
     expect(b.poll(ALL, inbox)).to.equal(0);
     a.writeCell(vote(2, 0, 1));
     expect(b.poll(ALL, inbox), 'the same bytes again').to.equal(0);
     a.writeCell(vote(2, 0, 2));
-    expect(b.poll(ALL, inbox), 'another body').to.equal(1);
+    expect(pollFor(b, inbox, 1), 'another body').to.equal(1);
     a.writeCell(vote(2, 1, 2));
-    expect(b.poll(ALL, inbox), 'another view').to.equal(1);
+    expect(pollFor(b, inbox, 1), 'another view').to.equal(1);
     a.writeCell(vote(2, 0, 3));
     expect(b.poll(ALL, inbox), 'an older view').to.equal(0);
   });
@@ -74,21 +75,21 @@ describeProviders('cells', () => {
     a.writeCell(vote(1, 0, 0xff));
     a.writeCell({ kind: 'vote', slot: 1, view: 1, flags: 0, body: Uint8Array.of(7) });
     const inbox = new Inbox();
-    b.poll(ALL, inbox);
-    expect(inbox.cells[0]?.body).to.deep.equal(Buffer.concat([Buffer.of(7), Buffer.alloc(23)]));
+    pollUntil(b, inbox, () => inbox.cells.at(-1)?.view === 1, 'newest cell');
+    expect(inbox.cells.at(-1)?.body).to.deep.equal(Buffer.concat([Buffer.of(7), Buffer.alloc(23)]));
   });
 
   it('outside of the interest wait until the interest covers them', () => {
     const [a, b] = transports as [Transport, Transport, Transport];
     for (let slot = 0; slot < SMALL.windowSlots; slot++) a.writeCell(vote(slot, 0, slot));
     const inbox = new Inbox();
-    b.poll({ fromSlot: 2, toSlot: 3 }, inbox);
+    pollFor(b, inbox, 2, { fromSlot: 2, toSlot: 3 });
     expect(inbox.cells.map((cell) => cell.slot)).to.deep.equal([2, 3]);
-    b.poll({ fromSlot: 6, toSlot: 9 }, inbox);
+    pollFor(b, inbox, 4, { fromSlot: 6, toSlot: 9 });
     expect(inbox.cells.map((cell) => cell.slot)).to.deep.equal([2, 3, 0, 1, 6, 7]);
     b.poll({ fromSlot: 5, toSlot: 4 }, inbox);
     expect(inbox.cells).to.have.length(6);
-    b.poll({ fromSlot: 4, toSlot: 1000 }, inbox);
+    pollFor(b, inbox, 2, { fromSlot: 4, toSlot: 1000 });
     expect(inbox.cells.map((cell) => cell.slot)).to.deep.equal([2, 3, 0, 1, 6, 7, 4, 5]);
   });
 
@@ -97,7 +98,7 @@ describeProviders('cells', () => {
     const ahead = 3 + 2 * SMALL.windowSlots;
     a.writeCell(vote(ahead, 0, 1));
     const inbox = new Inbox();
-    b.poll(ALL, inbox);
+    pollFor(b, inbox, 1);
     b.poll(ALL, inbox);
     expect(inbox.cells.map((cell) => cell.slot)).to.deep.equal([ahead]);
     b.poll({ fromSlot: ahead, toSlot: ahead + 1 }, inbox);
@@ -138,14 +139,14 @@ describeProviders('cells', () => {
     expect(a.sessionState(1)).to.equal('open');
     a.rewriteCells(1);
     const inbox = new Inbox();
-    b.poll(ALL, inbox);
+    pollFor(b, inbox, 3);
     expect(inbox.cells.map(({ kind, slot }) => `${kind} ${slot}`)).to.deep.equal([
       'vote 1',
       'vote 2',
       'progress 9',
     ]);
     const other = new Inbox();
-    c.poll(ALL, other);
+    pollFor(c, other, 3);
     expect(other.cells).to.have.length(3);
   });
 
@@ -162,7 +163,7 @@ describeProviders('cells', () => {
           slot += step + 1;
           a.writeCell({ kind: 'commit', slot, view, flags, body });
           const inbox = new Inbox();
-          b.poll({ fromSlot: slot, toSlot: slot }, inbox);
+          pollFor(b, inbox, 1, { fromSlot: slot, toSlot: slot });
           const expected = Buffer.alloc(24);
           expected.set(body);
           expect(inbox.cells).to.deep.equal([
@@ -177,7 +178,8 @@ describeProviders('cells', () => {
     const [a, b] = transports as [Transport, Transport, Transport];
     a.writeCell(vote(Number.MAX_SAFE_INTEGER, 0, 1));
     const inbox = new Inbox();
-    b.poll({ fromSlot: Number.MAX_SAFE_INTEGER, toSlot: Number.MAX_SAFE_INTEGER }, inbox);
+    const slot = Number.MAX_SAFE_INTEGER;
+    pollFor(b, inbox, 1, { fromSlot: slot, toSlot: slot });
     expect(inbox.cells[0]?.slot).to.equal(Number.MAX_SAFE_INTEGER);
   });
 

@@ -3,7 +3,24 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Transport } from '../../rdma/index.ts';
 import { IN_GUEST } from '../support/slow.ts';
-import { ALL, cluster, describeProviders, Inbox, pollUntil } from './support/pair.ts';
+import { ALL, cluster, describeProviders, Inbox, pollFor, pollUntil } from './support/pair.ts';
+
+/** A transport, and what it has heard. */
+type End = readonly [Transport, Inbox];
+
+/** Polls `reader` until `done`, and each time `writer`, who goes on when credits come back. */
+function exchangeUntil(
+  [writer, back]: End,
+  [reader, inbox]: End,
+  done: () => boolean,
+  what: string,
+): void {
+  const isDone = (): boolean => {
+    writer.poll(ALL, back);
+    return done();
+  };
+  pollUntil(reader, inbox, isDone, what);
+}
 
 function sha256(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
@@ -25,7 +42,7 @@ describeProviders('rings', () => {
     }
     for (const reader of [b, c]) {
       const inbox = new Inbox();
-      reader.poll(ALL, inbox);
+      pollFor(reader, inbox, payloads.length);
       expect(inbox.lanes.map(({ payload }) => Buffer.from(payload))).to.deep.equal(payloads);
       for (const { payload, sha256: hash } of inbox.lanes) {
         expect(Buffer.from(hash)).to.deep.equal(sha256(payload));
@@ -47,7 +64,7 @@ describeProviders('rings', () => {
         sent.get(peer)?.push(payload);
         expect(writer.writeLane(payload)[2]).to.equal('queued');
       }
-      c.poll(ALL, inbox);
+      pollFor(c, inbox, 2);
       for (const writer of [a, b]) writer.poll(ALL, new Inbox());
     }
     for (const [peer, payloads] of sent) {
@@ -62,7 +79,7 @@ describeProviders('rings', () => {
     expect(a.send(2, Buffer.from('to c'))).to.equal('queued');
     expect(b.poll(ALL, new Inbox())).to.equal(0);
     const inbox = new Inbox();
-    c.poll(ALL, inbox);
+    pollFor(c, inbox, 1);
     expect(inbox.messages).to.have.length(1);
     expect(Buffer.from(inbox.messages[0]?.payload ?? []).toString()).to.equal('to c');
     expect(inbox.messages[0]?.peer).to.equal(0);
@@ -76,9 +93,8 @@ describeProviders('rings', () => {
     for (let i = 0; i < 300; i++) {
       const payload = Buffer.alloc(1 + ((i * 37) % 3000), i);
       expect(a.writeLane(payload)[1]).to.equal('queued');
-      b.poll(ALL, inbox);
+      exchangeUntil([a, back], [b, inbox], () => inbox.lanes.length > 0, `payload ${i}`);
       expect(sha256(inbox.lanes.pop()?.payload ?? Buffer.alloc(0))).to.deep.equal(sha256(payload));
-      a.poll(ALL, back);
     }
     expect(inbox.faults).to.deep.equal([]);
     expect(back.cells, 'credits are not progress').to.deep.equal([]);
@@ -94,10 +110,11 @@ describeProviders('rings', () => {
       b.poll(ALL, new Inbox());
       a.poll(ALL, back);
     }
-    expect(a.counters(1).outQueueBytes).to.equal(0);
+    const isEmpty = (): boolean => a.counters(1).outQueueBytes === 0;
+    exchangeUntil([a, back], [b, new Inbox()], isEmpty, 'credits');
     expect(back.cells).to.have.length(1);
     b.writeCell({ kind: 'progress', slot: 5, view: 0, flags: 0, body: Buffer.alloc(88, 2) });
-    a.poll(ALL, back);
+    pollFor(a, back, 1);
     expect(back.cells).to.have.length(2);
   });
 
@@ -109,10 +126,8 @@ describeProviders('rings', () => {
     expect(a.send(1, payload)).to.equal('queued');
     expect(a.counters(1).outQueueBytes).to.be.greaterThan(1_900_000);
     const inbox = new Inbox();
-    for (let i = 0; inbox.lanes.length + inbox.messages.length < 2 && i < 1000; i++) {
-      b.poll(ALL, inbox);
-      a.poll(ALL, new Inbox());
-    }
+    const areThere = (): boolean => inbox.lanes.length + inbox.messages.length === 2;
+    exchangeUntil([a, new Inbox()], [b, inbox], areThere, 'both payloads');
     expect(sha256(inbox.lanes[0]?.payload ?? Buffer.alloc(0))).to.deep.equal(sha256(payload));
     expect(Buffer.from(inbox.lanes[0]?.sha256 ?? [])).to.deep.equal(sha256(payload));
     expect(sha256(inbox.messages[0]?.payload ?? Buffer.alloc(0))).to.deep.equal(sha256(payload));
@@ -127,10 +142,7 @@ describeProviders('rings', () => {
     a.writeLane(payload);
     payload.fill(0);
     const inbox = new Inbox();
-    for (let i = 0; inbox.lanes.length < 1 && i < 1000; i++) {
-      b.poll(ALL, inbox);
-      a.poll(ALL, new Inbox());
-    }
+    exchangeUntil([a, new Inbox()], [b, inbox], () => inbox.lanes.length > 0, 'payload');
     expect(Buffer.from(inbox.lanes[0]?.sha256 ?? [])).to.deep.equal(expected);
   });
 
@@ -154,20 +166,15 @@ describeProviders('rings', () => {
       a.poll(ALL, new Inbox());
       expect(a.counters(2).outQueueBytes).to.be.lessThanOrEqual(64 * 1024);
     }
+    const hasAll = (): boolean => inbox.lanes.length === sent.length;
+    exchangeUntil([a, new Inbox()], [b, inbox], hasAll, 'payloads of the peer that drains');
     expect(inbox.lanes.map(({ payload }) => payload[0])).to.deep.equal(sent.map((p) => p[0]));
     expect(skipped.length).to.be.greaterThan(70);
     expect(a.counters(2).payloadsSkipped).to.equal(skipped.length);
     // It wakes up: what was queued arrives whole and in order, what was skipped does not.
     const late = new Inbox();
-    pollUntil(
-      c,
-      late,
-      () => {
-        a.poll(ALL, new Inbox());
-        return late.lanes.length === 100 - skipped.length;
-      },
-      'rest of the queue',
-    );
+    const hasRest = (): boolean => late.lanes.length === sent.length - skipped.length;
+    exchangeUntil([a, new Inbox()], [c, late], hasRest, 'rest of the queue');
     const kept = sent.map((p) => p[0]).filter((i) => !skipped.includes(i as number));
     expect(late.lanes.map(({ payload }) => payload[0])).to.deep.equal(kept);
     expect(late.faults).to.deep.equal([]);
@@ -182,15 +189,14 @@ describeProviders('rings', () => {
       b.writeLane(Buffer.alloc(8000, i));
     }
     const inbox = new Inbox();
-    const first = c.poll(ALL, inbox);
+    const first = pollFor(c, inbox, 8);
     expect(first).to.be.lessThan(12);
     expect(
       new Set(inbox.lanes.map(({ peer }) => peer)),
       'both peers have their share',
     ).to.deep.equal(new Set([0, 1]));
     expect(c.wait(1_000_000)).to.equal(true);
-    for (let i = 0; i < 20; i++) c.poll(ALL, inbox);
-    expect(inbox.lanes).to.have.length(100);
+    pollUntil(c, inbox, () => inbox.lanes.length === 100, 'payloads of both peers');
     expect(c.wait(0)).to.equal(false);
   });
 
@@ -223,7 +229,14 @@ describeProviders('rings', () => {
             );
             if (pollAfter) both();
           }
-          for (let i = 0; i < 500; i++) if (both().every((items) => items === 0) && i > 200) break;
+          const areThere = (): boolean =>
+            inboxes.every(
+              ({ lanes, messages }, i) =>
+                lanes.length === expected.lanes[i]?.length &&
+                messages.length === expected.messages[i]?.length,
+            );
+          exchangeUntil([pair[0], inboxes[0]], [pair[1], inboxes[1]], areThere, 'all payloads');
+          both();
           for (const [i, inbox] of inboxes.entries()) {
             const hex = ({ payload }: { payload: Uint8Array }) => sha256(payload).toString('hex');
             expect(inbox.lanes.map(hex)).to.deep.equal(expected.lanes[i]);

@@ -59,6 +59,7 @@ for (const options of MODES) {
 
     it('does not take cells outside of the interest for work', () => {
       b.writeCell({ kind: 'vote', slot: 7, view: 0, flags: 0, body: Buffer.alloc(24) });
+      expect(a.wait(LONG_US), 'its doorbell').to.equal(true);
       expect(a.poll({ fromSlot: 0, toSlot: 1 }, new Inbox())).to.equal(0);
       expect(a.wait(1000)).to.equal(false);
     });

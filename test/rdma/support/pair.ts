@@ -197,6 +197,8 @@ export class Inbox implements InboxHandler {
 /** The whole window of SMALL. */
 export const ALL: SlotInterest = { fromSlot: 0, toSlot: SMALL.windowSlots - 1 };
 
+const ARRIVAL_MS = 5000;
+
 /** Polls until `done` or the deadline; throws then, naming what was waited for. */
 export function pollUntil(
   transport: Transport,
@@ -205,10 +207,29 @@ export function pollUntil(
   what: string,
   interest: SlotInterest = ALL,
 ): void {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + ARRIVAL_MS;
   while (!done()) {
-    if (Date.now() > deadline) throw new Error(`no ${what} within 5 s`);
+    if (Date.now() > deadline) throw new Error(`no ${what} within ${ARRIVAL_MS} ms`);
     transport.wait(1000);
     transport.poll(interest, inbox);
   }
+}
+
+/**
+ * Polls for `items` that were written before, and returns how many came. One poll finds them all; only a device may still be
+ * bringing them, however rarely, so there it is asked again until they have come.
+ */
+export function pollFor(
+  transport: Transport,
+  inbox: Inbox,
+  items: number,
+  interest: SlotInterest = ALL,
+): number {
+  let came = transport.poll(interest, inbox);
+  const deadline = Date.now() + ARRIVAL_MS;
+  while (provider === 'verbs' && came < items && Date.now() < deadline) {
+    transport.wait(1000);
+    came += transport.poll(interest, inbox);
+  }
+  return came;
 }
