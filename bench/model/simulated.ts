@@ -27,8 +27,9 @@ export interface Simulated {
   readonly message: Uint8Array;
 }
 
-/** All sessions are open by then. */
-const WARM_UP_MS = 400;
+/** All sessions are open by then: a replica that comes later would have to catch up first. */
+const OPENING_MS = 400;
+const WARM_UP_MS = 50;
 const STEP_MS = 5;
 const NEVER = Infinity;
 /** Virtual; what a turn takes costs nothing there, so it stands for that, too. */
@@ -49,7 +50,10 @@ export async function simulate(options: SimulatedOptions): Promise<Simulated> {
   const { replicas, slots } = options;
   const protocol = new CountingProtocol(await loadProtocol(), replicas);
   const world = new World(scenarioOf(options), protocol);
-  const startMs = START_MS + WARM_UP_MS;
+  world.clients.calm();
+  world.runUntil(START_MS + OPENING_MS);
+  world.clients.begin();
+  const startMs = START_MS + OPENING_MS + WARM_UP_MS;
   world.runUntil(startMs);
   protocol.begin();
   const { tallies, recordings } = protocol;

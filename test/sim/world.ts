@@ -62,8 +62,8 @@ export class World implements Links {
   readonly violations: Violation[] = [];
   readonly coverage = new Coverage();
   readonly trace: Trace | undefined;
+  readonly clients: ClientLoad;
   readonly #faults: FaultInjector;
-  readonly #clients: ClientLoad;
   readonly #byzantine: readonly boolean[];
 
   constructor(scenario: Scenario, protocol: Protocol, trace?: Trace) {
@@ -84,7 +84,7 @@ export class World implements Links {
       queue.schedule(START_MS + random.next() * scenario.startSpreadMs, this, START, machine.index);
     }
     this.#faults = new FaultInjector(this);
-    this.#clients = new ClientLoad(this);
+    this.clients = new ClientLoad(this);
   }
 
   get elapsedMs(): number {
@@ -181,7 +181,7 @@ export class World implements Links {
   heal(): void {
     this.trace?.note('everything heals');
     this.#faults.end();
-    this.#clients.calm();
+    this.clients.calm();
     this.cuts.clear();
     for (const { network } of this.groups) {
       const { profile } = network;
@@ -202,6 +202,6 @@ export class World implements Links {
     this.trace?.note('faults begin again');
     for (const { network } of this.groups) network.profile = this.scenario.network;
     this.#faults.begin();
-    this.#clients.begin();
+    this.clients.begin();
   }
 }
