@@ -1,9 +1,10 @@
-/** Rules R1 to R3: writing again what may not have arrived. A completed write is not a delivery. */
+/** Rules R1 to R3 and R5: writing again what may not have arrived. A completed write is not a delivery. */
 import { repeatCheckpoint } from './checkpoint.ts';
 import { isWaiting } from './execute.ts';
 import { EMPTY_LANE, type LaneState, nextValid } from './lane-store.ts';
 import { repeatPrepares } from './prepare.ts';
 import {
+  type BatchRepair,
   beginningOf,
   type CoreState,
   forOpenPeers,
@@ -20,7 +21,8 @@ export function onSession(state: CoreState, index: ReplicaIndex, open: boolean):
   if (peer === undefined || index === state.self) return ignore(state, 'session of no peer');
   if (peer.open === open) return ignore(state, 'session as it was');
   peer.open = open;
-  resetRepair(state, peer.repair);
+  stopRepair(peer.repair);
+  stopRepair(peer.batchRepair);
   // With the peer gone, slots start slow anyway; with it back, one failed
   // attempt is enough to return to that.
   state.path.slowMode = false;
@@ -49,75 +51,93 @@ export function onSession(state: CoreState, index: ReplicaIndex, open: boolean):
 
 /** Writes again where nothing has moved for too long. */
 export function runRepairs(state: CoreState): void {
-  const stuck = isDue(
-    state,
-    state.repair,
-    isWaiting(state),
-    state.executed.slot,
-    state.appliedSlot,
-  );
+  const { repairAfterMsMin } = state.limits;
+  const reached = state.executed.slot + state.appliedSlot;
+  const stuck = isDue(state, state.repair, isWaiting(state), reached, repairAfterMsMin);
   forOpenPeers(state, (peer, index) => {
-    const reported = heldOfOwn(state, peer).seq;
-    const behind = isDue(state, peer.repair, lags(state, peer), peer.appliedSlot, reported);
+    const isBehind = peer.appliedSlot < state.appliedSlot;
+    const behind = isDue(state, peer.repair, isBehind, peer.appliedSlot, repairAfterMsMin);
     if (stuck || behind) state.effects.push({ kind: 'rewrite-cells', to: index });
-    if (behind) sendOwnBatches(state, peer, index);
+    if (areBatchesDue(state, peer)) sendOwnBatches(state, peer, index);
   });
   if (stuck) repeatPrepares(state);
 }
 
 export function nextRepairMs(state: CoreState): number {
   let nextMs = state.repair.atMs;
-  forOpenPeers(state, (peer) => {
-    nextMs = Math.min(nextMs, peer.repair.atMs);
+  forOpenPeers(state, ({ repair, batchRepair }) => {
+    nextMs = Math.min(nextMs, repair.atMs, batchRepair.atMs);
   });
   return nextMs;
-}
-
-/**
- * R2: has the peer still to report what this replica has applied, or this replica's newest batch?
- */
-function lags(state: CoreState, peer: PeerState): boolean {
-  const own = state.lanes[state.self] as LaneState;
-  return peer.appliedSlot < state.appliedSlot || heldOfOwn(state, peer).seq < own.tip.seq;
 }
 
 function heldOfOwn(state: CoreState, peer: PeerState): BatchRef {
   return peer.held[state.self] as BatchRef;
 }
 
+/** A report may take so many times what one took, and each lets the longest decay so far. */
+const PATIENCE = 2;
+const DECAY = 7 / 8;
+
+/** R5. */
+function areBatchesDue(state: CoreState, peer: PeerState): boolean {
+  const { batchRepair: repair } = peer;
+  const reported = heldOfOwn(state, peer).seq;
+  const isPending = reported < (state.lanes[state.self] as LaneState).tip.seq;
+  const isNew = repair.atMs === Infinity;
+  if (isNew || reported !== repair.watched) {
+    if (!isNew) noteReport(state, repair);
+    repair.sinceMs = state.timerMs;
+    repair.isRepeated = false;
+  }
+  if (!isDue(state, repair, isPending, reported, repair.waitMs)) return false;
+  repair.isRepeated = true;
+  repair.waitMs = boundWait(state, 2 * repair.waitMs);
+  return true;
+}
+
+/** After a repetition nobody knows what it answers: then the wait stays as long as that has made it. */
+function noteReport(state: CoreState, repair: BatchRepair): void {
+  if (repair.isRepeated) return;
+  repair.reportMs = Math.max(state.timerMs - repair.sinceMs, DECAY * repair.reportMs);
+  repair.waitMs = boundWait(state, PATIENCE * repair.reportMs);
+}
+
+/** Less than a leader is given before it is taken for a censor (W1): it may be the one who has lost the batch. */
+function boundWait({ limits }: CoreState, ms: number): number {
+  const { repairAfterMsMin, viewTimeoutMs } = limits;
+  return Math.max(repairAfterMsMin, Math.min(Math.ceil(ms), 2 * viewTimeoutMs));
+}
+
 /**
- * Steps one back-off: starts it when something begins to be pending, restarts it when one of the
- * watched figures has moved, ends it when nothing is pending. True when it fires.
+ * Steps one back-off: starts it when something begins to be pending, restarts it when what is
+ * watched has moved, ends it when nothing is pending. True when it fires.
  */
 function isDue(
   state: CoreState,
   repair: Repair,
   pending: boolean,
-  watchedA: number,
-  watchedB: number,
+  watched: number,
+  waitMs: number,
 ): boolean {
-  const { repairAfterMsMin, repairAfterMsMax } = state.limits;
   if (!pending) {
-    repair.atMs = Infinity;
-    repair.backoffMs = repairAfterMsMin;
+    stopRepair(repair);
     return false;
   }
-  if (repair.atMs === Infinity || repair.watchedA !== watchedA || repair.watchedB !== watchedB) {
-    repair.watchedA = watchedA;
-    repair.watchedB = watchedB;
-    repair.backoffMs = repairAfterMsMin;
-    repair.atMs = state.timerMs + repairAfterMsMin;
+  if (repair.atMs === Infinity || repair.watched !== watched) {
+    repair.watched = watched;
+    repair.backoffMs = waitMs;
+    repair.atMs = state.timerMs + waitMs;
     return false;
   }
   if (state.timerMs < repair.atMs) return false;
-  repair.backoffMs = Math.min(repair.backoffMs * 2, repairAfterMsMax);
+  repair.backoffMs = Math.min(repair.backoffMs * 2, state.limits.repairAfterMsMax);
   repair.atMs = state.timerMs + repair.backoffMs;
   return true;
 }
 
-function resetRepair(state: CoreState, repair: Repair): void {
+function stopRepair(repair: Repair): void {
   repair.atMs = Infinity;
-  repair.backoffMs = state.limits.repairAfterMsMin;
 }
 
 /**

@@ -74,15 +74,27 @@ export interface PeerState {
   answers: number;
   answerBytes: number;
   readonly repair: Repair;
+  readonly batchRepair: BatchRepair;
 }
 
-/** Back-off of R2 and R3: fires at `atMs` unless what it watches has moved. */
+/** Back-off of R2, R3 and R5: fires at `atMs` unless what it watches has moved. */
 export interface Repair {
   /** Infinity: nothing is pending. */
   atMs: number;
   backoffMs: number;
-  watchedA: number;
-  watchedB: number;
+  watched: number;
+}
+
+/** R5: and how long the peer's reports take. */
+export interface BatchRepair extends Repair {
+  /** When the oldest batch that the peer has to report was spread, or its last report came. */
+  sinceMs: number;
+  /** Something was sent again since. */
+  isRepeated: boolean;
+  /** The longest that a report has taken of late; 0: none has come. */
+  reportMs: number;
+  /** Before the next first repetition. */
+  waitMs: number;
 }
 
 export type EarlyCell = Extract<Cell, { kind: 'proposal' | 'vote' | 'commit' }>;
@@ -305,5 +317,10 @@ export function createMute(replicas: number): Mute {
 }
 
 export function createRepair(limits: CoreLimits): Repair {
-  return { atMs: Infinity, backoffMs: limits.repairAfterMsMin, watchedA: -1, watchedB: -1 };
+  return { atMs: Infinity, backoffMs: limits.repairAfterMsMin, watched: -1 };
+}
+
+export function createBatchRepair(limits: CoreLimits): BatchRepair {
+  const waitMs = limits.repairAfterMsMin;
+  return { ...createRepair(limits), sinceMs: 0, isRepeated: false, reportMs: 0, waitMs };
 }

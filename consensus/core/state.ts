@@ -16,6 +16,7 @@ import {
   type CatchUp,
   type CheckpointsState,
   type Counters,
+  createBatchRepair,
   createMute,
   createRepair,
   createSuspicion,
@@ -222,6 +223,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
       answers: 0,
       answerBytes: 0,
       repair: createRepair(limits),
+      batchRepair: createBatchRepair(limits),
     };
   }
 }
