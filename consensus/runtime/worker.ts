@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { ConsensusError } from '../errors.ts';
 import { assembleLoop } from './assemble.ts';
+import { CollectingPort, threadCollector } from './collecting-port.ts';
 import { MainThreadPort } from './port.ts';
 import type { WorkerOptions } from './protocol.ts';
 
@@ -18,7 +19,8 @@ try {
   if (parentPort === null) {
     throw new ConsensusError('worker_protocol', 'this file runs as a worker thread only');
   }
-  assembleLoop(workerData as WorkerOptions, new MainThreadPort(parentPort)).run();
+  const port = new CollectingPort(new MainThreadPort(parentPort), threadCollector());
+  assembleLoop(workerData as WorkerOptions, port).run();
 } catch (error) {
   throw plainError(error);
 }

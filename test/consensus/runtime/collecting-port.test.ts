@@ -1,0 +1,50 @@
+/** When a consensus thread asks V8 to look for what is not needed any more, and that it then goes. */
+import { expect } from 'chai';
+import {
+  COLLECT_AFTER_BYTES,
+  CollectingPort,
+  threadCollector,
+} from '../../../consensus/runtime/collecting-port.ts';
+import type { LoopPort } from '../../../consensus/runtime/loop.ts';
+import type { WorkerEvents } from '../../../consensus/runtime/protocol.ts';
+
+const BATCH_BYTES = COLLECT_AFTER_BYTES / 4;
+const EVENTS: WorkerEvents = [{ kind: 'stopped' }];
+
+function portWith(collect: () => void) {
+  const posted: number[] = [];
+  const inner: LoopPort = {
+    receive: () => ({ kind: 'stop' }),
+    post: (events, transfer) => posted.push(events.length, transfer.length),
+  };
+  return { port: new CollectingPort(inner, collect), posted };
+}
+
+describe('a collecting port', () => {
+  it('passes on all that is said', () => {
+    const { port, posted } = portWith(() => {});
+    port.post(EVENTS, [new ArrayBuffer(1)]);
+    expect(posted).to.eql([1, 1]);
+    expect(port.receive()).to.eql({ kind: 'stop' });
+  });
+
+  it('collects each time that so many bytes have changed hands, after they have', () => {
+    const collected: number[] = [];
+    const { port, posted } = portWith(() => collected.push(posted.length / 2));
+    for (let turn = 0; turn < 12; turn++) port.post(EVENTS, [new ArrayBuffer(BATCH_BYTES)]);
+    expect(collected).to.eql([4, 8, 12]);
+    for (let turn = 0; turn < 100; turn++) port.post(EVENTS, []);
+    expect(collected).to.have.length(3);
+  });
+
+  it("takes the thread's collector: array buffers that nobody holds are gone after it", () => {
+    const collect = threadCollector();
+    collect();
+    const held = (): number => process.memoryUsage().arrayBuffers;
+    const before = held();
+    (() => new ArrayBuffer(COLLECT_AFTER_BYTES))();
+    expect(held()).to.be.least(before + COLLECT_AFTER_BYTES);
+    collect();
+    expect(held()).to.be.below(before + COLLECT_AFTER_BYTES / 2);
+  });
+});
