@@ -1,6 +1,6 @@
 /**
  * Bounds how much memory of batches that are done with a consensus thread holds. V8 looks for array buffers that nobody needs any
- * more when those of an isolate have grown by 64 MiB since it last looked (kExternalAllocationSoftLimit in its heap.h), and
+ * more when those of an isolate have grown by 64 MiB since it last looked (its kExternalAllocationSoftLimit), and
  * nothing else makes it look here: the heap itself is small and hardly grows. So it is asked to.
  */
 import { setFlagsFromString } from 'node:v8';
@@ -8,7 +8,7 @@ import { runInNewContext } from 'node:vm';
 import type { LoopPort } from './loop.ts';
 import type { ToWorker, WorkerEvents } from './protocol.ts';
 
-/** Of batches that the main thread got a copy of since. It takes some 20 ms, and a saturated replica does it every few seconds. */
+/** Bytes that have gone to the main thread since, copies of batches nearly all. It takes some 20 ms, every few seconds of saturation. */
 export const COLLECT_AFTER_BYTES = 8 * 1024 * 1024;
 
 /** V8's collector of this thread, which is visible only in contexts that are made after it was asked for. */
