@@ -3,23 +3,37 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Transport } from '../../rdma/index.ts';
 import { IN_GUEST } from '../support/slow.ts';
-import { ALL, cluster, describeProviders, Inbox, pollFor, pollUntil } from './support/pair.ts';
+import {
+  ALL,
+  ARRIVAL_MS,
+  cluster,
+  describeProviders,
+  Inbox,
+  isDevice,
+  pollFor,
+} from './support/pair.ts';
 
 /** A transport, and what it has heard. */
 type End = readonly [Transport, Inbox];
 
-/** Polls `reader` until `done`, and each time `writer`, who goes on when credits come back. */
+/**
+ * Polls `reader` and then `writer`, who goes on when credits come back, until `done`: in so many rounds, or with a device in
+ * as many as it takes.
+ */
 function exchangeUntil(
   [writer, back]: End,
   [reader, inbox]: End,
+  rounds: number,
   done: () => boolean,
   what: string,
 ): void {
-  const isDone = (): boolean => {
+  const deadline = Date.now() + ARRIVAL_MS;
+  for (let round = 0; !done(); round++) {
+    if (!isDevice() && round >= rounds) throw new Error(`no ${what} in ${rounds} rounds`);
+    if (Date.now() > deadline) throw new Error(`no ${what} within ${ARRIVAL_MS} ms`);
+    reader.poll(ALL, inbox);
     writer.poll(ALL, back);
-    return done();
-  };
-  pollUntil(reader, inbox, isDone, what);
+  }
 }
 
 function sha256(bytes: Uint8Array): Buffer {
@@ -93,7 +107,7 @@ describeProviders('rings', () => {
     for (let i = 0; i < 300; i++) {
       const payload = Buffer.alloc(1 + ((i * 37) % 3000), i);
       expect(a.writeLane(payload)[1]).to.equal('queued');
-      exchangeUntil([a, back], [b, inbox], () => inbox.lanes.length > 0, `payload ${i}`);
+      exchangeUntil([a, back], [b, inbox], 1, () => inbox.lanes.length > 0, `payload ${i}`);
       expect(sha256(inbox.lanes.pop()?.payload ?? Buffer.alloc(0))).to.deep.equal(sha256(payload));
     }
     expect(inbox.faults).to.deep.equal([]);
@@ -111,7 +125,7 @@ describeProviders('rings', () => {
       a.poll(ALL, back);
     }
     const isEmpty = (): boolean => a.counters(1).outQueueBytes === 0;
-    exchangeUntil([a, back], [b, new Inbox()], isEmpty, 'credits');
+    exchangeUntil([a, back], [b, new Inbox()], 0, isEmpty, 'credits');
     expect(back.cells).to.have.length(1);
     b.writeCell({ kind: 'progress', slot: 5, view: 0, flags: 0, body: Buffer.alloc(88, 2) });
     pollFor(a, back, 1);
@@ -127,7 +141,7 @@ describeProviders('rings', () => {
     expect(a.counters(1).outQueueBytes).to.be.greaterThan(1_900_000);
     const inbox = new Inbox();
     const areThere = (): boolean => inbox.lanes.length + inbox.messages.length === 2;
-    exchangeUntil([a, new Inbox()], [b, inbox], areThere, 'both payloads');
+    exchangeUntil([a, new Inbox()], [b, inbox], 1000, areThere, 'both payloads');
     expect(sha256(inbox.lanes[0]?.payload ?? Buffer.alloc(0))).to.deep.equal(sha256(payload));
     expect(Buffer.from(inbox.lanes[0]?.sha256 ?? [])).to.deep.equal(sha256(payload));
     expect(sha256(inbox.messages[0]?.payload ?? Buffer.alloc(0))).to.deep.equal(sha256(payload));
@@ -142,7 +156,7 @@ describeProviders('rings', () => {
     a.writeLane(payload);
     payload.fill(0);
     const inbox = new Inbox();
-    exchangeUntil([a, new Inbox()], [b, inbox], () => inbox.lanes.length > 0, 'payload');
+    exchangeUntil([a, new Inbox()], [b, inbox], 1000, () => inbox.lanes.length > 0, 'payload');
     expect(Buffer.from(inbox.lanes[0]?.sha256 ?? [])).to.deep.equal(expected);
   });
 
@@ -167,14 +181,14 @@ describeProviders('rings', () => {
       expect(a.counters(2).outQueueBytes).to.be.lessThanOrEqual(64 * 1024);
     }
     const hasAll = (): boolean => inbox.lanes.length === sent.length;
-    exchangeUntil([a, new Inbox()], [b, inbox], hasAll, 'payloads of the peer that drains');
+    exchangeUntil([a, new Inbox()], [b, inbox], 0, hasAll, 'payloads of the peer that drains');
     expect(inbox.lanes.map(({ payload }) => payload[0])).to.deep.equal(sent.map((p) => p[0]));
     expect(skipped.length).to.be.greaterThan(70);
     expect(a.counters(2).payloadsSkipped).to.equal(skipped.length);
     // It wakes up: what was queued arrives whole and in order, what was skipped does not.
     const late = new Inbox();
     const hasRest = (): boolean => late.lanes.length === sent.length - skipped.length;
-    exchangeUntil([a, new Inbox()], [c, late], hasRest, 'rest of the queue');
+    exchangeUntil([a, new Inbox()], [c, late], 1000, hasRest, 'rest of the queue');
     const kept = sent.map((p) => p[0]).filter((i) => !skipped.includes(i as number));
     expect(late.lanes.map(({ payload }) => payload[0])).to.deep.equal(kept);
     expect(late.faults).to.deep.equal([]);
@@ -196,7 +210,8 @@ describeProviders('rings', () => {
       'both peers have their share',
     ).to.deep.equal(new Set([0, 1]));
     expect(c.wait(1_000_000)).to.equal(true);
-    pollUntil(c, inbox, () => inbox.lanes.length === 100, 'payloads of both peers');
+    const hasAll = (): boolean => inbox.lanes.length === 100;
+    exchangeUntil([a, new Inbox()], [c, inbox], 20, hasAll, 'payloads of both peers');
     expect(c.wait(0)).to.equal(false);
   });
 
@@ -235,7 +250,13 @@ describeProviders('rings', () => {
                 lanes.length === expected.lanes[i]?.length &&
                 messages.length === expected.messages[i]?.length,
             );
-          exchangeUntil([pair[0], inboxes[0]], [pair[1], inboxes[1]], areThere, 'all payloads');
+          exchangeUntil(
+            [pair[0], inboxes[0]],
+            [pair[1], inboxes[1]],
+            500,
+            areThere,
+            'all payloads',
+          );
           both();
           for (const [i, inbox] of inboxes.entries()) {
             const hex = ({ payload }: { payload: Uint8Array }) => sha256(payload).toString('hex');
