@@ -316,11 +316,11 @@ export function createMute(replicas: number): Mute {
   };
 }
 
-export function createRepair(limits: CoreLimits): Repair {
-  return { atMs: Infinity, backoffMs: limits.repairAfterMsMin, watched: -1 };
+export function createRepair(): Repair {
+  return { atMs: Infinity, backoffMs: 0, watched: 0 };
 }
 
 export function createBatchRepair(limits: CoreLimits): BatchRepair {
   const waitMs = limits.repairAfterMsMin;
-  return { ...createRepair(limits), sinceMs: 0, isRepeated: false, reportMs: 0, waitMs };
+  return { ...createRepair(), sinceMs: 0, isRepeated: false, reportMs: 0, waitMs };
 }

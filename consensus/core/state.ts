@@ -183,7 +183,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
       asks: 0,
       answers: new Map(),
     },
-    repair: createRepair(limits),
+    repair: createRepair(),
     retained: { batches: [], first: 0, stable: 0, bytes: 0, unstableBytes: 0 },
     decidedLog: createDecidedLog(replicas, limits.decidedLogSlotsMax),
     counters: { fastCommits: 0, slowCommits: 0, fetchedCommits: 0, ignored: new Map() },
@@ -222,7 +222,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
       answersSinceMs: -Infinity,
       answers: 0,
       answerBytes: 0,
-      repair: createRepair(limits),
+      repair: createRepair(),
       batchRepair: createBatchRepair(limits),
     };
   }
