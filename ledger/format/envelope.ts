@@ -269,3 +269,14 @@ function readSignatureHeaderFields(reader: WireReader): SignatureHeader {
   const nonce = reader.bytesField(2, 'SignatureHeader.nonce');
   return { creator, nonce };
 }
+
+/**
+ * The id by which an entry of a block is found again; undefined when it has none, as a configuration: it is no transaction, and
+ * nobody waits for it.
+ */
+export function txIdOf(entry: Uint8Array): string | undefined {
+  const parsed = parseEnvelope(entry);
+  if (parsed.kind === 'malformed') return undefined;
+  const { type, txId } = parsed.value.channelHeader;
+  return type === HEADER_TYPES.CONFIG ? undefined : txId;
+}

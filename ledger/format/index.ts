@@ -22,6 +22,7 @@ export {
   type Sha256,
   type SignatureHeader,
   txIdDigest,
+  txIdOf,
 } from './envelope.ts';
 export { EnvelopeScan } from './envelope-scan.ts';
 export * from './id-words.ts';

@@ -2,12 +2,7 @@
  * What becomes of blocks between disk and certificate: they are signed, their certificates gathered, stored and
  * told in block order; meanwhile the stream is held back when they become too many (`AppliedGate`).
  */
-import {
-  type ConsenterKey,
-  HEADER_TYPES,
-  parseEnvelope,
-  type Sha256,
-} from '../../ledger/format/index.ts';
+import { type ConsenterKey, type Sha256, txIdOf } from '../../ledger/format/index.ts';
 import type { Ledger } from '../../ledger/store/index.ts';
 import { asError } from '../errors.ts';
 import { ORDERER_LIMITS } from '../limits.ts';
@@ -189,12 +184,4 @@ export class Certification {
 
 function dataBytes({ block }: StoredBlock): number {
   return block.data.reduce((sum, envelope) => sum + envelope.length, 0);
-}
-
-/** Undefined for a configuration: it is no transaction, and nobody waits for it. */
-export function txIdOf(envelope: Uint8Array): string | undefined {
-  const parsed = parseEnvelope(envelope);
-  if (parsed.kind === 'malformed') return undefined;
-  const { type, txId } = parsed.value.channelHeader;
-  return type === HEADER_TYPES.CONFIG ? undefined : txId;
 }

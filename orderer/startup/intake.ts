@@ -10,9 +10,9 @@ import {
   headerHash,
   type Sha256,
   toHex,
+  txIdOf,
 } from '../../ledger/format/index.ts';
 import type { HashedHeader, Ledger } from '../../ledger/store/index.ts';
-import { txIdOf } from '../chain/certification.ts';
 import type { Log } from '../log.ts';
 import { verifySignature } from '../signature/index.ts';
 

@@ -3,9 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { toHex } from '../../ledger/format/index.ts';
+import { toHex, txIdOf } from '../../ledger/format/index.ts';
 import { Ledger } from '../../ledger/store/index.ts';
-import { txIdOf } from '../../orderer/chain/certification.ts';
 import {
   DeliverySequencer,
   type OrderedSlot,
