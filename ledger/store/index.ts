@@ -1,5 +1,5 @@
 /**
- * ledger/store: the blocks of one channel in LevelDB, and the readers of stopped replicas and block
+ * ledger/store: the blocks of one channel in segment files, LevelDB beside them, and the readers of stopped replicas and block
  * files for audits. Needs Node. Described in docs/formats.md.
  */
 export { LedgerError, type LedgerErrorCode } from '../errors.ts';
@@ -9,5 +9,6 @@ export { STORE_LIMITS } from './limits.ts';
 export type { ChangedBytes, LogFinding } from './log-scan.ts';
 export type { HashedHeader, LedgerOptions } from './opening.ts';
 export type { BlockToAppend } from './prepare.ts';
+export type { BlockParts, RawBlock } from './raw-blocks.ts';
 export type { TransactionLocation } from './records.ts';
-export { type BlockParts, LedgerSnapshot, type RawBlock } from './snapshot.ts';
+export { LedgerSnapshot } from './snapshot.ts';

@@ -1,20 +1,18 @@
 /**
- * The ledger of one channel: blocks, their certificates and the transaction index in LevelDB.
+ * The ledger of one channel: blocks in segment files, their certificates and the transaction index in LevelDB.
  *
  * A block is stored, synced, as soon as it is cut; its certificate is attached when a quorum of
  * signatures is there. Writers may call without waiting: calls are merged and stored in order, and
- * each promise settles when its own content is stored. What is certified is never changed again.
+ * each promise settles when its own content is stored. What LevelDB holds of a block follows a little later, and is answered from
+ * memory until then. What is certified is never changed again.
  */
 import { LedgerError } from '../errors.ts';
-import {
-  type Block,
-  decodeBlockData,
-  headerHash,
-  joinBlock,
-  type Sha256,
-} from '../format/index.ts';
+import { type Block, headerHash, type Sha256 } from '../format/index.ts';
+import { BlockReader } from './block-reader.ts';
 import { writeCleanStop } from './clean-stop.ts';
 import { type Database, type Operation, writeError } from './database.ts';
+import { IndexWriter } from './index-writer.ts';
+import { STORE_LIMITS } from './limits.ts';
 import type { LogFinding } from './log-scan.ts';
 import {
   type ChainState,
@@ -27,46 +25,49 @@ import {
   type BlockToAppend,
   bytesOf,
   invalidCall,
+  type Prepared,
   prepareBlocks,
+  prepareRestored,
   requireCertificate,
 } from './prepare.ts';
-import { isBelow, put, readHeader, readRecord, readStoredBlock, requireRecord } from './reading.ts';
+import { decodeHeader, isBelow, put } from './reading.ts';
 import {
+  type BlockEntry,
   blockKey,
   CERTIFIED_KEY,
-  corrupt,
   encodeCertified,
-  encodeTip,
   KIND,
-  TIP_KEY,
   type TransactionLocation,
 } from './records.ts';
 import { removalOf } from './removal.ts';
+import { blocksToRestore } from './restoring.ts';
+import { type PlacedRecord, SegmentWriter } from './segments/segment-writer.ts';
 import { TransactionIndex } from './transaction-index.ts';
-import { type WriteJob, WriteQueue } from './write-queue.ts';
+import { WriteQueue } from './write-queue.ts';
 
-const EMPTY = new Uint8Array(0);
+const NO_ENTRIES = new Map<number, BlockEntry>();
 
 export class Ledger {
   readonly channel: string;
   readonly directory: string;
   readonly genesis: HashedHeader;
   /**
-   * What a crash cut off the end of LevelDB's log, found when opening:
+   * What a crash cut off the end of LevelDB's log and of the segment files, found when opening:
    * worth a line in the replica's log.
    */
-  readonly tornLogs: readonly LogFinding[];
+  readonly tornLogs: LogFinding[];
   private readonly database: Database;
+  private readonly reader: BlockReader;
+  private readonly writer: SegmentWriter;
   private readonly location: string;
   private readonly sha256: Sha256;
+  private readonly segmentBytesMax: number;
   private readonly queue: WriteQueue;
-  private readonly release: () => void;
+  private readonly release: () => Promise<void>;
   /** What is on disk. */
   private durable: ChainState;
   /** What will be on disk when the queue has drained: new calls are checked against it. */
   private pending: ChainState;
-  /** Certificates that are known and not written yet, by block. */
-  private readonly unwritten = new Map<number, Uint8Array>();
   /** Certificates above `pending.certifiedHeight`, with a gap below. */
   private readonly certificatesAhead: Set<number>;
   private readonly index: TransactionIndex;
@@ -78,7 +79,15 @@ export class Ledger {
    * channel_mismatch, ledger_locked, ledger_corrupt, format_version, disk_full, write_failed.
    */
   static async open(options: LedgerOptions, deps: { sha256: Sha256 }): Promise<Ledger> {
-    return new Ledger(options, await openStore(options, deps.sha256), deps.sha256);
+    const store = await openStore(options, deps.sha256);
+    const ledger = new Ledger(options, store, deps.sha256);
+    try {
+      await ledger.restore(store);
+    } catch (error) {
+      await ledger.release();
+      throw error;
+    }
+    return ledger;
   }
 
   private constructor(options: LedgerOptions, store: OpenedStore, sha256: Sha256) {
@@ -87,11 +96,18 @@ export class Ledger {
     this.genesis = store.genesis;
     this.tornLogs = store.tornLogs;
     this.database = store.database;
+    this.reader = new BlockReader(store.database, store.segments);
     this.location = store.location;
     this.sha256 = sha256;
+    this.segmentBytesMax = options.segmentBytesMax ?? STORE_LIMITS.segmentBytesMax;
     this.index = new TransactionIndex(store.database);
-    this.queue = new WriteQueue(store.database, store.location);
-    this.release = store.release;
+    this.writer = new SegmentWriter(store.segmentFolder);
+    const indexWriter = new IndexWriter(store.database, store.location);
+    this.queue = new WriteQueue(this.writer, indexWriter, store.location);
+    this.release = async () => {
+      this.writer.close();
+      await store.release();
+    };
     this.durable = store.state;
     this.pending = store.state;
     this.certificatesAhead = store.certificatesAhead;
@@ -113,7 +129,7 @@ export class Ledger {
   }
 
   /**
-   * Stores blocks without certificate, with their index entries, in one atomic synced batch.
+   * Stores blocks without certificate, synced, each of them wholly or not at all, and a block only with all before it.
    * Rejects with `invalid_call` when a block does not extend the chain or is not well-formed
    * (nothing is stored), `disk_full`, `write_failed`, `overloaded`, `ledger_closed`.
    */
@@ -132,8 +148,7 @@ export class Ledger {
   /**
    * Stores the certificate (serialized `common.Metadata`) of a block that is stored or in the
    * queue; the caller has checked it. Does nothing when the block has one. It can be read at once, and is written
-   * with the next block or a little later, not synced: after a crash the replicas exchange their signatures
-   * again, and no block is lost.
+   * a little later: after a crash the replicas exchange their signatures again, and no block is lost.
    */
   async attachCertificate(number: number, metadataSignatures: Uint8Array): Promise<void> {
     this.requireWritable();
@@ -147,20 +162,26 @@ export class Ledger {
     requireCertificate(metadataSignatures, number);
     this.queue.requireRoom(metadataSignatures.length);
     this.certificatesAhead.add(number);
-    const operations: Operation[] = [
-      put(blockKey(KIND.SIGNATURES, number), metadataSignatures),
-      { type: 'del', key: blockKey(KIND.UNSIGNED, number) },
-    ];
+    const operations: Operation[] = [put(blockKey(KIND.SIGNATURES, number), metadataSignatures)];
     const certifiedHeight = this.advanceCertified(pending.certifiedHeight);
     if (certifiedHeight > pending.certifiedHeight) {
       operations.push(put(CERTIFIED_KEY, encodeCertified(certifiedHeight)));
     }
-    this.unwritten.set(number, metadataSignatures);
-    this.commit(operations, { ...pending, certifiedHeight }, 'later').then(
-      () => this.unwritten.delete(number),
+    const certificates = new Map([[number, metadataSignatures]]);
+    this.reader.queued(NO_ENTRIES, certificates);
+    this.pending = { ...pending, certifiedHeight };
+    this.queue
+      .push({
+        records: [],
+        operations,
+        bytes: bytesOf(operations),
+        stored: () => {
+          this.durable = { ...this.durable, certifiedHeight };
+        },
+        indexed: () => this.reader.indexed(NO_ENTRIES, certificates),
+      })
       // A disk that fails is told to whoever writes next.
-      () => {},
-    );
+      .catch(() => {});
   }
 
   /**
@@ -184,15 +205,14 @@ export class Ledger {
     try {
       await this.queue.idle();
       if (this.queue.failure !== undefined) throw this.queue.failure;
-      const operations: Operation[] = [];
-      for (let number = toHeight; number < this.pending.storedHeight; number += 1) {
-        operations.push(...(await removalOf(number, await this.storedBlock(number), this.index)));
-      }
-      const { header } = await readStoredBlock(this.database, toHeight - 1);
-      const tip = { ...header, hash: headerHash(header, this.sha256) };
-      operations.push(put(TIP_KEY, encodeTip({ storedHeight: toHeight, tipHash: tip.hash })));
-      const next = { ...this.pending, storedHeight: toHeight, tip };
-      await this.commit(operations, next, 'synced');
+      const { operations, next } = await removalOf(toHeight, this.pending, {
+        reader: this.reader,
+        index: this.index,
+        sha256: this.sha256,
+      });
+      await this.queue.cut(operations, next.end);
+      this.pending = next;
+      this.durable = next;
     } finally {
       this.truncating = false;
     }
@@ -202,34 +222,22 @@ export class Ledger {
   async block(number: number): Promise<Uint8Array | undefined> {
     this.requireOpen();
     if (!isBelow(number, this.certifiedHeight())) return undefined;
-    const what = `block ${number}`;
-    const unwritten = this.unwritten.get(number);
-    const [header, data, certificate] = await Promise.all([
-      requireRecord(this.database, blockKey(KIND.HEADER, number), what),
-      requireRecord(this.database, blockKey(KIND.DATA, number), what),
-      unwritten ?? requireRecord(this.database, blockKey(KIND.SIGNATURES, number), what),
-    ]);
-    return joinBlock(header, data, [certificate, EMPTY, EMPTY, EMPTY, EMPTY]);
+    return this.reader.certified(number);
   }
 
   /** A stored block, certified or not: without certificate, metadata[0] is as it was appended. */
   async storedBlock(number: number): Promise<Block | undefined> {
     this.requireOpen();
     if (!isBelow(number, this.durable.storedHeight)) return undefined;
-    const { header, dataBytes } = await readStoredBlock(this.database, number);
-    const data = decodeBlockData(dataBytes);
-    if (data.kind === 'malformed') {
-      throw corrupt(`block ${number} is damaged (${data.reason})`, { blockNumber: number });
-    }
-    const signatures = (await this.certificate(number)) ?? (await this.unsigned(number)) ?? EMPTY;
-    return { header, data: data.value, metadata: [signatures, EMPTY, EMPTY, EMPTY, EMPTY] };
+    return this.reader.block(number);
   }
 
   /** Header of a stored block, certified or not; cheap, it does not read the data. */
   async header(number: number): Promise<HashedHeader | undefined> {
     this.requireOpen();
     if (!isBelow(number, this.durable.storedHeight)) return undefined;
-    const header = await readHeader(this.database, number);
+    const entry = await this.reader.entry(number);
+    const header = decodeHeader(entry.header, number);
     return { ...header, hash: headerHash(header, this.sha256) };
   }
 
@@ -237,17 +245,7 @@ export class Ledger {
   async certificate(number: number): Promise<Uint8Array | undefined> {
     this.requireOpen();
     if (!isBelow(number, this.durable.storedHeight)) return undefined;
-    const what = `the certificate of block ${number}`;
-    return (
-      this.unwritten.get(number) ??
-      readRecord(this.database, blockKey(KIND.SIGNATURES, number), what)
-    );
-  }
-
-  /** What a block without certificate was appended with. */
-  private unsigned(number: number): Promise<Uint8Array | undefined> {
-    const what = `the metadata of block ${number}`;
-    return readRecord(this.database, blockKey(KIND.UNSIGNED, number), what);
+    return this.reader.certificate(number);
   }
 
   /**
@@ -255,11 +253,14 @@ export class Ledger {
    */
   async transaction(txId: string): Promise<TransactionLocation | undefined> {
     this.requireOpen();
-    return this.index.locate(txId);
+    const location = await this.index.locate(txId);
+    return location !== undefined && isBelow(location.blockNumber, this.durable.storedHeight)
+      ? location
+      : undefined;
   }
 
   /**
-   * Whether `transaction` would find it, at once: for turning duplicates away at submission. The
+   * Whether it is in a block that is stored or in the queue, at once: for turning duplicates away at submission. The
    * usual answer, no, comes from LevelDB's memory and filters; going through the thread pool for it
    * would cost more than the look-up.
    */
@@ -310,61 +311,62 @@ export class Ledger {
   private async shutDown(): Promise<void> {
     try {
       await this.queue.idle();
-      if (this.queue.failure === undefined) {
-        // Certificates may not have been synced: the record of a clean stop
-        // must not be ahead of the disk.
-        const { storedHeight, tip } = this.durable;
-        const operation = put(TIP_KEY, encodeTip({ storedHeight, tipHash: tip.hash }));
-        await this.database.batch([operation], { sync: true });
-      }
       await this.database.close();
       if (this.queue.failure === undefined) {
         await writeCleanStop(this.directory, { ...this.durable, tipHash: this.durable.tip.hash });
       }
     } catch (error) {
-      await this.database.close().catch(() => undefined);
       throw writeError(error, this.location);
     } finally {
-      this.release();
+      await this.release();
     }
   }
 
   private async append(blocks: readonly BlockToAppend[], certified: boolean): Promise<void> {
     this.requireWritable();
     if (blocks.length === 0) return;
-    const { operations, next, locations } = prepareBlocks(
-      blocks,
-      certified,
-      this.pending,
-      this.sha256,
-    );
-    this.queue.requireRoom(bytesOf(operations));
-    if (certified) {
-      for (const { block } of blocks) this.certificatesAhead.add(block.header.number);
-      const certifiedHeight = this.advanceCertified(next.certifiedHeight);
-      if (certifiedHeight > next.certifiedHeight) {
-        operations.push(put(CERTIFIED_KEY, encodeCertified(certifiedHeight)));
-        next.certifiedHeight = certifiedHeight;
-      }
-    }
-    await this.commit(operations, next, 'synced', locations);
+    const { sha256, segmentBytesMax } = this;
+    const prepared = prepareBlocks(blocks, certified, this.pending, { sha256, segmentBytesMax });
+    this.queue.requireRoom(bytesOf(prepared.operations, prepared.records));
+    await this.commit(prepared, prepared.records);
   }
 
-  private commit(
-    operations: Operation[],
-    next: ChainState,
-    durability: WriteJob['durability'],
-    locations: ReadonlyMap<string, TransactionLocation> = new Map(),
-  ): Promise<void> {
+  /** Tells LevelDB of the blocks that a crash kept it from knowing, and cuts off what the crash left of one more. */
+  private async restore({ segmentFolder, segments }: OpenedStore): Promise<void> {
+    const torn: LogFinding[] = [];
+    const found = blocksToRestore(segmentFolder, this.durable.end, segments, torn);
+    for await (const { at, block, certified } of found) {
+      const state = { ...this.pending, end: at };
+      await this.commit(prepareRestored(block, certified, state, this.sha256), []);
+    }
+    await this.queue.idle();
+    if (this.queue.failure !== undefined) throw this.queue.failure;
+    if (torn.length > 0) await this.writer.cut(this.durable.end);
+    this.tornLogs.push(...torn);
+  }
+
+  /** `records`: those of `prepared`, unless they are in the segment files already. */
+  private commit(prepared: Prepared, records: readonly PlacedRecord[]): Promise<void> {
+    const { operations, next, entries, certificates, locations } = prepared;
+    for (const number of certificates.keys()) this.certificatesAhead.add(number);
+    const certifiedHeight = this.advanceCertified(next.certifiedHeight);
+    if (certifiedHeight > next.certifiedHeight) {
+      operations.push(put(CERTIFIED_KEY, encodeCertified(certifiedHeight)));
+      next.certifiedHeight = certifiedHeight;
+    }
     this.pending = next;
     this.index.queued(locations);
+    this.reader.queued(entries, certificates);
     return this.queue.push({
+      records,
       operations,
-      bytes: bytesOf(operations),
-      durability,
+      bytes: bytesOf(operations, records),
       stored: () => {
         this.durable = next;
-        this.index.stored(locations);
+      },
+      indexed: () => {
+        this.reader.indexed(entries, certificates);
+        this.index.indexed(locations);
       },
     });
   }

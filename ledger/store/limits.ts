@@ -1,9 +1,6 @@
 /** Bounds of the block store. */
 export const STORE_LIMITS = {
-  /**
-   * LevelDB's cache of table blocks, bytes: reads of old blocks bypass it, the
-   * transaction index lives in it.
-   */
+  /** LevelDB's cache of table blocks, bytes: the transaction index lives in it. */
   cacheBytesMax: 2 * 1024 * 1024,
   /** LevelDB's memtable and log, bytes; up to two are in memory. */
   writeBufferBytesMax: 2 * 1024 * 1024,
@@ -18,8 +15,12 @@ export const STORE_LIMITS = {
   waitingCallsMax: 4096,
   /** Bytes waiting for the disk. */
   waitingBytesMax: 64 * 1024 * 1024,
-  /** Bytes that one synced batch merges, unless a single call brings more. */
+  /** Bytes that one synced write merges, unless a single call brings more. */
   batchBytesMax: 8 * 1024 * 1024,
+  /** A segment file that has so many bytes is left for the next one; at most one block longer. */
+  segmentBytesMax: 64 * 1024 * 1024,
+  /** Bytes of blocks that are stored and not in LevelDB yet, beyond which the next blocks wait: what a start after a crash makes up for. */
+  unindexedBytesMax: 16 * 1024 * 1024,
   /**
    * Newest blocks that opening checks against checksum and hash chain: at least
    * what a lost log record could hold.

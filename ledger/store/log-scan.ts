@@ -22,7 +22,7 @@ const FULL = 1;
 const FIRST = 2;
 const LAST = 4;
 /** A page that a power cut kept from being written reads as zeros. */
-const SECTOR_BYTES = 512;
+export const SECTOR_BYTES = 512;
 
 /** Bytes that were complete and have changed. */
 export interface ChangedBytes {
@@ -167,13 +167,13 @@ function changed(bytes: Uint8Array, file: string, offset: number, reason: string
 }
 
 /**
- * Finds the last `put` of a block header before `end`: in a LevelDB batch that is type 1,
+ * Finds the last `put` of a block's record before `end`: in a LevelDB batch that is type 1,
  * key length 9, then our key (`records.ts`). A help for the reader, not a proof: the
  * batch may be damaged there, too.
  */
 function lastBlockBefore(bytes: Uint8Array, end: number): number | undefined {
   for (let index = end - 11; index >= 0; index -= 1) {
-    if (bytes[index] !== 1 || bytes[index + 1] !== 9 || bytes[index + 2] !== KIND.HEADER) continue;
+    if (bytes[index] !== 1 || bytes[index + 1] !== 9 || bytes[index + 2] !== KIND.BLOCK) continue;
     const number = blockNumberOf(bytes.subarray(index + 2, index + 11));
     if (number !== undefined) return number;
   }
@@ -184,7 +184,7 @@ function lastBlockBefore(bytes: Uint8Array, end: number): number | undefined {
  * Whether all bytes from a sector boundary (or from the record itself)
  * to the end of the file are zero.
  */
-function endsInZeros(bytes: Uint8Array, offset: number): boolean {
+export function endsInZeros(bytes: Uint8Array, offset: number): boolean {
   let start = bytes.length;
   while (start > offset && bytes[start - 1] === 0) start -= 1;
   if (start === offset) return true;

@@ -17,19 +17,19 @@ import {
   encodeBlockHeader,
   headerHash,
   METADATA,
-  parseEnvelope,
   type Sha256,
   toHex,
 } from '../format/index.ts';
 import { describeHeights, readCleanStop, removeCleanStop, syncDirectory } from './clean-stop.ts';
-import { type Database, type Operation, openDatabase, writeError } from './database.ts';
+import { createLedger } from './creating.ts';
+import { type Database, openDatabase, writeError } from './database.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { type LogFinding, scanLogs } from './log-scan.ts';
 import {
   firstNumbers,
-  put,
+  readBlock,
+  readEntry,
   readRecord,
-  readStoredBlock,
   readStoredBlocks,
   requireRecord,
   type StoredBlock,
@@ -41,17 +41,15 @@ import {
   decodeCertified,
   decodeFormat,
   decodeTip,
-  encodeCertified,
-  encodeFormat,
-  encodeLocation,
-  encodeTip,
   FORMAT_KEY,
   FORMAT_VERSION,
-  isTxId,
   KIND,
   TIP_KEY,
-  transactionKey,
 } from './records.ts';
+import { SEGMENT_FOLDER } from './segments/names.ts';
+import { endOf, type Position } from './segments/record.ts';
+import { SegmentReader } from './segments/segment-reader.ts';
+import { readTail } from './segments/tail.ts';
 import { scanTables } from './table-scan.ts';
 
 /** A header and its hash, which is the next block's `previousHash`. */
@@ -63,6 +61,8 @@ export interface LedgerOptions {
   channel: string;
   /** Serialized `common.Block` number 0. */
   genesisBlock: Uint8Array;
+  /** A segment file that has so many bytes is left for the next one. Default: `STORE_LIMITS.segmentBytesMax`. */
+  segmentBytesMax?: number;
 }
 
 export interface ChainState {
@@ -72,10 +72,14 @@ export interface ChainState {
   tip: HashedHeader;
   /** Every block below has its certificate; never above `storedHeight`. */
   certifiedHeight: number;
+  /** Where that block ends in the segment files. */
+  end: Position;
 }
 
 export interface OpenedStore {
   database: Database;
+  segments: SegmentReader;
+  segmentFolder: string;
   location: string;
   genesis: HashedHeader;
   state: ChainState;
@@ -83,7 +87,13 @@ export interface OpenedStore {
   certificatesAhead: Set<number>;
   /** Ends of logs that a crash cut off. */
   tornLogs: LogFinding[];
-  release: () => void;
+  /** Closes everything and gives the folder back. */
+  release: () => Promise<void>;
+}
+
+interface Stores {
+  database: Database;
+  segments: SegmentReader;
 }
 
 /** LevelDB's folder inside the ledger's. */
@@ -114,31 +124,54 @@ export function claimFolder(location: string): () => void {
 export async function openStore(options: LedgerOptions, sha256: Sha256): Promise<OpenedStore> {
   const genesisBlock = readGenesis(options, sha256);
   const location = await prepareFolder(options.directory);
-  const release = claimFolder(location);
+  const unclaim = claimFolder(location);
+  const segmentFolder = join(options.directory, SEGMENT_FOLDER);
+  const segments = new SegmentReader(segmentFolder);
   let database: Database | undefined;
+  const release = async (): Promise<void> => {
+    await database?.close().catch(() => undefined);
+    segments.close();
+    unclaim();
+  };
   try {
     const tornLogs = await requireSoundFiles(location);
     const cleanStop = await readCleanStop(options.directory);
     const isNew = await isNewFolder(location, cleanStop !== undefined);
     database = await openDatabase(location, { createIfMissing: isNew });
     if ((await readRecord(database, FORMAT_KEY, 'the format record')) === undefined) {
-      await create(database, location, options, genesisBlock, sha256);
+      await createLedger({ database, location, segmentFolder }, options, genesisBlock, sha256);
       await syncDirectory(options.directory);
     }
-    const genesis = await checkIdentity(database, options, genesisBlock, sha256);
-    const { state, certificatesAhead } = await readState(database, sha256);
+    await requireIdentity(database, options);
+    const stores = { database, segments };
+    const genesis = await requireGenesis(stores, options, genesisBlock, sha256);
+    const { state, certificatesAhead } = await readState(stores, sha256);
     if (cleanStop !== undefined) {
-      const found = describeHeights({ ...state, tipHash: state.tip.hash });
-      if (found !== cleanStop) {
-        throw corrupt(`the ledger was closed at "${cleanStop}", LevelDB holds "${found}"`);
-      }
+      await requireCleanStop(cleanStop, state, segmentFolder, segments);
       await removeCleanStop(options.directory);
     }
-    return { database, location, genesis, state, certificatesAhead, tornLogs, release };
+    const found = { location, segments, segmentFolder, genesis, state, certificatesAhead };
+    return { database, ...found, tornLogs, release };
   } catch (error) {
-    await database?.close().catch(() => undefined);
-    release();
+    await release();
     throw error;
+  }
+}
+
+/** The ledger ends where it was when it was closed. */
+async function requireCleanStop(
+  cleanStop: string,
+  state: ChainState,
+  segmentFolder: string,
+  segments: SegmentReader,
+): Promise<void> {
+  const found = describeHeights({ ...state, tipHash: state.tip.hash });
+  if (found !== cleanStop) {
+    throw corrupt(`the ledger was closed at "${cleanStop}", LevelDB holds "${found}"`);
+  }
+  for await (const { at } of readTail(segmentFolder, state.end, segments)) {
+    const place = `segment ${at.segment}, byte ${at.offset}`;
+    throw corrupt(`the ledger was closed at "${cleanStop}", but more was written (${place})`);
   }
 }
 
@@ -159,10 +192,11 @@ function readGenesis(options: LedgerOptions, sha256: Sha256): Block {
 
 async function prepareFolder(directory: string): Promise<string> {
   const location = join(directory, DATABASE_FOLDER);
+  const segmentFolder = join(directory, SEGMENT_FOLDER);
   try {
     await mkdir(location, { recursive: true, mode: 0o700 });
-    await chmod(directory, 0o700);
-    await chmod(location, 0o700);
+    await mkdir(segmentFolder, { recursive: true, mode: 0o700 });
+    for (const folder of [directory, location, segmentFolder]) await chmod(folder, 0o700);
     await syncDirectory(directory);
     await syncDirectory(dirname(directory));
   } catch (error) {
@@ -196,48 +230,8 @@ async function isNewFolder(location: string, wasClosed: boolean): Promise<boolea
   return true;
 }
 
-async function create(
-  database: Database,
-  location: string,
-  options: LedgerOptions,
-  genesisBlock: Block,
-  sha256: Sha256,
-): Promise<void> {
-  const keys = await database.keys({ limit: 1 }).all();
-  if (keys.length > 0) throw corrupt('the format record is missing');
-  const hash = headerHash(genesisBlock.header, sha256);
-  const certificate = genesisBlock.metadata[METADATA.SIGNATURES] ?? new Uint8Array(0);
-  const operations: Operation[] = [
-    put(
-      FORMAT_KEY,
-      encodeFormat({ version: FORMAT_VERSION, genesisHash: hash, channel: options.channel }),
-    ),
-    put(blockKey(KIND.HEADER, 0), encodeBlockHeader(genesisBlock.header)),
-    put(blockKey(KIND.DATA, 0), encodeBlockData(genesisBlock.data)),
-    put(blockKey(KIND.SIGNATURES, 0), certificate),
-    put(TIP_KEY, encodeTip({ storedHeight: 1, tipHash: hash })),
-    put(CERTIFIED_KEY, encodeCertified(1)),
-  ];
-  for (const [index, entry] of genesisBlock.data.entries()) {
-    const envelope = parseEnvelope(entry);
-    const txId = envelope.kind === 'ok' ? envelope.value.channelHeader.txId : '';
-    if (!isTxId(txId)) continue;
-    operations.push(put(transactionKey(txId), encodeLocation({ blockNumber: 0, index })));
-  }
-  try {
-    await database.batch(operations, { sync: true });
-  } catch (error) {
-    throw writeError(error, location);
-  }
-}
-
-/** Version, channel and genesis block are the ones that the caller expects. */
-async function checkIdentity(
-  database: Database,
-  options: LedgerOptions,
-  genesisBlock: Block,
-  sha256: Sha256,
-): Promise<HashedHeader> {
+/** Version and channel are the ones that the caller expects. */
+async function requireIdentity(database: Database, options: LedgerOptions): Promise<void> {
   const format = decodeFormat(await requireRecord(database, FORMAT_KEY, 'the format record'));
   if (format.version !== FORMAT_VERSION) {
     throw new LedgerError(
@@ -253,8 +247,18 @@ async function checkIdentity(
       { found: format.channel, expected: options.channel },
     );
   }
+}
+
+/** The genesis block is the one that the caller expects. */
+async function requireGenesis(
+  { database, segments }: Stores,
+  options: LedgerOptions,
+  genesisBlock: Block,
+  sha256: Sha256,
+): Promise<HashedHeader> {
+  const format = decodeFormat(await requireRecord(database, FORMAT_KEY, 'the format record'));
   const hash = headerHash(genesisBlock.header, sha256);
-  const stored = await readStoredBlock(database, 0);
+  const stored = await readBlock(segments, 0, await readEntry(database, 0));
   const certificate = await requireRecord(database, blockKey(KIND.SIGNATURES, 0), 'block 0');
   // The header's hash does not cover the metadata, so everything is compared.
   if (
@@ -273,9 +277,10 @@ async function checkIdentity(
 }
 
 async function readState(
-  database: Database,
+  stores: Stores,
   sha256: Sha256,
 ): Promise<{ state: ChainState; certificatesAhead: Set<number> }> {
+  const { database } = stores;
   const tipRecord = decodeTip(await requireRecord(database, TIP_KEY, 'the tip record'));
   const certifiedHeight = decodeCertified(
     await requireRecord(database, CERTIFIED_KEY, 'the certified-height record'),
@@ -284,7 +289,7 @@ async function readState(
   if (storedHeight < 1 || certifiedHeight < 1 || certifiedHeight > storedHeight) {
     throw corrupt(`heights ${storedHeight} stored and ${certifiedHeight} certified cannot be`);
   }
-  for (const kind of [KIND.HEADER, KIND.DATA, KIND.SIGNATURES]) {
+  for (const kind of [KIND.BLOCK, KIND.SIGNATURES]) {
     const beyond = await firstNumbers(database, kind, storedHeight, storedHeight + 1, 1);
     if (beyond.length > 0) {
       throw corrupt(`the tip record says ${storedHeight} blocks, but later ones are stored`, {
@@ -292,7 +297,7 @@ async function readState(
       });
     }
   }
-  const tip = await checkNewestBlocks(database, storedHeight, certifiedHeight, sha256);
+  const { tip, end } = await checkNewestBlocks(stores, storedHeight, certifiedHeight, sha256);
   if (!bytesEqual(tip.hash, tipRecord.tipHash)) {
     throw corrupt(`block ${tip.number} is not the one that the tip record names`, {
       blockNumber: tip.number,
@@ -310,7 +315,7 @@ async function readState(
       blockNumber: certifiedHeight,
     });
   }
-  return { state: { storedHeight, tip, certifiedHeight }, certificatesAhead: new Set(ahead) };
+  return { state: { storedHeight, tip, certifiedHeight, end }, certificatesAhead: new Set(ahead) };
 }
 
 /**
@@ -318,18 +323,18 @@ async function readState(
  * and links of the newest blocks.
  */
 async function checkNewestBlocks(
-  database: Database,
+  stores: Stores,
   storedHeight: number,
   certifiedHeight: number,
   sha256: Sha256,
-): Promise<HashedHeader> {
-  let tip: HashedHeader | undefined;
+): Promise<{ tip: HashedHeader; end: Position }> {
+  let newest: { tip: HashedHeader; end: Position } | undefined;
   let next: BlockHeader | undefined;
   let bytes = 0;
   const lowest = Math.max(0, storedHeight - STORE_LIMITS.openCheckBlocksMax);
   for (let end = storedHeight; end > lowest && bytes < STORE_LIMITS.openCheckBytes; ) {
     const from = Math.max(lowest, end - STORE_LIMITS.openCheckBlocksAtOnce);
-    const blocks = await readStoredBlocks(database, from, end, certifiedHeight);
+    const blocks = await readStoredBlocks(stores, from, end, certifiedHeight);
     for (let number = end - 1; number >= from; number -= 1) {
       const stored = blocks[number - from] as StoredBlock;
       const hash = headerHash(stored.header, sha256);
@@ -339,14 +344,14 @@ async function checkNewestBlocks(
           blockNumber: number,
         });
       }
-      tip ??= { ...stored.header, hash };
+      newest ??= { tip: { ...stored.header, hash }, end: endOf(stored.place) };
       next = stored.header;
       bytes += stored.dataBytes.length;
     }
     end = from;
   }
-  if (tip === undefined) throw corrupt('there is no block');
-  return tip;
+  if (newest === undefined) throw corrupt('there is no block');
+  return newest;
 }
 
 function requireOwnData(stored: StoredBlock, number: number, sha256: Sha256): void {

@@ -1,11 +1,10 @@
-/** Turns blocks into records, after checking that they extend the chain. No state, no I/O. */
+/** Turns blocks into what is stored of them, after checking that they extend the chain. No state, no I/O. */
 import { LedgerError } from '../errors.ts';
 import {
   type Block,
   bytesEqual,
   dataHash,
   decodeCertificate,
-  encodeBlockData,
   encodeBlockHeader,
   headerHash,
   METADATA,
@@ -17,15 +16,18 @@ import { indexRecords } from './index-records.ts';
 import type { ChainState, HashedHeader } from './opening.ts';
 import { put } from './reading.ts';
 import {
+  type BlockEntry,
   blockKey,
-  CHECKSUM_BYTES,
+  corrupt,
+  encodeBlockEntry,
   encodeTip,
   isTxId,
   KIND,
-  sealInPlace,
   TIP_KEY,
   type TransactionLocation,
 } from './records.ts';
+import { encodeRecord, endOf, placeAfter } from './segments/record.ts';
+import type { PlacedRecord } from './segments/segment-writer.ts';
 
 const EMPTY = new Uint8Array(0);
 
@@ -39,8 +41,15 @@ export interface BlockToAppend {
 }
 
 export interface Prepared {
+  /** For the segment files. */
+  records: PlacedRecord[];
+  /** For LevelDB, once the records are on the disk. */
   operations: Operation[];
   next: ChainState;
+  /** What the operations say, for whoever asks before LevelDB has them. */
+  entries: Map<number, BlockEntry>;
+  /** Of blocks that are stored with them. */
+  certificates: Map<number, Uint8Array>;
   locations: Map<string, TransactionLocation>;
 }
 
@@ -49,25 +58,31 @@ export function prepareBlocks(
   blocks: readonly BlockToAppend[],
   certified: boolean,
   state: ChainState,
-  sha256: Sha256,
+  { sha256, segmentBytesMax }: { sha256: Sha256; segmentBytesMax: number },
 ): Prepared {
+  const records: PlacedRecord[] = [];
   const operations: Operation[] = [];
+  const entries = new Map<number, BlockEntry>();
+  const certificates = new Map<number, Uint8Array>();
   const locations = new Map<string, TransactionLocation>();
-  let { tip } = state;
+  let { tip, end } = state;
   for (const { block, txIds, idsWereRead = false } of blocks) {
     requireExtension(block, txIds, tip, sha256);
     if (!idsWereRead) requireOwnIds(block, txIds);
     const { number } = block.header;
-    operations.push(
-      put(blockKey(KIND.HEADER, number), encodeBlockHeader(block.header)),
-      putData(number, block.data),
-    );
     const signatures = block.metadata[METADATA.SIGNATURES] ?? EMPTY;
-    if (certified) requireCertificate(signatures, number);
-    if (signatures.length > 0) {
-      const kind = certified ? KIND.SIGNATURES : KIND.UNSIGNED;
-      operations.push(put(blockKey(kind, number), signatures));
+    if (certified) {
+      requireCertificate(signatures, number);
+      certificates.set(number, signatures);
+      operations.push(put(blockKey(KIND.SIGNATURES, number), signatures));
     }
+    const header = encodeBlockHeader(block.header);
+    const bytes = encodeRecord(number, { header, signatures, data: block.data }, certified);
+    const place = placeAfter(end, bytes.length, segmentBytesMax);
+    end = endOf(place);
+    records.push({ place, bytes });
+    entries.set(number, { place, header });
+    operations.push(put(blockKey(KIND.BLOCK, number), encodeBlockEntry({ place, header })));
     for (const [index, txId] of txIds.entries()) {
       if (txId === undefined) continue;
       locations.set(txId, { blockNumber: number, index });
@@ -82,7 +97,26 @@ export function prepareBlocks(
   }
   const storedHeight = tip.number + 1;
   operations.push(put(TIP_KEY, encodeTip({ storedHeight, tipHash: tip.hash })));
-  return { operations, next: { ...state, storedHeight, tip }, locations };
+  const next = { ...state, storedHeight, tip, end };
+  return { records, operations, next, entries, certificates, locations };
+}
+
+/** The same for a block that is in the segment files already: what is wrong with it is no caller's fault. */
+export function prepareRestored(
+  block: BlockToAppend,
+  certified: boolean,
+  state: ChainState,
+  sha256: Sha256,
+): Prepared {
+  try {
+    // It lies where it lies.
+    const deps = { sha256, segmentBytesMax: Number.POSITIVE_INFINITY };
+    return prepareBlocks([block], certified, state, deps);
+  } catch (error) {
+    if (!(error instanceof LedgerError) || error.code !== 'invalid_call') throw error;
+    const { number } = block.block.header;
+    throw corrupt(`behind the newest known block: ${error.message}`, { blockNumber: number });
+  }
 }
 
 /**
@@ -135,14 +169,11 @@ export function requireCertificate(bytes: Uint8Array, number: number): void {
   }
 }
 
-/** Blocks are large: the checksum goes into the same allocation. */
-function putData(number: number, data: readonly Uint8Array[]): Operation {
-  const key = blockKey(KIND.DATA, number);
-  return { type: 'put', key, value: sealInPlace(key, encodeBlockData(data, CHECKSUM_BYTES)) };
-}
-
-export function bytesOf(operations: readonly Operation[]): number {
-  let bytes = 0;
+export function bytesOf(
+  operations: readonly Operation[],
+  records: readonly PlacedRecord[] = [],
+): number {
+  let bytes = records.reduce((sum, record) => sum + record.bytes.length, 0);
   for (const operation of operations) {
     bytes += operation.key.length + (operation.type === 'put' ? operation.value.length : 0);
   }

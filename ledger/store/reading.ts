@@ -1,55 +1,95 @@
 /**
- * Reads single records of the ledger's LevelDB; what is missing or damaged is
- * an error that names the block.
+ * Reads single records of the ledger's LevelDB, and the blocks that they point to; what is missing or damaged is an error that
+ * names the block.
  */
-import { type BlockHeader, decodeBlockHeader } from '../format/index.ts';
+import { type BlockHeader, bytesEqual, decodeBlockHeader } from '../format/index.ts';
 import { type Database, type Operation, readError } from './database.ts';
-import { blockKey, blockNumberOf, corrupt, KIND, seal, unseal } from './records.ts';
+import {
+  type BlockEntry,
+  blockKey,
+  blockNumberOf,
+  corrupt,
+  decodeBlockEntry,
+  KIND,
+  seal,
+  unseal,
+} from './records.ts';
+import { type BlockRecord, decodeRecord, type Place } from './segments/record.ts';
+import type { SegmentReader } from './segments/segment-reader.ts';
 
 export interface StoredBlock {
   header: BlockHeader;
+  place: Place;
   headerBytes: Uint8Array;
   dataBytes: Uint8Array;
+  /** The SIGNATURES metadata entry as the block was stored with. */
+  signatures: Uint8Array;
 }
 
-/** Header and data of a block below the stored height; throws `ledger_corrupt` naming the block. */
-export async function readStoredBlock(database: Database, number: number): Promise<StoredBlock> {
-  const what = `block ${number}`;
-  const headerBytes = await requireRecord(database, blockKey(KIND.HEADER, number), what);
-  const dataBytes = await requireRecord(database, blockKey(KIND.DATA, number), what);
-  return blockOf(number, headerBytes, dataBytes);
+/** What LevelDB knows of a block below the stored height; throws `ledger_corrupt` naming the block. */
+export async function readEntry(database: Database, number: number): Promise<BlockEntry> {
+  const key = blockKey(KIND.BLOCK, number);
+  return decodeBlockEntry(await requireRecord(database, key, `block ${number}`));
 }
 
-function blockOf(number: number, headerBytes: Uint8Array, dataBytes: Uint8Array): StoredBlock {
-  return { header: decodeHeader(headerBytes, number), headerBytes, dataBytes };
+/** The block that the entry points to; throws `ledger_corrupt` naming it. */
+export async function readBlock(
+  segments: SegmentReader,
+  number: number,
+  entry: BlockEntry,
+): Promise<StoredBlock> {
+  const bytes = await segments.read(entry.place);
+  const record = recordOf(number, entry, bytes);
+  if (typeof record === 'string') {
+    throw corrupt(`block ${number} ${record}`, { blockNumber: number });
+  }
+  return {
+    header: decodeHeader(record.header, number),
+    place: entry.place,
+    headerBytes: record.header,
+    dataBytes: record.data,
+    signatures: record.signatures,
+  };
+}
+
+/** The block in the bytes at an entry's place, or what is wrong with them. */
+export function recordOf(
+  number: number,
+  entry: BlockEntry,
+  bytes: Uint8Array | undefined,
+): BlockRecord | string {
+  if (bytes === undefined || bytes.length < entry.place.bytes) return 'is missing';
+  const decoded = decodeRecord(bytes);
+  if (decoded?.intact !== true) return 'does not match its checksum';
+  const { record } = decoded;
+  if (record.number === number && bytesEqual(record.header, entry.header)) return record;
+  return 'is not the one that LevelDB names';
 }
 
 /**
- * Blocks `from` to `to - 1`, all stored, in one call; throws `ledger_corrupt` naming what is damaged or missing. Those below
+ * Blocks `from` to `to - 1`, all stored; throws `ledger_corrupt` naming what is damaged or missing. Those below
  * `certifiedHeight` must have their certificates.
  */
 export async function readStoredBlocks(
-  database: Database,
+  { database, segments }: { database: Database; segments: SegmentReader },
   from: number,
   to: number,
   certifiedHeight: number,
 ): Promise<StoredBlock[]> {
   const keys: Uint8Array[] = [];
   for (let number = from; number < to; number += 1) {
-    keys.push(blockKey(KIND.HEADER, number), blockKey(KIND.DATA, number));
+    keys.push(blockKey(KIND.BLOCK, number));
     if (number < certifiedHeight) keys.push(blockKey(KIND.SIGNATURES, number));
   }
   const records = await readRecords(database, keys, `blocks ${from} to ${to - 1}`, nameOf);
-  const blocks: StoredBlock[] = [];
+  const entries: BlockEntry[] = [];
   for (const [index, key] of keys.entries()) {
     const record = records[index];
-    const number = blockNumberOf(key) as number;
-    if (record === undefined) throw corrupt(`${nameOf(key)} is missing`, { blockNumber: number });
-    // A block's header comes before its data.
-    if (key[0] === KIND.DATA)
-      blocks.push(blockOf(number, records[index - 1] as Uint8Array, record));
+    const blockNumber = blockNumberOf(key);
+    if (record === undefined) throw corrupt(`${nameOf(key)} is missing`, { blockNumber });
+    if (key[0] === KIND.BLOCK) entries.push(decodeBlockEntry(record));
   }
-  return blocks;
+  return Promise.all(entries.map((entry, at) => readBlock(segments, from + at, entry)));
 }
 
 function nameOf(key: Uint8Array): string {
@@ -57,13 +97,7 @@ function nameOf(key: Uint8Array): string {
   return key[0] === KIND.SIGNATURES ? `the certificate of ${block}` : block;
 }
 
-/** Header of a block below the stored height, without reading its data. */
-export async function readHeader(database: Database, number: number): Promise<BlockHeader> {
-  const key = blockKey(KIND.HEADER, number);
-  return decodeHeader(await requireRecord(database, key, `block ${number}`), number);
-}
-
-function decodeHeader(bytes: Uint8Array, blockNumber: number): BlockHeader {
+export function decodeHeader(bytes: Uint8Array, blockNumber: number): BlockHeader {
   const header = decodeBlockHeader(bytes);
   if (header.kind === 'ok') return header.value;
   throw corrupt(`the header of block ${blockNumber} is damaged (${header.reason})`, {

@@ -1,5 +1,5 @@
 /**
- * Keys and values in LevelDB. Integers are big-endian, so that the order
+ * Keys and values in LevelDB, which holds everything but the blocks themselves (segments/). Integers are big-endian, so that the order
  * of keys is the order of blocks.
  *
  *   key                                   value (after 4 bytes CRC-32 of key and value)
@@ -10,10 +10,8 @@
  *   ├──────┤
  *   │ 0x03 │ certified                    certified height u64
  *   ├──────┼──────────────────┐
- *   │ 0x10 │ block number u64 │ header    `common.BlockHeader`
- *   │ 0x11 │ block number u64 │ data      `common.BlockData`
+ *   │ 0x10 │ block number u64 │ block     where it lies: segment u32, offset u32, bytes u32; then `common.BlockHeader`
  *   │ 0x12 │ block number u64 │ signat.   the SIGNATURES metadata entry: `common.Metadata`
- *   │ 0x13 │ block number u64 │ unsigned  the same entry before its signatures; gone once they are there
  *   ├──────┼──────────────────┴────────┐
  *   │ 0x20 │ transaction id, 32 bytes  │ block number u64, index u32
  *   └──────┴───────────────────────────┘
@@ -26,18 +24,17 @@ import { crc32 } from 'node:zlib';
 import { LedgerError } from '../errors.ts';
 import { writeHex } from '../format/bytes.ts';
 import { plainView } from '../format/wire-reader.ts';
+import type { Place } from './segments/record.ts';
 
 /** Layout described above; a folder of another version is refused. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 export const KIND = {
   FORMAT: 0x01,
   TIP: 0x02,
   CERTIFIED: 0x03,
-  HEADER: 0x10,
-  DATA: 0x11,
+  BLOCK: 0x10,
   SIGNATURES: 0x12,
-  UNSIGNED: 0x13,
   TRANSACTION: 0x20,
 } as const;
 
@@ -49,6 +46,7 @@ export const CHECKSUM_BYTES = 4;
 const HASH_BYTES = 32;
 export const TRANSACTION_KEY_BYTES = 1 + HASH_BYTES;
 export const LOCATION_BYTES = 12;
+const PLACE_BYTES = 12;
 const TWO_POW_32 = 0x1_0000_0000;
 const TX_ID_PATTERN = /^[0-9a-f]{64}$/;
 
@@ -61,6 +59,13 @@ export interface FormatRecord {
 export interface TipRecord {
   storedHeight: number;
   tipHash: Uint8Array;
+}
+
+/** What LevelDB knows of a block. */
+export interface BlockEntry {
+  place: Place;
+  /** `common.BlockHeader`, serialized. */
+  header: Uint8Array;
 }
 
 export interface TransactionLocation {
@@ -110,12 +115,7 @@ export function transactionKeys(txIds: readonly string[]): Uint8Array[] {
 export function seal(key: Uint8Array, content: Uint8Array): Uint8Array {
   const value = new Uint8Array(CHECKSUM_BYTES + content.length);
   value.set(content, CHECKSUM_BYTES);
-  return sealInPlace(key, value);
-}
-
-/** As `seal` for a content that was written with `CHECKSUM_BYTES` bytes in front of it. */
-export function sealInPlace(key: Uint8Array, value: Uint8Array): Uint8Array {
-  view(value).setUint32(0, crc32(value.subarray(CHECKSUM_BYTES), crc32(key)));
+  view(value).setUint32(0, crc32(content, crc32(key)));
   return value;
 }
 
@@ -178,6 +178,23 @@ export function encodeCertified(height: number): Uint8Array {
 export function decodeCertified(content: Uint8Array): number {
   if (content.length !== 8) throw corrupt('the certified-height record has a wrong length');
   return readHeight(content, 0, 'certified-height');
+}
+
+export function encodeBlockEntry({ place, header }: BlockEntry): Uint8Array {
+  const out = new Uint8Array(PLACE_BYTES + header.length);
+  const to = view(out);
+  to.setUint32(0, place.segment);
+  to.setUint32(4, place.offset);
+  to.setUint32(8, place.bytes);
+  out.set(header, PLACE_BYTES);
+  return out;
+}
+
+export function decodeBlockEntry(content: Uint8Array): BlockEntry {
+  if (content.length < PLACE_BYTES) throw corrupt('the record of a block is too short');
+  const from = view(content);
+  const [segment, offset, bytes] = [from.getUint32(0), from.getUint32(4), from.getUint32(8)];
+  return { place: { segment, offset, bytes }, header: content.subarray(PLACE_BYTES) };
 }
 
 export function encodeLocation(location: TransactionLocation): Uint8Array {

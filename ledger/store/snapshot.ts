@@ -1,6 +1,6 @@
 /**
- * A stopped replica's ledger, opened for reading without changing a byte of it. LevelDB
- * has no read-only mode (opening turns the log into tables), so it is given a temporary
+ * A stopped replica's ledger, opened for reading without changing a byte of it. Blocks are read
+ * from the segment files themselves. LevelDB has no read-only mode (opening turns the log into tables), so it is given a temporary
  * folder in which the log and the manifest are copies, and the tables, which LevelDB
  * never changes, are symbolic links.
  *
@@ -16,13 +16,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LedgerError } from '../errors.ts';
 import { describeHeights, readCleanStop } from './clean-stop.ts';
-import { type Database, openDatabase, readError } from './database.ts';
+import { type Database, openDatabase } from './database.ts';
 import { IndexImage } from './index-image.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { type ChangedBytes, scanLogs } from './log-scan.ts';
 import { claimFolder, DATABASE_FOLDER } from './opening.ts';
+import { type RawBlock, readRaw, StoredBlocks } from './raw-blocks.ts';
 import {
-  blockKey,
   blockNumberOf,
   CERTIFIED_KEY,
   corrupt,
@@ -39,30 +39,12 @@ import {
   type TransactionLocation,
   transactionKeys,
 } from './records.ts';
+import { SEGMENT_FOLDER } from './segments/names.ts';
+import { SegmentReader } from './segments/segment-reader.ts';
 import { scanTables } from './table-scan.ts';
 
 const EMPTY = new Uint8Array(0);
 const PROBES_AT_ONCE = 4096;
-/** The binding takes `fillCache` of a `getSync`, too; its types know it of `get` alone. */
-const BESIDE_CACHE = { keyEncoding: 'view', fillCache: false };
-
-export interface BlockParts {
-  readonly header: Uint8Array;
-  readonly data: Uint8Array;
-  readonly metadata: readonly Uint8Array[];
-}
-
-export type RawBlock =
-  | {
-      kind: 'block';
-      number: number;
-      /** The bytes as stored: `common.BlockHeader`, `common.BlockData`, and the metadata entries. */
-      parts: BlockParts;
-      certified: boolean;
-      /** Set when a stored checksum does not fit. */
-      fault: string | undefined;
-    }
-  | { kind: 'missing'; number: number; fault: string };
 
 export class LedgerSnapshot {
   readonly channel: string;
@@ -74,6 +56,7 @@ export class LedgerSnapshot {
   readonly notes: readonly string[];
   private readonly database: Database;
   private readonly image: IndexImage;
+  private readonly blocks: StoredBlocks;
   private readonly cleanUp: () => Promise<void>;
 
   /**
@@ -86,8 +69,10 @@ export class LedgerSnapshot {
     const release = claimFolder(await realpath(source));
     const temporary = await mkdtemp(join(tmpdir(), 'sluice-audit-'));
     const databases: Database[] = [];
+    const segments = new SegmentReader(join(options.directory, SEGMENT_FOLDER));
     const cleanUp = async (): Promise<void> => {
       for (const database of databases) await database.close().catch(() => undefined);
+      segments.close();
       await rm(temporary, { recursive: true, force: true });
       release();
     };
@@ -110,9 +95,14 @@ export class LedgerSnapshot {
         else notes.push(`${place}: a crash cut off the last write, ${finding.bytes} bytes ignored`);
       }
       const head = await readHead(database, faults);
+      const blocks = new StoredBlocks(database, segments, options.directory);
+      const behind = await blocks.readTail(head.storedHeight);
+      head.storedHeight += blocks.tailLength;
+      faults.push(...behind.faults);
+      notes.push(...behind.notes);
       await compareCleanStop(options.directory, head, faults);
       await probe(database, image);
-      return new LedgerSnapshot(database, image, cleanUp, head, faults, notes);
+      return new LedgerSnapshot({ database, image, blocks, cleanUp }, head, faults, notes);
     } catch (error) {
       await cleanUp();
       throw error;
@@ -120,16 +110,20 @@ export class LedgerSnapshot {
   }
 
   private constructor(
-    database: Database,
-    image: IndexImage,
-    cleanUp: () => Promise<void>,
+    parts: {
+      database: Database;
+      image: IndexImage;
+      blocks: StoredBlocks;
+      cleanUp: () => Promise<void>;
+    },
     head: Head,
     faults: readonly string[],
     notes: readonly string[],
   ) {
-    this.database = database;
-    this.image = image;
-    this.cleanUp = cleanUp;
+    this.database = parts.database;
+    this.image = parts.image;
+    this.blocks = parts.blocks;
+    this.cleanUp = parts.cleanUp;
     this.channel = head.channel;
     this.storedHeight = head.storedHeight;
     this.certifiedHeight = head.certifiedHeight;
@@ -139,37 +133,14 @@ export class LedgerSnapshot {
 
   /**
    * Every stored block from `from` on, in order, gaps named, uncertified ones
-   * included. One block in memory.
+   * included.
    */
   async *rawBlocks(from = 0): AsyncGenerator<RawBlock, void, undefined> {
     for (let number = from; number < this.storedHeight; number += 1) yield this.rawBlock(number);
   }
 
   rawBlock(number: number): RawBlock {
-    const header = readRaw(this.database, blockKey(KIND.HEADER, number));
-    const data = readRaw(this.database, blockKey(KIND.DATA, number));
-    const certificate = readRaw(this.database, blockKey(KIND.SIGNATURES, number));
-    if (header.content === undefined || data.content === undefined) {
-      const part = header.content === undefined ? header : data;
-      return { kind: 'missing', number, fault: part.fault ?? `block ${number} is missing` };
-    }
-    const lost = certificate.content === undefined && number < this.certifiedHeight;
-    const fault =
-      header.fault ??
-      data.fault ??
-      certificate.fault ??
-      (lost ? 'its certificate is missing' : undefined);
-    return {
-      kind: 'block',
-      number,
-      parts: {
-        header: header.content,
-        data: data.content,
-        metadata: [certificate.content ?? EMPTY, EMPTY, EMPTY, EMPTY, EMPTY],
-      },
-      certified: certificate.content !== undefined,
-      fault: fault === undefined ? undefined : `block ${number}: ${fault}`,
-    };
+    return this.blocks.rawBlock(number, number < this.certifiedHeight);
   }
 
   /**
@@ -185,6 +156,8 @@ export class LedgerSnapshot {
     const keys = transactionKeys(txIds);
     const values = await this.database.getMany(keys, { fillCache: false }).catch(() => []);
     return keys.map((key, index) => {
+      const behind = this.blocks.tailLocations.get(txIds[index] ?? '');
+      if (behind !== undefined) return behind;
       const value = values[index];
       if (value === undefined) return undefined;
       const { content, intact } = inspect(key, value);
@@ -317,7 +290,7 @@ function attempt(
 
 async function highestBlock(database: Database): Promise<number | undefined> {
   try {
-    const range = { gte: Uint8Array.of(KIND.HEADER), lt: Uint8Array.of(KIND.DATA) };
+    const range = { gte: Uint8Array.of(KIND.BLOCK), lt: Uint8Array.of(KIND.BLOCK + 1) };
     const [key] = await database.keys({ ...range, reverse: true, limit: 1 }).all();
     return key === undefined ? undefined : blockNumberOf(key);
   } catch {
@@ -336,23 +309,4 @@ async function compareCleanStop(directory: string, head: Head, faults: string[])
     if (!(error instanceof LedgerError)) throw error;
     faults.push(error.message);
   }
-}
-
-/**
- * Content whatever its checksum says; what LevelDB cannot read has a fault and no content. In this thread: nothing else waits for
- * it, and the way through the thread pool costs as much as reading a small block.
- */
-function readRaw(
-  database: Database,
-  key: Uint8Array,
-): { content: Uint8Array | undefined; fault: string | undefined } {
-  let value: Uint8Array | undefined;
-  try {
-    value = database.getSync(key, BESIDE_CACHE);
-  } catch (error) {
-    return { content: undefined, fault: readError(error, 'the record').message };
-  }
-  if (value === undefined) return { content: undefined, fault: undefined };
-  const { content, intact } = inspect(key, value);
-  return { content, fault: intact ? undefined : 'a record does not match its checksum' };
 }

@@ -212,11 +212,10 @@ function takeIndex(
   if (!readTableBlock(content, image, range, filter)) image.discard();
 }
 
-/** Which of our blocks lie between two keys of the index: ` (data of blocks 3 to 7)`. */
+/** Which of our blocks lie between two keys of the index: ` (headers of blocks 3 to 7)`. */
 function describeKeys(after: Uint8Array | undefined, upTo: Uint8Array): string {
   const names: Record<number, string> = {
-    [KIND.HEADER]: 'headers',
-    [KIND.DATA]: 'data',
+    [KIND.BLOCK]: 'headers',
     [KIND.SIGNATURES]: 'certificates',
   };
   const last = names[upTo[0] ?? 0];

@@ -16,7 +16,7 @@ const AT_ONCE_MAX = 4;
 
 export class TransactionIndex {
   readonly #database: Database;
-  /** Entries of blocks in the write queue; the queue bounds them. */
+  /** Entries of blocks that LevelDB does not have yet; the write queue bounds them. */
   readonly #pending = new Map<string, TransactionLocation>();
 
   constructor(database: Database) {
@@ -28,16 +28,18 @@ export class TransactionIndex {
     for (const [txId, location] of locations) this.#pending.set(txId, location);
   }
 
-  /** They are on disk now; a later entry for the same transaction stays. */
-  stored(locations: ReadonlyMap<string, TransactionLocation>): void {
+  /** LevelDB has them; a later entry for the same transaction stays. */
+  indexed(locations: ReadonlyMap<string, TransactionLocation>): void {
     for (const [txId, location] of locations) {
       if (this.#pending.get(txId) === location) this.#pending.delete(txId);
     }
   }
 
-  /** Where a stored transaction is; undefined when it is in no block, or `txId` is no id. */
+  /** Where a transaction is, in a block that is stored or in the queue; undefined when it is in none, or `txId` is no id. */
   async locate(txId: string): Promise<TransactionLocation | undefined> {
     if (!isTxId(txId)) return undefined;
+    const pending = this.#pending.get(txId);
+    if (pending !== undefined) return pending;
     const what = `the index entry of transaction ${txId}`;
     const content = await readRecord(this.#database, transactionKey(txId), what);
     return content === undefined ? undefined : decodeLocation(content);
@@ -46,6 +48,7 @@ export class TransactionIndex {
   /** Whether `locate` would find it, at once. */
   hasNow(txId: string): boolean {
     if (!isTxId(txId)) return false;
+    if (this.#pending.has(txId)) return true;
     try {
       return this.#database.getSync(transactionKey(txId)) !== undefined;
     } catch (error) {

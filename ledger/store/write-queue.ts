@@ -1,29 +1,27 @@
 /**
- * Group commit: calls that arrive while the disk is busy are merged, in order, into one atomic
- * LevelDB batch, synced when any of them asks for it. What nobody waits for goes with the next
- * call, or by itself a little later.
+ * Group commit: blocks that arrive while the disk is busy are merged, in order, into one synced write to the segment files; what
+ * LevelDB holds of them follows (index-writer.ts). What has no block goes to LevelDB in its turn.
  *
- * After a failed write nothing more is written: LevelDB's log may end in half a record, and what
- * followed it would be lost when the log is read again. Opening the ledger again cuts that off.
+ * After a failed write nothing more is written until the ledger is opened again, which cuts off what the write has left.
  */
 import { LedgerError } from '../errors.ts';
-import { type Database, type Operation, writeError } from './database.ts';
+import { type Operation, writeError } from './database.ts';
+import type { IndexWriter } from './index-writer.ts';
 import { STORE_LIMITS } from './limits.ts';
+import type { Position } from './segments/record.ts';
+import type { PlacedRecord, SegmentWriter } from './segments/segment-writer.ts';
 
 export interface WriteJob {
-  operations: Operation[];
-  /** Bytes of keys and values. */
+  /** Blocks, for the segment files; none when nobody waits for the rest to be on the disk. */
+  records: readonly PlacedRecord[];
+  operations: readonly Operation[];
+  /** Of all this. */
   bytes: number;
-  /** `later`: not synced, and nobody waits for it. */
-  durability: 'synced' | 'later';
-  /**
-   * Runs when the batch is stored, before the call's promise settles, in the order of the calls.
-   */
+  /** Runs when the records are on the disk, before the call's promise settles, in the order of the calls. */
   stored: () => void;
+  /** Runs when LevelDB has the operations. */
+  indexed: () => void;
 }
-
-/** How long what nobody waits for waits for another call. */
-const LATER_MS = 20;
 
 interface WaitingJob extends WriteJob {
   resolve: () => void;
@@ -31,120 +29,112 @@ interface WaitingJob extends WriteJob {
 }
 
 export class WriteQueue {
-  private readonly database: Database;
-  private readonly location: string;
-  private readonly waiting: WaitingJob[] = [];
-  private waitingBytes = 0;
+  readonly #segments: SegmentWriter;
+  readonly #index: IndexWriter;
+  readonly #location: string;
+  readonly #waiting: WaitingJob[] = [];
+  #waitingBytes = 0;
   /** Settles when nothing is waiting or being written; undefined when idle. */
-  private draining: Promise<void> | undefined;
-  /** Everything is to be written, whether anybody waits for it or not. */
-  private overdue = false;
-  private laterTimer: NodeJS.Timeout | undefined;
+  #draining: Promise<void> | undefined;
   /** The first failed write; every later call is answered with it. */
-  private failed: LedgerError | undefined;
+  #failed: LedgerError | undefined;
 
-  constructor(database: Database, location: string) {
-    this.database = database;
-    this.location = location;
+  constructor(segments: SegmentWriter, index: IndexWriter, location: string) {
+    this.#segments = segments;
+    this.#index = index;
+    this.#location = location;
   }
 
   get failure(): LedgerError | undefined {
-    return this.failed;
+    return this.#failed ?? this.#index.failure;
   }
 
   /** Throws `overloaded`, or the failure, before the caller changes any state. */
   requireRoom(bytes: number): void {
-    if (this.failed !== undefined) throw this.failed;
+    if (this.failure !== undefined) throw this.failure;
     if (
-      this.waiting.length >= STORE_LIMITS.waitingCallsMax ||
-      (this.waiting.length > 0 && this.waitingBytes + bytes > STORE_LIMITS.waitingBytesMax)
+      this.#waiting.length >= STORE_LIMITS.waitingCallsMax ||
+      (this.#waiting.length > 0 && this.#waitingBytes + bytes > STORE_LIMITS.waitingBytesMax)
     ) {
       throw new LedgerError(
         'overloaded',
-        `${this.waiting.length} calls with ${this.waitingBytes} bytes wait for the disk: await earlier calls before the next`,
+        `${this.#waiting.length} calls with ${this.#waitingBytes} bytes wait for the disk: await earlier calls before the next`,
       );
     }
   }
 
   push(job: WriteJob): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ ...job, resolve, reject });
-      this.waitingBytes += job.bytes;
-      if (isAwaited(job)) {
-        this.draining ??= this.drain();
-      } else if (this.draining === undefined) this.drainLater();
+      this.#waiting.push({ ...job, resolve, reject });
+      this.#waitingBytes += job.bytes;
+      this.#draining ??= this.#drain();
     });
   }
 
-  /** Settles when all that was pushed is stored or failed. */
+  /** Settles when all that was pushed is in LevelDB, or writing has failed. */
   async idle(): Promise<void> {
-    for (;;) {
-      if (this.waiting.length > 0) this.drainAll();
-      if (this.draining === undefined) return;
-      await this.draining;
+    while (this.#draining !== undefined) await this.#draining;
+    await this.#index.idle();
+  }
+
+  /**
+   * Takes blocks away when nothing is waiting. LevelDB forgets them first: what a crash leaves of them in the segment files comes
+   * back at the next start, as if nobody had cut.
+   */
+  async cut(operations: readonly Operation[], end: Position): Promise<void> {
+    this.#index.push([{ operations, bytes: 0, indexed: () => {} }]);
+    await this.#index.idle();
+    if (this.failure !== undefined) throw this.failure;
+    try {
+      await this.#segments.cut(end);
+    } catch (error) {
+      this.#failed = writeError(error, this.#location);
+      throw this.#failed;
     }
   }
 
-  private drainLater(): void {
-    this.laterTimer ??= setTimeout(() => this.drainAll(), LATER_MS);
-  }
-
-  private drainAll(): void {
-    this.overdue = true;
-    this.draining ??= this.drain();
-  }
-
-  private async drain(): Promise<void> {
-    // One microtask later, so that calls of the same turn share the first batch.
+  async #drain(): Promise<void> {
+    // One microtask later, so that calls of the same turn share the first write.
     await Promise.resolve();
-    clearTimeout(this.laterTimer);
-    this.laterTimer = undefined;
-    while (this.waiting.length > 0 && (this.overdue || this.waiting.some(isAwaited))) {
-      const group = this.takeGroup();
+    while (this.#waiting.length > 0) {
+      if (this.#index.isFull) await this.#index.idle();
+      const group = this.#takeGroup();
       try {
-        if (this.failed === undefined) await this.write(group);
+        const records = group.flatMap((job) => job.records);
+        if (this.failure === undefined && records.length > 0) await this.#segments.write(records);
       } catch (error) {
-        this.failed = writeError(error, this.location);
+        this.#failed = writeError(error, this.#location);
       }
-      for (const job of group) {
-        if (this.failed === undefined) {
-          job.stored();
-          job.resolve();
-        } else {
-          job.reject(this.failed);
-        }
-      }
+      this.#settle(group);
     }
-    this.draining = undefined;
-    this.overdue = false;
-    if (this.waiting.length > 0) this.drainLater();
+    this.#draining = undefined;
   }
 
-  /** A chained batch takes operations as they are; of an array abstract-level copies each, at four times the cost. */
-  private write(group: readonly WaitingJob[]): Promise<void> {
-    const batch = this.database.batch();
-    for (const { operations } of group) {
-      for (const operation of operations) {
-        if (operation.type === 'put') batch.put(operation.key, operation.value);
-        else batch.del(operation.key);
-      }
+  #settle(group: readonly WaitingJob[]): void {
+    const { failure } = this;
+    if (failure !== undefined) {
+      for (const job of group) job.reject(failure);
+      return;
     }
-    return batch.write({ sync: group.some(isAwaited) });
+    // Without the records, which are large and on the disk.
+    this.#index.push(
+      group.map(({ operations, bytes, indexed }) => ({ operations, bytes, indexed })),
+    );
+    for (const job of group) {
+      job.stored();
+      job.resolve();
+    }
   }
 
-  private takeGroup(): WaitingJob[] {
+  #takeGroup(): WaitingJob[] {
     let bytes = 0;
     let count = 0;
-    for (const job of this.waiting) {
+    for (const job of this.#waiting) {
       if (count > 0 && bytes + job.bytes > STORE_LIMITS.batchBytesMax) break;
       bytes += job.bytes;
       count += 1;
     }
-    this.waitingBytes -= bytes;
-    return this.waiting.splice(0, count);
+    this.#waitingBytes -= bytes;
+    return this.#waiting.splice(0, count);
   }
-}
-
-function isAwaited({ durability }: WriteJob): boolean {
-  return durability === 'synced';
 }

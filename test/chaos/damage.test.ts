@@ -78,6 +78,15 @@ describe('damaged files', function () {
     await chaos.verify(name);
   }
 
+  it('a segment file, in the middle', async () => {
+    await chaos.network.kill(VICTIM);
+    const folder = chaos.network.channelFolder(VICTIM);
+    flip(largest(join(folder, 'segments'), '.seg'), 0.5);
+    const said = await refusal();
+    expect(said).to.match(LEDGER_DAMAGED);
+    await startAfresh('damaged segment file', folder);
+  });
+
   it('a log of LevelDB, in the middle', async () => {
     await chaos.network.kill(VICTIM);
     const folder = chaos.network.channelFolder(VICTIM);

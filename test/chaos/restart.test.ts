@@ -154,7 +154,9 @@ describe('replicas that come back', function () {
     await create({ sluice: { windowSlots: 16 } });
     await order(40, 1, 2, 3, 4);
     await network.kill(3);
-    rmSync(join(network.channelFolder(3), 'db'), { recursive: true });
+    for (const part of ['db', 'segments']) {
+      rmSync(join(network.channelFolder(3), part), { recursive: true });
+    }
     rmSync(join(network.channelFolder(3), 'clean-stop'), { force: true });
     network.spawn(3);
     await network.process(3).exited;

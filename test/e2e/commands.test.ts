@@ -252,7 +252,7 @@ describe('the commands on a network of four replicas', function () {
 
   it('verify finds the byte that somebody changed in a ledger', async () => {
     cpSync(join(base, 'data/replica-2/ledger/main'), join(base, 'tampered'), { recursive: true });
-    const changed = flipByteOf('from alice', join(base, 'tampered/db'));
+    const changed = flipByteOf('from alice', join(base, 'tampered/segments'));
     expect(changed, 'files that hold the transaction').to.be.above(0);
     const { stdout } = await run(
       1,

@@ -208,7 +208,7 @@ describe('ledger/store: tables in which LevelDB would not find what is there', f
       [
         'a table that says it begins late',
         ({ tables }) => {
-          const key = Uint8Array.of(KIND.HEADER);
+          const key = Uint8Array.of(KIND.BLOCK);
           const header = { upTo: key, entries: [{ key, sequence: 1, value: key }] };
           tables[0]!.blocks.unshift(header);
           tables[0]!.smallest = keyAt(2);
