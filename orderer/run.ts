@@ -298,9 +298,8 @@ export class Run {
       sha256,
       store: async (blocks) => {
         this.#storing += blocks.length;
-        // Every transaction was inspected before it was ordered.
         await ledger.appendBlocks(
-          blocks.map(({ block, txIds }) => ({ block, txIds, idsWereRead: true })),
+          blocks.map(({ block, txIds }) => ({ block, txIds, isOwn: true })),
         );
         this.#storing -= blocks.length;
       },

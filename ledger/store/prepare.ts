@@ -36,8 +36,8 @@ export interface BlockToAppend {
   block: Block;
   /** 64 lower-case hex digits, equal to the envelope's own tx_id. */
   txIds: readonly (string | undefined)[];
-  /** They were read from these very bytes by `parseEnvelope` in this process: nobody has to do that again. */
-  idsWereRead?: boolean;
+  /** This process has cut it, from envelopes that it has parsed itself: nobody has to hash them and read their ids again. */
+  isOwn?: boolean;
 }
 
 export interface Prepared {
@@ -66,9 +66,9 @@ export function prepareBlocks(
   const certificates = new Map<number, Uint8Array>();
   const locations = new Map<string, TransactionLocation>();
   let { tip, end } = state;
-  for (const { block, txIds, idsWereRead = false } of blocks) {
-    requireExtension(block, txIds, tip, sha256);
-    if (!idsWereRead) requireOwnIds(block, txIds);
+  for (const { block, txIds, isOwn = false } of blocks) {
+    requireExtension(block, txIds, tip);
+    if (!isOwn) requireOwnContent(block, txIds, sha256);
     const { number } = block.header;
     const signatures = block.metadata[METADATA.SIGNATURES] ?? EMPTY;
     if (certified) {
@@ -127,7 +127,6 @@ function requireExtension(
   block: Block,
   txIds: readonly (string | undefined)[],
   tip: HashedHeader,
-  sha256: Sha256,
 ): void {
   const { header, data } = block;
   if (header.number !== tip.number + 1) {
@@ -137,17 +136,21 @@ function requireExtension(
   if (!bytesEqual(header.previousHash, tip.hash)) {
     throw invalidCall(`${name} names another previous block than the stored one`);
   }
-  if (!bytesEqual(header.dataHash, dataHash(data, sha256))) {
-    throw invalidCall(`${name} has data that does not fit its data hash`);
-  }
   if (data.length === 0) throw invalidCall(`${name} has no transactions`);
   if (txIds.length !== data.length) {
     throw invalidCall(`${name} has ${data.length} transactions and ${txIds.length} ids`);
   }
 }
 
-function requireOwnIds({ header, data }: Block, txIds: readonly (string | undefined)[]): void {
+function requireOwnContent(
+  { header, data }: Block,
+  txIds: readonly (string | undefined)[],
+  sha256: Sha256,
+): void {
   const name = `block ${header.number}`;
+  if (!bytesEqual(header.dataHash, dataHash(data, sha256))) {
+    throw invalidCall(`${name} has data that does not fit its data hash`);
+  }
   for (const [index, entry] of data.entries()) {
     const envelope = parseEnvelope(entry);
     if (envelope.kind === 'malformed') {

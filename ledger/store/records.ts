@@ -48,7 +48,6 @@ export const TRANSACTION_KEY_BYTES = 1 + HASH_BYTES;
 export const LOCATION_BYTES = 12;
 const PLACE_BYTES = 12;
 const TWO_POW_32 = 0x1_0000_0000;
-const TX_ID_PATTERN = /^[0-9a-f]{64}$/;
 
 export interface FormatRecord {
   version: number;
@@ -88,8 +87,15 @@ export function blockNumberOf(key: Uint8Array): number | undefined {
   return Number.isSafeInteger(number) ? number : undefined;
 }
 
+/** 64 lower-case hex digits. Asked of every transaction several times: a regular expression takes three times as long. */
 export function isTxId(txId: string): boolean {
-  return TX_ID_PATTERN.test(txId);
+  if (txId.length !== 2 * HASH_BYTES) return false;
+  for (let at = 0; at < txId.length; at += 1) {
+    const code = txId.charCodeAt(at);
+    const isDigit = code >= 0x30 && code <= 0x39;
+    if (!isDigit && (code < 0x61 || code > 0x66)) return false;
+  }
+  return true;
 }
 
 /** `txId`: 64 lower-case hex digits. */
