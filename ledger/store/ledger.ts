@@ -83,6 +83,8 @@ export class Ledger {
     const ledger = new Ledger(options, store, deps.sha256);
     try {
       await ledger.restore(store);
+      // In the background, and for as long as it takes.
+      ledger.index.learn();
     } catch (error) {
       await ledger.release();
       throw error;
@@ -261,8 +263,7 @@ export class Ledger {
 
   /**
    * Whether it is in a block that is stored or in the queue, at once: for turning duplicates away at submission. The
-   * usual answer, no, comes from LevelDB's memory and filters; going through the thread pool for it
-   * would cost more than the look-up.
+   * usual answer, no, comes from memory (id-filter.ts); otherwise going through the thread pool would cost more than the look-up.
    */
   hasTransactionNow(txId: string): boolean {
     this.requireOpen();
@@ -311,6 +312,7 @@ export class Ledger {
   private async shutDown(): Promise<void> {
     try {
       await this.queue.idle();
+      await this.index.close();
       await this.database.close();
       if (this.queue.failure === undefined) {
         await writeCleanStop(this.directory, { ...this.durable, tipHash: this.durable.tip.hash });

@@ -1,11 +1,14 @@
 /** Where transactions are: the index in LevelDB, and the entries that wait for the disk. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Database, readError } from './database.ts';
+import { IdFilter } from './id-filter.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { invalidCall } from './prepare.ts';
 import { readRecord, readRecords } from './reading.ts';
 import {
   decodeLocation,
   isTxId,
+  KIND,
   type TransactionLocation,
   transactionKey,
   transactionKeys,
@@ -14,8 +17,17 @@ import {
 /** So few look-ups cost less than the way through the thread pool: they are answered from memory and filters as a rule. */
 const AT_ONCE_MAX = 4;
 
+/** Ids that the filter learns at a time, and how long everything else has the thread then: 100,000 take two seconds. */
+const LEARNED_AT_ONCE = 1024;
+const LEARNING_PAUSE_MS = 20;
+
 export class TransactionIndex {
   readonly #database: Database;
+  /** All ids of the index, once it is complete. What is stored meanwhile it learns at once. */
+  readonly #filter = new IdFilter();
+  #isFilterComplete = false;
+  readonly #closing = new AbortController();
+  #learning: Promise<void> | undefined;
   /** Entries of blocks that LevelDB does not have yet; the write queue bounds them. */
   readonly #pending = new Map<string, TransactionLocation>();
 
@@ -23,9 +35,48 @@ export class TransactionIndex {
     this.#database = database;
   }
 
+  /**
+   * Begins to read the index for the filter, in the background: settles when that is done, or given up. Until then, and when the
+   * index cannot be read, LevelDB is asked for everything.
+   */
+  learn(): Promise<void> {
+    this.#learning ??= this.#learnAll().catch(() => {});
+    return this.#learning;
+  }
+
+  /** Before LevelDB is closed. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#learning;
+  }
+
+  async #learnAll(): Promise<void> {
+    const { signal } = this.#closing;
+    const range = { gte: Uint8Array.of(KIND.TRANSACTION), lt: Uint8Array.of(KIND.TRANSACTION + 1) };
+    const keys = this.#database.keys({ ...range, fillCache: false });
+    try {
+      for (;;) {
+        const some = await keys.nextv(LEARNED_AT_ONCE);
+        if (some.length === 0) break;
+        for (const key of some) this.#filter.addBytes(key, 1);
+        await sleep(LEARNING_PAUSE_MS, undefined, { signal, ref: false });
+      }
+      this.#isFilterComplete = true;
+    } finally {
+      await keys.close();
+    }
+  }
+
+  #mayHold(txId: string): boolean {
+    return !this.#isFilterComplete || this.#filter.mayHold(txId);
+  }
+
   /** Notes the entries of blocks that have entered the write queue. */
   queued(locations: ReadonlyMap<string, TransactionLocation>): void {
-    for (const [txId, location] of locations) this.#pending.set(txId, location);
+    for (const [txId, location] of locations) {
+      this.#pending.set(txId, location);
+      this.#filter.add(txId);
+    }
   }
 
   /** LevelDB has them; a later entry for the same transaction stays. */
@@ -49,6 +100,7 @@ export class TransactionIndex {
   hasNow(txId: string): boolean {
     if (!isTxId(txId)) return false;
     if (this.#pending.has(txId)) return true;
+    if (!this.#mayHold(txId)) return false;
     try {
       return this.#database.getSync(transactionKey(txId)) !== undefined;
     } catch (error) {
@@ -65,7 +117,7 @@ export class TransactionIndex {
     const found = txIds.map((txId) => this.#pending.has(txId));
     const asked: number[] = [];
     for (const [index, txId] of txIds.entries()) {
-      if (found[index] !== true && isTxId(txId)) asked.push(index);
+      if (found[index] !== true && isTxId(txId) && this.#mayHold(txId)) asked.push(index);
     }
     if (asked.length <= AT_ONCE_MAX) {
       for (const index of asked) found[index] = this.hasNow(txIds[index] ?? '');

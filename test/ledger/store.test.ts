@@ -2,7 +2,9 @@ import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { encodeBlock, headerHash, toHex } from '../../ledger/format/index.ts';
+import { openDatabase } from '../../ledger/store/database.ts';
 import { Ledger } from '../../ledger/store/index.ts';
+import { TransactionIndex } from '../../ledger/store/transaction-index.ts';
 import { sha256 } from '../support/hash.ts';
 import {
   certified,
@@ -171,6 +173,47 @@ describe('ledger/store: writing', () => {
       await ledger.close();
       expect(await codeOf(ledger.block(0))).to.equal('ledger_closed');
       expect(await codeOf(ledger.appendBlocks(makeChain(genesis, 1)))).to.equal('ledger_closed');
+    });
+  });
+});
+
+describe('ledger/store: looking for transactions', () => {
+  it('finds all that is there before and after the index has been read for the filter', async () => {
+    await inTemporaryFolder(async (directory) => {
+      const chain = makeChain(genesis, 30, 100);
+      const ids = chain.flatMap(({ txIds }) => txIds.map((txId) => txId ?? ''));
+      const unknown = ids.map((txId) => toHex(sha256(new TextEncoder().encode(txId))));
+      const first = await openLedger(directory, genesis);
+      await first.appendBlocks(chain.slice(0, 20));
+      expect(await first.hasTransactions(ids)).to.deep.equal(ids.map((_, at) => at < 2000));
+      await first.close();
+      const database = await openDatabase(join(directory, 'db'), { createIfMissing: false });
+      const index = new TransactionIndex(database);
+      const look = async (upTo: number): Promise<void> => {
+        expect(await index.has(ids)).to.deep.equal(ids.map((_, at) => at < upTo));
+        expect((await index.has(unknown)).includes(true)).to.equal(false);
+        expect(ids.map((txId) => index.hasNow(txId))).to.deep.equal(ids.map((_, at) => at < upTo));
+        expect(unknown.some((txId) => index.hasNow(txId))).to.equal(false);
+      };
+      await look(2000);
+      const learned = index.learn();
+      await look(2000);
+      await learned;
+      await look(2000);
+      index.queued(new Map(ids.slice(2000).map((txId) => [txId, { blockNumber: 21, index: 0 }])));
+      await look(3000);
+      await index.close();
+      await database.close();
+    });
+  });
+
+  it('may be closed while the index is being read', async () => {
+    await inTemporaryFolder(async (directory) => {
+      const first = await openLedger(directory, genesis);
+      await first.appendBlocks(makeChain(genesis, 40, 100));
+      await first.close();
+      for (let times = 0; times < 5; times += 1)
+        await (await openLedger(directory, genesis)).close();
     });
   });
 });
