@@ -100,6 +100,7 @@ export class ChannelOrderer implements ChannelService {
     const transactionsMin = Math.min(pendingTransactionsMin, transactionsMax);
     this.#backpressure = new Backpressure({ waitMs, transactionsMin, transactionsMax });
     this.#startup = this.#createStartup();
+    dependencies.ledger.onFailure((error) => this.#fail(error));
   }
 
   async begin(): Promise<void> {

@@ -24,6 +24,7 @@ const GATHER_MS = 200;
 export class IndexWriter {
   readonly #database: Database;
   readonly #location: string;
+  readonly #onFailure: (error: LedgerError) => void;
   readonly #waiting: IndexJob[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -31,9 +32,15 @@ export class IndexWriter {
   #writing: Promise<void> | undefined;
   #failed: LedgerError | undefined;
 
-  constructor(database: Database, location: string) {
+  /** `onFailure`: nobody waits for what is written here, so a disk that fails has to be told. */
+  constructor(
+    database: Database,
+    location: string,
+    onFailure: (error: LedgerError) => void = () => {},
+  ) {
     this.#database = database;
     this.#location = location;
+    this.#onFailure = onFailure;
   }
 
   /** The first failed write. */
@@ -78,6 +85,7 @@ export class IndexWriter {
       await this.#write(jobs);
     } catch (error) {
       this.#failed = writeError(error, this.#location);
+      this.#onFailure(this.#failed);
       return;
     }
     for (const { bytes, indexed } of jobs) {

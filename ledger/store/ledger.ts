@@ -72,6 +72,7 @@ export class Ledger {
   private readonly certificatesAhead: Set<number>;
   private readonly index: TransactionIndex;
   private truncating = false;
+  private failureListener: (error: LedgerError) => void = () => {};
   private closing: Promise<void> | undefined;
 
   /**
@@ -104,7 +105,9 @@ export class Ledger {
     this.segmentBytesMax = options.segmentBytesMax ?? STORE_LIMITS.segmentBytesMax;
     this.index = new TransactionIndex(store.database);
     this.writer = new SegmentWriter(store.segmentFolder);
-    const indexWriter = new IndexWriter(store.database, store.location);
+    const indexWriter = new IndexWriter(store.database, store.location, (error) =>
+      this.failureListener(error),
+    );
     this.queue = new WriteQueue(this.writer, indexWriter, store.location);
     this.release = async () => {
       this.writer.close();
@@ -113,6 +116,11 @@ export class Ledger {
     this.durable = store.state;
     this.pending = store.state;
     this.certificatesAhead = store.certificatesAhead;
+  }
+
+  /** Called when the disk fails behind what was answered already; every later write is refused with the same error. */
+  onFailure(listener: (error: LedgerError) => void): void {
+    this.failureListener = listener;
   }
 
   /** Blocks on disk, genesis included. */

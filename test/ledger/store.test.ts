@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { encodeBlock, headerHash, toHex } from '../../ledger/format/index.ts';
 import { openDatabase } from '../../ledger/store/database.ts';
 import { Ledger } from '../../ledger/store/index.ts';
+import { IndexWriter } from '../../ledger/store/index-writer.ts';
 import { TransactionIndex } from '../../ledger/store/transaction-index.ts';
 import { sha256 } from '../support/hash.ts';
 import {
@@ -214,6 +215,35 @@ describe('ledger/store: looking for transactions', () => {
       await first.close();
       for (let times = 0; times < 5; times += 1)
         await (await openLedger(directory, genesis)).close();
+    });
+  });
+});
+
+describe('ledger/store: LevelDB that cannot be written any more', () => {
+  it('is told at once, and nothing more is written', async () => {
+    await inTemporaryFolder(async (directory) => {
+      const database = await openDatabase(join(directory, 'db'), { createIfMissing: true });
+      const told: string[] = [];
+      const writer = new IndexWriter(database, directory, ({ code }) => told.push(code));
+      let indexed = 0;
+      const key = Uint8Array.of(1);
+      const job = {
+        operations: [{ type: 'put', key, value: key }] as const,
+        bytes: 2,
+        indexed: () => {
+          indexed += 1;
+        },
+      };
+      writer.push([job, job]);
+      await writer.idle();
+      expect([indexed, told]).to.deep.equal([2, []]);
+      await database.close();
+      writer.push([job]);
+      await writer.idle();
+      writer.push([job]);
+      await writer.idle();
+      expect([indexed, told]).to.deep.equal([2, ['write_failed']]);
+      expect(writer.failure?.code).to.equal('write_failed');
     });
   });
 });
