@@ -75,10 +75,7 @@ export class Ledger {
   private failureListener: (error: LedgerError) => void = () => {};
   private closing: Promise<void> | undefined;
 
-  /**
-   * Opens the ledger, or creates it with the genesis block. Throws LedgerError: genesis_mismatch,
-   * channel_mismatch, ledger_locked, ledger_corrupt, format_version, disk_full, write_failed.
-   */
+  /** Throws genesis_mismatch, channel_mismatch, ledger_locked, ledger_corrupt, format_version, disk_full, write_failed. */
   static async open(options: LedgerOptions, deps: { sha256: Sha256 }): Promise<Ledger> {
     const store = await openStore(options, deps.sha256);
     const ledger = new Ledger(options, store, deps.sha256);
@@ -215,11 +212,9 @@ export class Ledger {
     try {
       await this.queue.idle();
       if (this.queue.failure !== undefined) throw this.queue.failure;
-      const { operations, next } = await removalOf(toHeight, this.pending, {
-        reader: this.reader,
-        index: this.index,
-        sha256: this.sha256,
-      });
+      const { reader, index, sha256 } = this;
+      const dependencies = { reader, index, sha256 };
+      const { operations, next } = await removalOf(toHeight, this.pending, dependencies);
       await this.queue.cut(operations, next.end);
       this.pending = next;
       this.durable = next;
@@ -381,10 +376,7 @@ export class Ledger {
     });
   }
 
-  /**
-   * Moves certificates that are contiguous out of `certificatesAhead`;
-   * returns the new certified height.
-   */
+  /** Moves certificates that are contiguous out of `certificatesAhead`; returns the new certified height. */
   private advanceCertified(from: number): number {
     let height = from;
     while (this.certificatesAhead.delete(height)) height += 1;
