@@ -44,6 +44,13 @@ export type LogFinding =
    */
   { kind: 'torn'; file: string; offset: number; bytes: number } | ChangedBytes;
 
+/** For an audit: what was changed is a fault, what a crash cut off is worth a note. */
+export function tellFinding(finding: LogFinding, faults: string[], notes: string[]): void {
+  const place = `${finding.file}, byte ${finding.offset}`;
+  if (finding.kind === 'changed') faults.push(`${place}: ${finding.reason}`);
+  else notes.push(`${place}: a crash cut off the last write, ${finding.bytes} bytes ignored`);
+}
+
 /**
  * Scans every log file of a LevelDB folder, oldest first. A missing folder has no findings. `image` is told which transactions are
  * in them.

@@ -43,6 +43,7 @@ import {
   decodeTip,
   FORMAT_KEY,
   FORMAT_VERSION,
+  type FormatRecord,
   KIND,
   TIP_KEY,
 } from './records.ts';
@@ -123,9 +124,9 @@ export function claimFolder(location: string): () => void {
 
 export async function openStore(options: LedgerOptions, sha256: Sha256): Promise<OpenedStore> {
   const genesisBlock = readGenesis(options, sha256);
-  const location = await prepareFolder(options.directory);
-  const unclaim = claimFolder(location);
   const segmentFolder = join(options.directory, SEGMENT_FOLDER);
+  const location = await prepareFolder(options.directory, segmentFolder);
+  const unclaim = claimFolder(location);
   const segments = new SegmentReader(segmentFolder);
   let database: Database | undefined;
   const release = async (): Promise<void> => {
@@ -142,9 +143,9 @@ export async function openStore(options: LedgerOptions, sha256: Sha256): Promise
       await createLedger({ database, location, segmentFolder }, options, genesisBlock, sha256);
       await syncDirectory(options.directory);
     }
-    await requireIdentity(database, options);
+    const format = await requireIdentity(database, options);
     const stores = { database, segments };
-    const genesis = await requireGenesis(stores, options, genesisBlock, sha256);
+    const genesis = await requireGenesis(stores, format, options, genesisBlock, sha256);
     const { state, certificatesAhead } = await readState(stores, sha256);
     if (cleanStop !== undefined) {
       await requireCleanStop(cleanStop, state, segmentFolder, segments);
@@ -190,9 +191,8 @@ function readGenesis(options: LedgerOptions, sha256: Sha256): Block {
   return block.value;
 }
 
-async function prepareFolder(directory: string): Promise<string> {
+async function prepareFolder(directory: string, segmentFolder: string): Promise<string> {
   const location = join(directory, DATABASE_FOLDER);
-  const segmentFolder = join(directory, SEGMENT_FOLDER);
   try {
     await mkdir(location, { recursive: true, mode: 0o700 });
     await mkdir(segmentFolder, { recursive: true, mode: 0o700 });
@@ -231,7 +231,7 @@ async function isNewFolder(location: string, wasClosed: boolean): Promise<boolea
 }
 
 /** Version and channel are the ones that the caller expects. */
-async function requireIdentity(database: Database, options: LedgerOptions): Promise<void> {
+async function requireIdentity(database: Database, options: LedgerOptions): Promise<FormatRecord> {
   const format = decodeFormat(await requireRecord(database, FORMAT_KEY, 'the format record'));
   if (format.version !== FORMAT_VERSION) {
     throw new LedgerError(
@@ -247,30 +247,31 @@ async function requireIdentity(database: Database, options: LedgerOptions): Prom
       { found: format.channel, expected: options.channel },
     );
   }
+  return format;
 }
 
 /** The genesis block is the one that the caller expects. */
 async function requireGenesis(
   { database, segments }: Stores,
+  { genesisHash }: FormatRecord,
   options: LedgerOptions,
   genesisBlock: Block,
   sha256: Sha256,
 ): Promise<HashedHeader> {
-  const format = decodeFormat(await requireRecord(database, FORMAT_KEY, 'the format record'));
   const hash = headerHash(genesisBlock.header, sha256);
   const stored = await readBlock(segments, 0, await readEntry(database, 0));
   const certificate = await requireRecord(database, blockKey(KIND.SIGNATURES, 0), 'block 0');
   // The header's hash does not cover the metadata, so everything is compared.
   if (
-    !bytesEqual(format.genesisHash, hash) ||
+    !bytesEqual(genesisHash, hash) ||
     !bytesEqual(stored.headerBytes, encodeBlockHeader(genesisBlock.header)) ||
     !bytesEqual(stored.dataBytes, encodeBlockData(genesisBlock.data)) ||
     !bytesEqual(certificate, genesisBlock.metadata[METADATA.SIGNATURES] ?? certificate)
   ) {
     throw new LedgerError(
       'genesis_mismatch',
-      `${options.directory} starts with genesis block ${toHex(format.genesisHash)}, the configuration names ${toHex(hash)}: it belongs to another network, or was created anew`,
-      { found: toHex(format.genesisHash), expected: toHex(hash) },
+      `${options.directory} starts with genesis block ${toHex(genesisHash)}, the configuration names ${toHex(hash)}: it belongs to another network, or was created anew`,
+      { found: toHex(genesisHash), expected: toHex(hash) },
     );
   }
   return { ...genesisBlock.header, hash };

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { bytesEqual, decodeBlockData, txIdOf } from '../format/index.ts';
 import { type Database, readError } from './database.ts';
+import { tellFinding } from './log-scan.ts';
 import {
   type BlockEntry,
   blockKey,
@@ -22,7 +23,7 @@ import {
   type Position,
 } from './segments/record.ts';
 import { type SegmentReader, SegmentWindow } from './segments/segment-reader.ts';
-import { readTail } from './segments/tail.ts';
+import { readTail, sizeOf } from './segments/tail.ts';
 
 const EMPTY = new Uint8Array(0);
 /** The binding takes `fillCache` of a `getSync`, too; its types know it of `get` alone. */
@@ -85,10 +86,7 @@ export class StoredBlocks {
         this.#noteTail(part.record, part.at, storedHeight, faults);
         continue;
       }
-      const { finding } = part;
-      const place = `${finding.file}, byte ${finding.offset}`;
-      if (finding.kind === 'changed') faults.push(`${place}: ${finding.reason}`);
-      else notes.push(`${place}: a crash cut off the last write, ${finding.bytes} bytes ignored`);
+      tellFinding(part.finding, faults, notes);
     }
     if (this.tailLength > 0) {
       const what = this.tailLength === 1 ? 'block is' : 'blocks are';
@@ -100,13 +98,13 @@ export class StoredBlocks {
     return { faults, notes };
   }
 
-  rawBlock(number: number, mustBeCertified: boolean): RawBlock {
+  async rawBlock(number: number, mustBeCertified: boolean): Promise<RawBlock> {
     const known = this.#tail.get(number);
     const { entry, fault: entryFault } =
       known === undefined ? this.#entry(number) : { entry: known.entry, fault: undefined };
     const missing = (fault: string): RawBlock => ({ kind: 'missing', number, fault });
     if (entry === undefined) return missing(entryFault ?? `block ${number} is missing`);
-    const bytes = this.#window.read(entry.place);
+    const bytes = await this.#window.read(entry.place);
     const decoded = bytes && decodeRecord(bytes);
     if (decoded === undefined) return missing(`block ${number} is not where LevelDB says`);
     const certificate =
@@ -120,7 +118,7 @@ export class StoredBlocks {
       (intact ? undefined : 'a record does not match its checksum') ??
       certificate.fault ??
       (lost ? 'its certificate is missing' : undefined) ??
-      this.#misplaced(number, entry, record);
+      (await this.#misplaced(number, entry, record));
     this.#last = { number, end: endOf(entry.place) };
     return {
       kind: 'block',
@@ -136,23 +134,25 @@ export class StoredBlocks {
   }
 
   /** Whether it is the block that LevelDB means, and lies behind the one before it with nothing between. */
-  #misplaced(
+  async #misplaced(
     number: number,
     { place, header }: BlockEntry,
     record: BlockRecord,
-  ): string | undefined {
+  ): Promise<string | undefined> {
     if (record.number !== number || !bytesEqual(record.header, header)) {
       return 'LevelDB names another block at its place';
     }
     if (number > 0 && this.#last?.number !== number - 1) return undefined;
     const end = number === 0 ? { segment: 0, offset: 0 } : (this.#last?.end as Position);
-    return this.#isNext(end, place) ? undefined : 'it does not lie behind the block before it';
+    return (await this.#isNext(end, place))
+      ? undefined
+      : 'it does not lie behind the block before it';
   }
 
-  #isNext(end: Position, place: Place): boolean {
+  async #isNext(end: Position, place: Place): Promise<boolean> {
     if (place.segment === end.segment) return place.offset === end.offset;
     if (place.segment !== end.segment + 1 || place.offset !== 0) return false;
-    return this.#segments.sizeNow(end.segment) === end.offset;
+    return (await sizeOf(this.#folder, end.segment)) === end.offset;
   }
 
   #entry(number: number): { entry: BlockEntry | undefined; fault: string | undefined } {

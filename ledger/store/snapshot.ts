@@ -19,7 +19,7 @@ import { describeHeights, readCleanStop } from './clean-stop.ts';
 import { type Database, openDatabase } from './database.ts';
 import { IndexImage } from './index-image.ts';
 import { STORE_LIMITS } from './limits.ts';
-import { type ChangedBytes, scanLogs } from './log-scan.ts';
+import { type ChangedBytes, scanLogs, tellFinding } from './log-scan.ts';
 import { claimFolder, DATABASE_FOLDER } from './opening.ts';
 import { type RawBlock, readRaw, StoredBlocks } from './raw-blocks.ts';
 import {
@@ -89,11 +89,7 @@ export class LedgerSnapshot {
       databases.push(database);
       const faults: string[] = [];
       const notes: string[] = [];
-      for (const finding of logs) {
-        const place = `${finding.file}, byte ${finding.offset}`;
-        if (finding.kind === 'changed') faults.push(`${place}: ${finding.reason}`);
-        else notes.push(`${place}: a crash cut off the last write, ${finding.bytes} bytes ignored`);
-      }
+      for (const finding of logs) tellFinding(finding, faults, notes);
       const head = await readHead(database, faults);
       const blocks = new StoredBlocks(database, segments, options.directory);
       const behind = await blocks.readTail(head.storedHeight);
@@ -136,11 +132,9 @@ export class LedgerSnapshot {
    * included.
    */
   async *rawBlocks(from = 0): AsyncGenerator<RawBlock, void, undefined> {
-    for (let number = from; number < this.storedHeight; number += 1) yield this.rawBlock(number);
-  }
-
-  rawBlock(number: number): RawBlock {
-    return this.blocks.rawBlock(number, number < this.certifiedHeight);
+    for (let number = from; number < this.storedHeight; number += 1) {
+      yield await this.blocks.rawBlock(number, number < this.certifiedHeight);
+    }
   }
 
   /**

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { Level } from 'level';
 import { encodeBlock, joinBlock } from '../../ledger/format/index.ts';
 import { crc32c } from '../../ledger/store/crc32c.ts';
-import { LedgerSnapshot, type RawBlock, readBlockFiles } from '../../ledger/store/index.ts';
+import { LedgerSnapshot, readBlockFiles } from '../../ledger/store/index.ts';
 import { scanLog, scanLogs } from '../../ledger/store/log-scan.ts';
 import {
   blockKey,
@@ -16,6 +16,7 @@ import {
   transactionKey,
 } from '../../ledger/store/records.ts';
 import {
+  audit,
   type BuiltBlock,
   certified,
   codeOf,
@@ -23,6 +24,7 @@ import {
   makeChain,
   makeGenesis,
   openLedger,
+  rawBlocks,
   serialized,
 } from './helpers.ts';
 
@@ -65,23 +67,6 @@ async function logFile(directory: string): Promise<string> {
   );
   const [largest] = sizes.sort((a, b) => b.size - a.size);
   return join(directory, 'db', largest?.name ?? '');
-}
-
-async function rawBlocks(snapshot: LedgerSnapshot): Promise<RawBlock[]> {
-  const blocks: RawBlock[] = [];
-  for await (const block of snapshot.rawBlocks()) blocks.push(block);
-  return blocks;
-}
-
-async function audit(directory: string): Promise<{ faults: string[]; blocks: RawBlock[] }> {
-  const snapshot = await LedgerSnapshot.open({ directory });
-  try {
-    const blocks = await rawBlocks(snapshot);
-    const found = blocks.flatMap(({ fault }) => (fault === undefined ? [] : [fault]));
-    return { faults: [...snapshot.faults, ...found], blocks };
-  } finally {
-    await snapshot.close();
-  }
 }
 
 async function faultsOfFolder(directory: string): Promise<string[]> {

@@ -23,7 +23,7 @@ import {
   headerHash,
   type VerifySignature,
 } from '../../ledger/format/index.ts';
-import { Ledger } from '../../ledger/store/index.ts';
+import { Ledger, LedgerSnapshot, type RawBlock } from '../../ledger/store/index.ts';
 import { sha256 } from '../support/hash.ts';
 
 export const EMPTY = new Uint8Array(0);
@@ -140,6 +140,31 @@ export function serialized(built: BuiltBlock): Uint8Array {
 
 export function openLedger(directory: string, genesis: Block, channel = 'main'): Promise<Ledger> {
   return Ledger.open({ directory, channel, genesisBlock: encodeBlock(genesis) }, { sha256 });
+}
+
+export async function rawBlocks(snapshot: LedgerSnapshot): Promise<RawBlock[]> {
+  const blocks: RawBlock[] = [];
+  for await (const block of snapshot.rawBlocks()) blocks.push(block);
+  return blocks;
+}
+
+export interface Audited {
+  /** Of the folder, then of the blocks. */
+  faults: string[];
+  notes: readonly string[];
+  blocks: RawBlock[];
+}
+
+/** What an audit reads of a stopped ledger. */
+export async function audit(directory: string): Promise<Audited> {
+  const snapshot = await LedgerSnapshot.open({ directory });
+  try {
+    const blocks = await rawBlocks(snapshot);
+    const found = blocks.flatMap(({ fault }) => (fault === undefined ? [] : [fault]));
+    return { faults: [...snapshot.faults, ...found], notes: snapshot.notes, blocks };
+  } finally {
+    await snapshot.close();
+  }
 }
 
 /** The code that a call is refused with, or `none`. */

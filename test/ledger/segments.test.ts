@@ -7,6 +7,7 @@ import { Ledger, LedgerSnapshot } from '../../ledger/store/index.ts';
 import { listSegments, segmentName } from '../../ledger/store/segments/names.ts';
 import { sha256 } from '../support/hash.ts';
 import {
+  audit,
   type BuiltBlock,
   certified,
   codeOf,
@@ -85,34 +86,33 @@ async function keep(directory: string): Promise<() => Promise<void>> {
   };
 }
 
-interface Audit {
-  faults: string[];
-  notes: readonly string[];
-  blocks: number;
-  certified: number;
-  snapshot: LedgerSnapshot;
+/** An audit's findings, and how many blocks it has read. */
+async function tally(
+  directory: string,
+): Promise<{ faults: string[]; notes: readonly string[]; blocks: number; certified: number }> {
+  const { faults, notes, blocks } = await audit(directory);
+  const certifiedBlocks = blocks.filter((block) => block.kind === 'block' && block.certified);
+  return { faults, notes, blocks: blocks.length, certified: certifiedBlocks.length };
 }
 
-async function audit(directory: string, look?: (found: Audit) => Promise<void>): Promise<Audit> {
-  const snapshot = await LedgerSnapshot.open({ directory });
-  try {
-    const found = {
-      faults: [...snapshot.faults],
-      notes: snapshot.notes,
-      blocks: 0,
-      certified: 0,
-      snapshot,
-    };
-    for await (const block of snapshot.rawBlocks()) {
-      if (block.fault !== undefined) found.faults.push(block.fault);
-      found.blocks += 1;
-      if (block.kind === 'block' && block.certified) found.certified += 1;
-    }
-    await look?.(found);
-    return found;
-  } finally {
-    await snapshot.close();
+/** Changes one bit after the other of the first segment file; each must be found, by an audit and by a start. */
+async function expectEachFound(directory: string, places: readonly number[]): Promise<void> {
+  const path = segment(directory, 0);
+  const bytes = await readFile(path);
+  const putBack = await keep(directory);
+  for (const at of places) {
+    const changed = Uint8Array.from(bytes);
+    changed[at]! ^= 1 << (at % 8);
+    await writeFile(path, changed);
+    expect((await audit(directory)).faults, `byte ${at}`).to.have.length.greaterThan(0);
+    expect(await codeOf(openLedger(directory, genesis)), `byte ${at}`).to.equal('ledger_corrupt');
+    await putBack();
   }
+}
+
+/** From `from` to below `to`. */
+function everyNth(n: number, from: number, to: number): number[] {
+  return Array.from({ length: Math.ceil((to - from) / n) }, (_, index) => from + n * index);
 }
 
 async function expectChain(ledger: Ledger, upTo: number): Promise<void> {
@@ -146,7 +146,7 @@ describe('ledger/store: blocks that LevelDB was not told of before a crash', () 
         }
         await ledger.appendCertified([certified(makeBlock(chain[11]!.block.header))]);
         await ledger.close();
-        expect(await audit(directory)).to.deep.include({
+        expect(await tally(directory)).to.deep.include({
           faults: [],
           notes: [],
           blocks: 14,
@@ -159,17 +159,18 @@ describe('ledger/store: blocks that LevelDB was not told of before a crash', () 
   it('are in an audit before the next start, with a word about it', async () => {
     await inTemporaryFolder(async (folder) => {
       const { directory } = await makeCrashed(folder, 9);
-      await audit(directory, async ({ faults, notes, blocks, certified: count, snapshot }) => {
-        expect(faults).to.deep.equal([]);
-        expect(notes).to.have.length(1);
-        expect(notes[0]).to.match(/the newest 5 blocks are not in LevelDB yet \(from block 8 on\)/);
-        expect([blocks, count]).to.deep.equal([13, 10]);
-        const ids = [chain[1], chain[10]].map((built) => built?.txIds[1] ?? '');
-        expect(await snapshot.transactions(ids)).to.deep.equal([
-          { blockNumber: 2, index: 1 },
-          { blockNumber: 11, index: 1 },
-        ]);
-      });
+      const { faults, notes, blocks, certified: count } = await tally(directory);
+      expect(faults).to.deep.equal([]);
+      expect(notes).to.have.length(1);
+      expect(notes[0]).to.match(/the newest 5 blocks are not in LevelDB yet \(from block 8 on\)/);
+      expect([blocks, count]).to.deep.equal([13, 10]);
+      const snapshot = await LedgerSnapshot.open({ directory });
+      const ids = [chain[1], chain[10]].map((built) => built?.txIds[1] ?? '');
+      expect(await snapshot.transactions(ids)).to.deep.equal([
+        { blockNumber: 2, index: 1 },
+        { blockNumber: 11, index: 1 },
+      ]);
+      await snapshot.close();
     });
   });
 
@@ -185,7 +186,7 @@ describe('ledger/store: blocks that LevelDB was not told of before a crash', () 
         await truncate(path, end);
         const whole = Math.floor((end - start) / each);
         const isTorn = (end - start) % each !== 0;
-        const audited = await audit(directory);
+        const audited = await tally(directory);
         expect(audited, `cut at ${end}`).to.deep.include({ faults: [], blocks: 1 + KNOWN + whole });
         const ledger = await openLedger(directory, genesis);
         expect(ledger.storedHeight(), `cut at ${end}`).to.equal(1 + KNOWN + whole);
@@ -222,35 +223,24 @@ describe('ledger/store: blocks that LevelDB was not told of before a crash', () 
     this.timeout(60_000);
     await inTemporaryFolder(async (folder) => {
       const { directory, start } = await makeCrashed(folder);
-      const path = segment(directory, 0);
-      const bytes = await readFile(path);
-      const putBack = await keep(directory);
-      const last = start + ((bytes.length - start) * 4) / 5;
-      for (let at = start; at < bytes.length; at += 71) {
-        // A length that leads beyond the end of the file looks as if the crash had come there.
-        if (at >= last + 16 && at < last + 28) continue;
-        const changed = Uint8Array.from(bytes);
-        changed[at]! ^= 1 << (at % 8);
-        await writeFile(path, changed);
-        expect((await audit(directory)).faults, `byte ${at}`).to.have.length.greaterThan(0);
-        expect(await codeOf(openLedger(directory, genesis)), `byte ${at}`).to.equal(
-          'ledger_corrupt',
-        );
-        await putBack();
-      }
+      const { size } = await stat(segment(directory, 0));
+      const last = start + ((size - start) * 4) / 5;
+      // A length that leads beyond the end of the file looks as if the crash had come there.
+      const isLength = (at: number): boolean => at >= last + 16 && at < last + 28;
+      await expectEachFound(
+        directory,
+        everyNth(71, start, size).filter((at) => !isLength(at)),
+      );
     });
   });
 
   it('are no business of a ledger that was closed in order', async () => {
     await inTemporaryFolder(async (folder) => {
       const { directory } = await makeCrashed(folder);
-      const kept = join(folder, 'clean');
-      await cp(directory, kept, { recursive: true });
-      await truncate(segment(directory, 0), (await sizes(directory))[0]! - 1);
       const other = join(folder, 'other');
       await (await openLedger(other, genesis)).close();
       // LevelDB and the record of the stop agree on a new ledger; there are blocks all the same.
-      await cp(segment(kept, 0), segment(other, 0));
+      await cp(segment(directory, 0), segment(other, 0));
       expect(await codeOf(openLedger(other, genesis))).to.equal('ledger_corrupt');
       expect((await audit(other)).faults.join()).to.match(/closed at "stored 1 /);
     });
@@ -298,7 +288,7 @@ describe('ledger/store: segment files', () => {
       await again.appendCertified(chain.slice(2).map(certified));
       await again.close();
       expect(await sizes(directory)).to.have.length(found.length);
-      expect(await audit(directory)).to.deep.include({ faults: [], blocks: 13 });
+      expect(await tally(directory)).to.deep.include({ faults: [], blocks: 13 });
       const last = await openLedger(directory, genesis);
       await expectChain(last, 12);
       await last.close();
@@ -364,17 +354,7 @@ describe('ledger/store: segment files', () => {
       await ledger.close();
       const path = segment(directory, 0);
       const bytes = await readFile(path);
-      const putBack = await keep(directory);
-      for (let at = 0; at < bytes.length; at += 37) {
-        const changed = Uint8Array.from(bytes);
-        changed[at]! ^= 1 << (at % 8);
-        await writeFile(path, changed);
-        expect((await audit(directory)).faults, `byte ${at}`).to.have.length.greaterThan(0);
-        expect(await codeOf(openLedger(directory, genesis)), `byte ${at}`).to.equal(
-          'ledger_corrupt',
-        );
-        await putBack();
-      }
+      await expectEachFound(directory, everyNth(37, 0, bytes.length));
       await writeFile(path, Buffer.concat([bytes, Uint8Array.of(0)]));
       expect((await audit(directory)).faults.concat((await audit(directory)).notes)).to.have.length(
         1,

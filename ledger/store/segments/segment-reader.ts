@@ -1,5 +1,5 @@
 /** Reads blocks from the segment files: single ones as the replica needs them, and one after the other for an audit. */
-import { closeSync, fstatSync, openSync, read, readSync } from 'node:fs';
+import { closeSync, openSync, read } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { segmentName } from './names.ts';
@@ -54,34 +54,6 @@ export class SegmentReader {
     }
   }
 
-  /** The same at once. */
-  readNow({ segment, offset, bytes }: Place): Uint8Array | undefined {
-    try {
-      const { fd } = this.#fileOf(segment);
-      const into = roomFor(bytes);
-      let filled = 0;
-      while (filled < bytes) {
-        const bytesRead = readSync(fd, into, filled, bytes - filled, offset + filled);
-        if (bytesRead === 0) break;
-        filled += bytesRead;
-      }
-      return into.subarray(0, filled);
-    } catch {
-      return undefined;
-    } finally {
-      this.#closeSome(FILES_MAX);
-    }
-  }
-
-  /** Length of a file, bytes; undefined when it cannot be read. */
-  sizeNow(segment: number): number | undefined {
-    try {
-      return fstatSync(this.#fileOf(segment).fd).size;
-    } catch {
-      return undefined;
-    }
-  }
-
   /** Nobody may be reading. */
   close(): void {
     this.#closeSome(0);
@@ -116,12 +88,12 @@ export class SegmentWindow {
     this.#reader = reader;
   }
 
-  /** As `SegmentReader.readNow`. */
-  read(place: Place): Uint8Array | undefined {
+  /** As `SegmentReader.read`. One call at a time. */
+  async read(place: Place): Promise<Uint8Array | undefined> {
     const held = this.#heldAt(place);
     if (held !== undefined) return held;
     const bytes = Math.max(place.bytes, WINDOW_BYTES);
-    const read = this.#reader.readNow({ ...place, bytes });
+    const read = await this.#reader.read({ ...place, bytes });
     if (read === undefined) return undefined;
     this.#segment = place.segment;
     this.#offset = place.offset;
