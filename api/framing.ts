@@ -29,22 +29,31 @@ export type Frames =
 
 /** Header of a frame whose payload has `lengthBytes` bytes. */
 export function frameHeader(lengthBytes: number, kind: 'message' | 'notice'): Uint8Array {
+  const header = new Uint8Array(FRAME_HEADER_BYTES);
+  writeHeader(new DataView(header.buffer), 0, lengthBytes, kind);
+  return header;
+}
+
+function writeHeader(
+  to: DataView,
+  offset: number,
+  lengthBytes: number,
+  kind: 'message' | 'notice',
+): void {
   if (!Number.isInteger(lengthBytes) || lengthBytes < 0 || lengthBytes > LENGTH_MASK) {
     throw new RangeError(`a frame cannot hold ${lengthBytes} bytes`);
   }
-  const header = new Uint8Array(FRAME_HEADER_BYTES);
-  const word = kind === 'notice' ? lengthBytes + NOTICE_BIT : lengthBytes;
-  new DataView(header.buffer).setUint32(0, word, false);
-  return header;
+  to.setUint32(offset, kind === 'notice' ? lengthBytes + NOTICE_BIT : lengthBytes, false);
 }
 
 /** Messages as one body. */
 export function encodeFrames(messages: readonly Uint8Array[]): Uint8Array {
   const total = messages.reduce((sum, message) => sum + FRAME_HEADER_BYTES + message.length, 0);
   const bytes = new Uint8Array(total);
+  const view = new DataView(bytes.buffer);
   let offset = 0;
   for (const message of messages) {
-    bytes.set(frameHeader(message.length, 'message'), offset);
+    writeHeader(view, offset, message.length, 'message');
     bytes.set(message, offset + FRAME_HEADER_BYTES);
     offset += FRAME_HEADER_BYTES + message.length;
   }
