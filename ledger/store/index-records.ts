@@ -1,10 +1,9 @@
 /**
- * The index records of a whole block, in one buffer: an array of its own for each key and each value costs more than
- * what is in it, and LevelDB's binding would move each of them out of V8's heap.
+ * The index records of a block. They are made when LevelDB takes them, in one place in memory: made before, each would wait as two
+ * arrays and an object, and most of what a replica's heap had to get rid of was that.
  */
 import { crc32 } from 'node:zlib';
 import { writeHex } from '../format/index.ts';
-import type { Operation } from './database.ts';
 import {
   CHECKSUM_BYTES,
   KIND,
@@ -14,30 +13,41 @@ import {
 } from './records.ts';
 
 /** Key and location lie together, as the checksum covers them; then comes the value: checksum and location. */
-const LOCATION_OFFSET = TRANSACTION_KEY_BYTES;
-const VALUE_OFFSET = LOCATION_OFFSET + LOCATION_BYTES;
+const VALUE_OFFSET = TRANSACTION_KEY_BYTES + LOCATION_BYTES;
 const VALUE_BYTES = CHECKSUM_BYTES + LOCATION_BYTES;
-const RECORD_BYTES = VALUE_OFFSET + VALUE_BYTES;
 
-/** Records as `put(transactionKey(txId), encodeLocation(...))` makes them; undefined ids have none. */
-export function indexRecords(
-  txIds: readonly (string | undefined)[],
-  blockNumber: number,
-): Operation[] {
-  const bytes = new Uint8Array(txIds.length * RECORD_BYTES);
-  const view = new DataView(bytes.buffer);
-  const operations: Operation[] = [];
-  for (const [index, txId] of txIds.entries()) {
+/** Bytes of a record, key and value. */
+export const INDEX_RECORD_BYTES = TRANSACTION_KEY_BYTES + VALUE_BYTES;
+
+const bytes = new Uint8Array(VALUE_OFFSET + VALUE_BYTES);
+const view = new DataView(bytes.buffer);
+const key = bytes.subarray(0, TRANSACTION_KEY_BYTES);
+const keyAndLocation = bytes.subarray(0, VALUE_OFFSET);
+const value = bytes.subarray(VALUE_OFFSET);
+
+/** The transactions of one block. */
+export interface BlockTransactions {
+  readonly blockNumber: number;
+  /** 64 lower-case hex digits, by position; undefined for what is not indexed. */
+  readonly txIds: readonly (string | undefined)[];
+}
+
+/**
+ * Hands over the records that `put(transactionKey(txId), encodeLocation(...))` would make. Both arrays are written again for the
+ * next record: `take` copies what it keeps.
+ */
+export function eachIndexRecord(
+  { blockNumber, txIds }: BlockTransactions,
+  take: (key: Uint8Array, value: Uint8Array) => void,
+): void {
+  bytes[0] = KIND.TRANSACTION;
+  for (let index = 0; index < txIds.length; index += 1) {
+    const txId = txIds[index];
     if (txId === undefined) continue;
-    const at = index * RECORD_BYTES;
-    bytes[at] = KIND.TRANSACTION;
-    writeHex(bytes, at + 1, TRANSACTION_KEY_BYTES - 1, txId);
-    writeLocation(view, at + LOCATION_OFFSET, blockNumber, index);
-    const valueAt = at + VALUE_OFFSET;
-    view.setUint32(valueAt, crc32(bytes.subarray(at, valueAt)));
-    writeLocation(view, valueAt + CHECKSUM_BYTES, blockNumber, index);
-    const key = bytes.subarray(at, at + TRANSACTION_KEY_BYTES);
-    operations.push({ type: 'put', key, value: bytes.subarray(valueAt, valueAt + VALUE_BYTES) });
+    writeHex(bytes, 1, TRANSACTION_KEY_BYTES - 1, txId);
+    writeLocation(view, TRANSACTION_KEY_BYTES, blockNumber, index);
+    view.setUint32(VALUE_OFFSET, crc32(keyAndLocation));
+    writeLocation(view, VALUE_OFFSET + CHECKSUM_BYTES, blockNumber, index);
+    take(key, value);
   }
-  return operations;
 }

@@ -181,6 +181,7 @@ export class Ledger {
       .push({
         records: [],
         operations,
+        transactions: [],
         bytes: bytesOf(operations),
         stored: () => {
           this.durable = { ...this.durable, certifiedHeight };
@@ -332,8 +333,9 @@ export class Ledger {
     if (blocks.length === 0) return;
     const { sha256, segmentBytesMax } = this;
     const prepared = prepareBlocks(blocks, certified, this.pending, { sha256, segmentBytesMax });
-    this.queue.requireRoom(bytesOf(prepared.operations, prepared.records));
-    await this.commit(prepared, prepared.records);
+    const { operations, transactions, records } = prepared;
+    this.queue.requireRoom(bytesOf(operations, transactions, records));
+    await this.commit(prepared, records);
   }
 
   /** Tells LevelDB of the blocks that a crash kept it from knowing, and cuts off what the crash left of one more. */
@@ -352,7 +354,7 @@ export class Ledger {
 
   /** `records`: those of `prepared`, unless they are in the segment files already. */
   private commit(prepared: Prepared, records: readonly PlacedRecord[]): Promise<void> {
-    const { operations, next, entries, certificates, locations } = prepared;
+    const { operations, transactions, next, entries, certificates } = prepared;
     for (const number of certificates.keys()) this.certificatesAhead.add(number);
     const certifiedHeight = this.advanceCertified(next.certifiedHeight);
     if (certifiedHeight > next.certifiedHeight) {
@@ -360,18 +362,19 @@ export class Ledger {
       next.certifiedHeight = certifiedHeight;
     }
     this.pending = next;
-    this.index.queued(locations);
+    this.index.queued(transactions);
     this.reader.queued(entries, certificates);
     return this.queue.push({
       records,
       operations,
-      bytes: bytesOf(operations, records),
+      transactions,
+      bytes: bytesOf(operations, transactions, records),
       stored: () => {
         this.durable = next;
       },
       indexed: () => {
         this.reader.indexed(entries, certificates);
-        this.index.indexed(locations);
+        this.index.indexed(transactions);
       },
     });
   }

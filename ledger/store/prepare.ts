@@ -12,7 +12,7 @@ import {
   type Sha256,
 } from '../format/index.ts';
 import type { Operation } from './database.ts';
-import { indexRecords } from './index-records.ts';
+import { type BlockTransactions, INDEX_RECORD_BYTES } from './index-records.ts';
 import type { ChainState, HashedHeader } from './opening.ts';
 import { put } from './reading.ts';
 import {
@@ -24,7 +24,6 @@ import {
   isTxId,
   KIND,
   TIP_KEY,
-  type TransactionLocation,
 } from './records.ts';
 import { encodeRecord, endOf, placeAfter } from './segments/record.ts';
 import type { PlacedRecord } from './segments/segment-writer.ts';
@@ -45,12 +44,13 @@ export interface Prepared {
   records: PlacedRecord[];
   /** For LevelDB, once the records are on the disk. */
   operations: Operation[];
+  /** What is to be indexed with them. */
+  transactions: BlockTransactions[];
   next: ChainState;
   /** What the operations say, for whoever asks before LevelDB has them. */
   entries: Map<number, BlockEntry>;
   /** Of blocks that are stored with them. */
   certificates: Map<number, Uint8Array>;
-  locations: Map<string, TransactionLocation>;
 }
 
 /** Checks the blocks and makes their records, without changing any state. */
@@ -64,7 +64,7 @@ export function prepareBlocks(
   const operations: Operation[] = [];
   const entries = new Map<number, BlockEntry>();
   const certificates = new Map<number, Uint8Array>();
-  const locations = new Map<string, TransactionLocation>();
+  const transactions: BlockTransactions[] = [];
   let { tip, end } = state;
   for (const { block, txIds, isOwn = false } of blocks) {
     requireExtension(block, txIds, tip);
@@ -83,11 +83,7 @@ export function prepareBlocks(
     records.push({ place, bytes });
     entries.set(number, { place, header });
     operations.push(put(blockKey(KIND.BLOCK, number), encodeBlockEntry({ place, header })));
-    for (const [index, txId] of txIds.entries()) {
-      if (txId === undefined) continue;
-      locations.set(txId, { blockNumber: number, index });
-    }
-    for (const record of indexRecords(txIds, number)) operations.push(record);
+    transactions.push({ blockNumber: number, txIds });
     tip = {
       number,
       previousHash: block.header.previousHash.slice(),
@@ -98,7 +94,7 @@ export function prepareBlocks(
   const storedHeight = tip.number + 1;
   operations.push(put(TIP_KEY, encodeTip({ storedHeight, tipHash: tip.hash })));
   const next = { ...state, storedHeight, tip, end };
-  return { records, operations, next, entries, certificates, locations };
+  return { records, operations, transactions, next, entries, certificates };
 }
 
 /** The same for a block that is in the segment files already: what is wrong with it is no caller's fault. */
@@ -174,9 +170,11 @@ export function requireCertificate(bytes: Uint8Array, number: number): void {
 
 export function bytesOf(
   operations: readonly Operation[],
+  transactions: readonly BlockTransactions[] = [],
   records: readonly PlacedRecord[] = [],
 ): number {
   let bytes = records.reduce((sum, record) => sum + record.bytes.length, 0);
+  for (const { txIds } of transactions) bytes += txIds.length * INDEX_RECORD_BYTES;
   for (const operation of operations) {
     bytes += operation.key.length + (operation.type === 'put' ? operation.value.length : 0);
   }

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Database, readError } from './database.ts';
 import { IdFilter } from './id-filter.ts';
+import type { BlockTransactions } from './index-records.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { invalidCall } from './prepare.ts';
 import { readRecord, readRecords } from './reading.ts';
@@ -28,8 +29,8 @@ export class TransactionIndex {
   #isFilterComplete = false;
   readonly #closing = new AbortController();
   #learning: Promise<void> | undefined;
-  /** Entries of blocks that LevelDB does not have yet; the write queue bounds them. */
-  readonly #pending = new Map<string, TransactionLocation>();
+  /** The newest block of each id that LevelDB does not have yet; the write queue bounds them. */
+  readonly #pending = new Map<string, BlockTransactions>();
 
   constructor(database: Database) {
     this.#database = database;
@@ -71,18 +72,23 @@ export class TransactionIndex {
     return !this.#isFilterComplete || this.#filter.mayHold(txId);
   }
 
-  /** Notes the entries of blocks that have entered the write queue. */
-  queued(locations: ReadonlyMap<string, TransactionLocation>): void {
-    for (const [txId, location] of locations) {
-      this.#pending.set(txId, location);
-      this.#filter.add(txId);
+  /** Notes the transactions of blocks that have entered the write queue. */
+  queued(blocks: readonly BlockTransactions[]): void {
+    for (const block of blocks) {
+      for (const txId of block.txIds) {
+        if (txId === undefined) continue;
+        this.#pending.set(txId, block);
+        this.#filter.add(txId);
+      }
     }
   }
 
   /** LevelDB has them; a later entry for the same transaction stays. */
-  indexed(locations: ReadonlyMap<string, TransactionLocation>): void {
-    for (const [txId, location] of locations) {
-      if (this.#pending.get(txId) === location) this.#pending.delete(txId);
+  indexed(blocks: readonly BlockTransactions[]): void {
+    for (const block of blocks) {
+      for (const txId of block.txIds) {
+        if (txId !== undefined && this.#pending.get(txId) === block) this.#pending.delete(txId);
+      }
     }
   }
 
@@ -90,7 +96,10 @@ export class TransactionIndex {
   async locate(txId: string): Promise<TransactionLocation | undefined> {
     if (!isTxId(txId)) return undefined;
     const pending = this.#pending.get(txId);
-    if (pending !== undefined) return pending;
+    if (pending !== undefined) {
+      // Of several in one block LevelDB keeps the last, too.
+      return { blockNumber: pending.blockNumber, index: pending.txIds.lastIndexOf(txId) };
+    }
     const what = `the index entry of transaction ${txId}`;
     const content = await readRecord(this.#database, transactionKey(txId), what);
     return content === undefined ? undefined : decodeLocation(content);

@@ -6,6 +6,7 @@
  */
 import { LedgerError } from '../errors.ts';
 import { type Operation, writeError } from './database.ts';
+import type { BlockTransactions } from './index-records.ts';
 import type { IndexWriter } from './index-writer.ts';
 import { STORE_LIMITS } from './limits.ts';
 import type { Position } from './segments/record.ts';
@@ -15,11 +16,13 @@ export interface WriteJob {
   /** Blocks, for the segment files; none when nobody waits for the rest to be on the disk. */
   records: readonly PlacedRecord[];
   operations: readonly Operation[];
+  /** To be indexed. */
+  transactions: readonly BlockTransactions[];
   /** Of all this. */
   bytes: number;
   /** Runs when the records are on the disk, before the call's promise settles, in the order of the calls. */
   stored: () => void;
-  /** Runs when LevelDB has the operations. */
+  /** Runs when LevelDB has operations and index. */
   indexed: () => void;
 }
 
@@ -82,7 +85,7 @@ export class WriteQueue {
    * back at the next start, as if nobody had cut.
    */
   async cut(operations: readonly Operation[], end: Position): Promise<void> {
-    this.#index.push([{ operations, bytes: 0, indexed: () => {} }]);
+    this.#index.push([{ operations, transactions: [], bytes: 0, indexed: () => {} }]);
     await this.#index.idle();
     if (this.failure !== undefined) throw this.failure;
     try {
@@ -118,7 +121,12 @@ export class WriteQueue {
     }
     // Without the records, which are large and on the disk.
     this.#index.push(
-      group.map(({ operations, bytes, indexed }) => ({ operations, bytes, indexed })),
+      group.map(({ operations, transactions, bytes, indexed }) => ({
+        operations,
+        transactions,
+        bytes,
+        indexed,
+      })),
     );
     for (const job of group) {
       job.stored();

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { indexRecords } from '../../ledger/store/index-records.ts';
+import type { Operation } from '../../ledger/store/database.ts';
+import { eachIndexRecord } from '../../ledger/store/index-records.ts';
 import { put } from '../../ledger/store/reading.ts';
 import {
   decodeLocation,
@@ -12,6 +13,14 @@ import {
 const txId = fc
   .uint8Array({ minLength: 32, maxLength: 32 })
   .map((bytes) => Buffer.from(bytes).toString('hex'));
+
+function indexRecords(txIds: readonly (string | undefined)[], blockNumber: number): Operation[] {
+  const records: Operation[] = [];
+  eachIndexRecord({ txIds, blockNumber }, (key, value) => {
+    records.push({ type: 'put', key: key.slice(), value: value.slice() });
+  });
+  return records;
+}
 
 describe('index records of a block', () => {
   it('are those that are made one by one (property)', () => {

@@ -201,7 +201,9 @@ describe('ledger/store: looking for transactions', () => {
       await look(2000);
       await learned;
       await look(2000);
-      index.queued(new Map(ids.slice(2000).map((txId) => [txId, { blockNumber: 21, index: 0 }])));
+      index.queued([{ blockNumber: 21, txIds: ids.slice(2000) }]);
+      const at = { blockNumber: 21, index: 17 };
+      expect(await index.locate(ids[2017] ?? '')).to.deep.equal(at);
       await look(3000);
       await index.close();
       await database.close();
@@ -229,6 +231,7 @@ describe('ledger/store: LevelDB that cannot be written any more', () => {
       const key = Uint8Array.of(1);
       const job = {
         operations: [{ type: 'put', key, value: key }] as const,
+        transactions: [],
         bytes: 2,
         indexed: () => {
           indexed += 1;
