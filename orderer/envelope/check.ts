@@ -244,9 +244,9 @@ export class EnvelopeChecker {
   }
 }
 
-function expired(transaction: CheckedTransaction): Refusal {
-  const from = isoTime(transaction.notBeforeMs);
-  const until = isoTime(transaction.notAfterMs);
+function expired({ validity }: CheckedTransaction): Refusal {
+  const from = isoTime(validity.notBeforeMs);
+  const until = isoTime(validity.notAfterMs);
   return refusal('expired_certificate', `it is valid from ${from} to ${until}`);
 }
 

@@ -71,15 +71,13 @@ export function inspectEnvelope(bytes: Uint8Array, context: InspectContext): Ins
   const writer = context.judgeWriter(envelope.signatureHeader.creator);
   if (writer.kind === 'refused') return refusal(writer.code, writer.message);
   if (!writer.mayWrite) return refusal('policy_denied', `the creator belongs to ${writer.mspId}`);
-  const { notBeforeMs, notAfterMs } = writer;
   return {
     kind: 'inspected',
     unverified: {
       bytes,
       txId: envelope.channelHeader.txId,
       sizeBytes,
-      notBeforeMs,
-      notAfterMs,
+      validity: writer.validity,
     },
     verify: { key: writer.key, message: envelope.payload, signature: envelope.signature },
   };

@@ -5,6 +5,7 @@
  */
 import type { RefusalCode } from '../service.ts';
 import type { VerifyKey } from '../signature/index.ts';
+import type { Validity } from './transaction.ts';
 
 export type WriterJudgement =
   | {
@@ -15,8 +16,7 @@ export type WriterJudgement =
        * The Writers policy is satisfied by this identity alone: an envelope carries one signature.
        */
       readonly mayWrite: boolean;
-      readonly notBeforeMs: number;
-      readonly notAfterMs: number;
+      readonly validity: Validity;
     }
   | {
       readonly kind: 'refused';
@@ -34,12 +34,10 @@ export interface CreatorResolver {
   ):
     | {
         readonly kind: 'identity';
-        readonly identity: {
+        readonly identity: Validity & {
           readonly mspId: string;
           readonly publicKey: VerifyKey;
           readonly mayWrite: boolean;
-          readonly notBeforeMs: number;
-          readonly notAfterMs: number;
         };
       }
     | { readonly kind: 'refused'; readonly code: RefusalCode; readonly message: string };
@@ -52,7 +50,8 @@ export function createWriterJudge(
   return (creator) => {
     const resolved = resolver.resolve(creator, undefined);
     if (resolved.kind === 'refused') return resolved;
-    const { mspId, publicKey: key, mayWrite, notBeforeMs, notAfterMs } = resolved.identity;
-    return { kind: 'writer', mspId, key, mayWrite, notBeforeMs, notAfterMs };
+    const { identity } = resolved;
+    const { mspId, publicKey: key, mayWrite } = identity;
+    return { kind: 'writer', mspId, key, mayWrite, validity: identity };
   };
 }

@@ -1,6 +1,6 @@
 /**
  * From the creator bytes of an envelope to an identity of the channel, or the reason why there is
- * none. On the hot path a known creator costs one hash and one look-up; a new one costs one
+ * none. A creator seen lately costs a comparison, a known one a hash and a look-up; a new one costs one
  * certificate and one signature check.
  */
 
@@ -26,6 +26,7 @@ import {
 } from './certificate.ts';
 import { MSP_LIMITS } from './limits.ts';
 import { decodePem } from './pem.ts';
+import { RecentCreators } from './recent-creators.ts';
 
 const WRITERS = '/Channel/Writers';
 
@@ -70,6 +71,7 @@ export class IdentityResolver {
   readonly #channel: string;
   readonly #policies: ChannelConfig['policies'];
   readonly #organizations = new Map<string, Organization>();
+  readonly #recent = new RecentCreators<Resolved & { kind: 'identity' }>();
   readonly #known: LruMap<string, Resolved & { kind: 'identity' }>;
   readonly #refused: LruMap<string, ResolveRefusal>;
 
@@ -94,9 +96,14 @@ export class IdentityResolver {
    * reported and not judged: then the answer for the same bytes never changes.
    */
   resolve(creator: Uint8Array, nowMs: number | undefined): Resolved {
+    const recent = this.#recent.get(creator);
+    if (recent !== undefined) return inTime(recent, nowMs);
     const key = hash('sha256', creator);
     const known = this.#known.get(key);
-    if (known !== undefined) return inTime(known, nowMs);
+    if (known !== undefined) {
+      this.#recent.set(creator, known);
+      return inTime(known, nowMs);
+    }
     const refused = this.#refused.get(key);
     if (refused !== undefined) return refused;
     const judged = this.#judge(creator);

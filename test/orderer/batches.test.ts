@@ -12,7 +12,7 @@ const SELF = 2;
 function transaction(i: number): CheckedTransaction {
   const txId = Buffer.alloc(32, i).toString('hex');
   const bytes = new Uint8Array([i]);
-  return { bytes, txId, sizeBytes: 1, notBeforeMs: 0, notAfterMs: 1 };
+  return { bytes, txId, sizeBytes: 1, validity: { notBeforeMs: 0, notAfterMs: 1 } };
 }
 
 const bytesOf = (i = 0): Uint8Array => new Uint8Array([i]);

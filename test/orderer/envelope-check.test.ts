@@ -233,10 +233,10 @@ describe('EnvelopeChecker', () => {
       expect(inTime).to.deep.equal([false, false, true]);
       const [first] = result.transactions;
       if (first === undefined) throw new Error('no transaction');
-      expect(isWithinValidity(first, first.notBeforeMs)).to.equal(true);
-      expect(isWithinValidity(first, first.notAfterMs)).to.equal(true);
-      expect(isWithinValidity(first, first.notBeforeMs - 1)).to.equal(false);
-      expect(isWithinValidity(first, first.notAfterMs + 1)).to.equal(false);
+      expect(isWithinValidity(first, first.validity.notBeforeMs)).to.equal(true);
+      expect(isWithinValidity(first, first.validity.notAfterMs)).to.equal(true);
+      expect(isWithinValidity(first, first.validity.notBeforeMs - 1)).to.equal(false);
+      expect(isWithinValidity(first, first.validity.notAfterMs + 1)).to.equal(false);
     });
 
     it('without signatures judges all the rest, asks nobody and remembers nothing', async () => {

@@ -43,8 +43,8 @@ describe('inspectEnvelope', () => {
     expect(result.unverified.txId).to.equal(channelHeader.txId);
     expect(result.unverified.sizeBytes).to.equal(payload.length + signature.length);
     expect(result.unverified.bytes).to.equal(bytes);
-    expect(result.unverified.notBeforeMs).to.be.lessThan(Date.now());
-    expect(result.unverified.notAfterMs).to.be.greaterThan(Date.now());
+    expect(result.unverified.validity.notBeforeMs).to.be.lessThan(Date.now());
+    expect(result.unverified.validity.notAfterMs).to.be.greaterThan(Date.now());
     expect(result.verify.key.algorithm).to.equal('ed25519');
     expect(result.verify.message).to.deep.equal(payload);
   });
@@ -192,7 +192,7 @@ describe('inspectEnvelope', () => {
   it('reports an expired certificate and does not judge it: it reads no clock', () => {
     const result = inspectEnvelope(buildEnvelope(channel.expired), channel.context);
     if (result.kind !== 'inspected') throw new Error(result.message);
-    expect(result.unverified.notAfterMs).to.be.lessThan(Date.now());
+    expect(result.unverified.validity.notAfterMs).to.be.lessThan(Date.now());
   });
 
   it('refuses in the order of the checks', () => {

@@ -7,7 +7,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 function transaction(i: number): CheckedTransaction {
   const txId = Buffer.alloc(32, i).toString('hex');
   const bytes = new Uint8Array(10).fill(i);
-  return { bytes, txId, sizeBytes: 10, notBeforeMs: 0, notAfterMs: 1 };
+  return { bytes, txId, sizeBytes: 10, validity: { notBeforeMs: 0, notAfterMs: 1 } };
 }
 
 describe('lane feeder', () => {

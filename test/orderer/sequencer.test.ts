@@ -63,8 +63,7 @@ describe('the ordered stream', () => {
         mspId: 'Org1MSP',
         key: { algorithm: 'ed25519', bytes: new Uint8Array(32) },
         mayWrite: true,
-        notBeforeMs: 0,
-        notAfterMs: 1e15,
+        validity: { notBeforeMs: 0, notAfterMs: 1e15 },
       }),
     });
     if (inspected.kind === 'refused') throw new Error(inspected.message);
