@@ -43,10 +43,11 @@ export class IdFilter {
     const place = wordOfHex(txId, 0);
     const first = wordOfHex(txId, 8);
     const second = wordOfHex(txId, 16);
-    return this.#layers.some(({ words }) => {
+    for (const { words } of this.#layers) {
       const block = blockOf(words, place);
-      return hasBits(words, block, first) && hasBits(words, block, second);
-    });
+      if (hasBits(words, block, first) && hasBits(words, block, second)) return true;
+    }
+    return false;
   }
 
   #add(place: number, first: number, second: number): void {

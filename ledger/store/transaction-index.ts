@@ -68,6 +68,7 @@ export class TransactionIndex {
     }
   }
 
+  /** Of what is no id it may say anything. */
   #mayHold(txId: string): boolean {
     return !this.#isFilterComplete || this.#filter.mayHold(txId);
   }
@@ -126,7 +127,7 @@ export class TransactionIndex {
     const found = txIds.map((txId) => this.#pending.has(txId));
     const asked: number[] = [];
     for (const [index, txId] of txIds.entries()) {
-      if (found[index] !== true && isTxId(txId) && this.#mayHold(txId)) asked.push(index);
+      if (found[index] !== true && this.#mayHold(txId) && isTxId(txId)) asked.push(index);
     }
     if (asked.length <= AT_ONCE_MAX) {
       for (const index of asked) found[index] = this.hasNow(txIds[index] ?? '');

@@ -206,7 +206,7 @@ export class DeliverySequencer {
     for (const [index, block] of blocks.entries()) {
       if (block.block.header.number >= this.#replayUntil) return blocks.slice(index);
       await requireSame(ledger, block);
-      deduplicator.stored(block.txIds.filter((txId) => txId !== undefined));
+      deduplicator.stored(block.txIds);
     }
     return [];
   }
@@ -218,9 +218,7 @@ export class DeliverySequencer {
     this.#stores = Promise.all([this.#stores, written]).then(
       () => {
         if (this.#failed !== undefined) return;
-        for (const block of blocks) {
-          deduplicator.stored(block.txIds.filter((txId) => txId !== undefined));
-        }
+        for (const block of blocks) deduplicator.stored(block.txIds);
         if (blocks.length > 0) onStored(blocks);
         if (slot.checkpoint) onCheckpoint({ slot: slot.slot, ...tip });
         onApplied(slot.slot, tip.height);

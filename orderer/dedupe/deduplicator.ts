@@ -36,7 +36,7 @@ export interface Filtered<T> {
 export class Deduplicator {
   readonly #inFlightMax: number;
   readonly #dependencies: DeduplicatorDependencies;
-  /** Ordered, fresh, and not yet reported as stored. */
+  /** Ordered, fresh, and not yet reported as stored; while the ledger is asked, also those that it is asked for. */
   readonly #inFlight = new Set<string>();
   #filtering = false;
   #onStored: (() => void) | undefined;
@@ -63,7 +63,7 @@ export class Deduplicator {
   /**
    * Splits the next transactions of the ordered stream; order is kept. Waits while too many are in
    * flight. One call at a time, in stream order: throws OrdererError `misuse` otherwise. Passes on
-   * what the ledger's look-up throws; nothing has entered the in-flight set then.
+   * what the ledger's look-up throws; nothing has been added to the in-flight set then.
    *
    * @param before while a part of the stream is delivered again that the ledger holds already: only the blocks
    *   below this number come earlier in the stream
@@ -84,9 +84,9 @@ export class Deduplicator {
     }
   }
 
-  /** These are in the ledger and it finds them. Ids that were never in flight are ignored. */
-  stored(txIds: Iterable<string>): void {
-    for (const txId of txIds) this.#inFlight.delete(txId);
+  /** These are in the ledger and it finds them. Ids that were never in flight are ignored, and what has none. */
+  stored(txIds: Iterable<string | undefined>): void {
+    for (const txId of txIds) if (txId !== undefined) this.#inFlight.delete(txId);
     const wake = this.#onStored;
     this.#onStored = undefined;
     wake?.();
@@ -102,41 +102,43 @@ export class Deduplicator {
     transactions: readonly T[],
     before: number | undefined,
   ): Promise<Filtered<T>> {
-    /** Not yet known to be duplicates; each id once, in stream order. */
-    const candidates = new Map<string, T>();
-    for (const transaction of transactions) {
-      const { txId } = transaction;
-      if (this.#inFlight.has(txId) || candidates.has(txId)) continue;
-      candidates.set(txId, transaction);
-    }
-    const txIds = [...candidates.keys()];
-    const known = await this.#lookUp(txIds, before);
-    if (known.length !== txIds.length) {
-      throw new OrdererError(
-        'misuse',
-        `asked for ${txIds.length} ids, got ${known.length} answers`,
-      );
-    }
-    for (const [i, txId] of txIds.entries()) {
-      if (known[i] === true) candidates.delete(txId);
-      else this.#inFlight.add(txId);
-    }
+    // One that was in flight, or comes twice here, is a duplicate whatever the ledger says.
+    const isFirst = transactions.map(({ txId }) => this.#enter(txId));
+    const txIds = transactions.filter((_, at) => isFirst[at] === true).map(({ txId }) => txId);
+    const known = await this.#lookUp(txIds, before).catch((error: unknown) => {
+      for (const txId of txIds) this.#inFlight.delete(txId);
+      throw error;
+    });
     const fresh: T[] = [];
     const duplicates: T[] = [];
-    for (const transaction of transactions) {
-      const first = candidates.get(transaction.txId) === transaction;
-      // The same object twice in one call is a duplicate too.
-      if (first) candidates.delete(transaction.txId);
-      (first ? fresh : duplicates).push(transaction);
+    let asked = 0;
+    for (const [at, transaction] of transactions.entries()) {
+      const isFresh = isFirst[at] === true && known[asked++] === false;
+      (isFresh ? fresh : duplicates).push(transaction);
+      if (isFirst[at] === true && !isFresh) this.#inFlight.delete(transaction.txId);
     }
     return { fresh, duplicates };
   }
 
+  /** False when it is there already. */
+  #enter(txId: string): boolean {
+    const before = this.#inFlight.size;
+    return this.#inFlight.add(txId).size > before;
+  }
+
   async #lookUp(txIds: readonly string[], before: number | undefined): Promise<readonly boolean[]> {
     if (txIds.length === 0) return [];
-    if (before === undefined) return this.#dependencies.hasTransactions(txIds);
-    const blocks = await this.#dependencies.blocksOf(txIds);
-    return blocks.map((number) => number !== undefined && number < before);
+    const known =
+      before === undefined
+        ? await this.#dependencies.hasTransactions(txIds)
+        : (await this.#dependencies.blocksOf(txIds)).map(
+            (number) => number !== undefined && number < before,
+          );
+    if (known.length !== txIds.length) {
+      const what = `asked for ${txIds.length} ids, got ${known.length} answers`;
+      throw new OrdererError('misuse', what);
+    }
+    return known;
   }
 
   #nextStored(): Promise<void> {
