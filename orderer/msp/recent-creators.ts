@@ -25,7 +25,8 @@ export class RecentCreators<T> {
   }
 
   set(creator: Uint8Array, found: T): void {
-    this.#places[placeOf(creator)] = { creator: creator.slice(), found };
+    // Copied for certain: `slice` of a Buffer is a view, and its bytes belong to the caller.
+    this.#places[placeOf(creator)] = { creator: new Uint8Array(creator), found };
   }
 }
 
