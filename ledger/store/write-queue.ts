@@ -6,24 +6,17 @@
  */
 import { LedgerError } from '../errors.ts';
 import { type Operation, writeError } from './database.ts';
-import type { BlockTransactions } from './index-records.ts';
-import type { IndexWriter } from './index-writer.ts';
+import type { IndexJob, IndexWriter } from './index-writer.ts';
 import { STORE_LIMITS } from './limits.ts';
 import type { Position } from './segments/record.ts';
 import type { PlacedRecord, SegmentWriter } from './segments/segment-writer.ts';
 
-export interface WriteJob {
+/** What LevelDB is told of blocks, and before that the blocks themselves; `bytes` are of all this. */
+export interface WriteJob extends IndexJob {
   /** Blocks, for the segment files; none when nobody waits for the rest to be on the disk. */
   records: readonly PlacedRecord[];
-  operations: readonly Operation[];
-  /** To be indexed. */
-  transactions: readonly BlockTransactions[];
-  /** Of all this. */
-  bytes: number;
   /** Runs when the records are on the disk, before the call's promise settles, in the order of the calls. */
   stored: () => void;
-  /** Runs when LevelDB has operations and index. */
-  indexed: () => void;
 }
 
 interface WaitingJob extends WriteJob {
