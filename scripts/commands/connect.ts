@@ -155,10 +155,16 @@ const UNABLE_CODES = new Set([
   'malformed_genesis',
 ]);
 
-/** Whether a message about several replicas says of each, in Node's words, that its port is closed. */
-function nobodyListens(message: string): boolean {
-  const refused = message.match(/https?:\S+: connect ECONNREFUSED/g) ?? [];
-  return refused.length > 0 && refused.length === (message.match(/https?:/g) ?? []).length;
+/**
+ * Whether each replica that was asked has closed its port at some time of the call, in Node's words, and
+ * none has answered. Not the last word of each: the call's deadline may cut an attempt short before it is refused.
+ */
+function nobodyListens({ causes }: ClientError): boolean {
+  const refused = causes.filter(({ message }) => message.startsWith('connect ECONNREFUSED'));
+  const closed = new Set(refused.map(({ url }) => url));
+  return (
+    closed.size > 0 && causes.every(({ url, status }) => status === undefined && closed.has(url))
+  );
 }
 
 /** Sentence and exit code for an error that a reader can do something about; rethrows bugs. */
@@ -169,7 +175,7 @@ export function explain(error: unknown): {
 } {
   if (error instanceof ClientError) {
     const exitCode = UNABLE_CODES.has(error.code) ? EXIT.UNABLE : EXIT.REFUSED;
-    const hint = nobodyListens(error.message) ? '. Is the network running? See: sluice start' : '';
+    const hint = nobodyListens(error) ? '. Is the network running? See: sluice start' : '';
     return { message: `${error.message}${hint} (${error.code})`, code: error.code, exitCode };
   }
   if (error instanceof CommandError || error instanceof SettingsError) {

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { ClientError } from '../../api/client/errors.ts';
 import type { Api } from '../../api/index.ts';
+import { explain } from '../../scripts/commands/connect.ts';
 import { printable, readableText } from '../../scripts/commands/printing.ts';
 import { createTestChain, type TestChain } from '../support/chain.ts';
 import { type ChainService, createChainService } from '../support/chain-service.ts';
@@ -231,5 +233,34 @@ transport:
     expect(readableText(new TextEncoder().encode('line\nline'))).to.equal('line\nline');
     expect(readableText(new Uint8Array([0xff, 0xfe]))).to.equal(undefined);
     expect(readableText(new TextEncoder().encode('\u001b[2J'))).to.equal(undefined);
+  });
+});
+
+describe('what a command says of an error', () => {
+  const first = 'http://127.0.0.1:8051';
+  const second = 'http://127.0.0.1:8052';
+  const refused = { code: 'unreachable', message: 'connect ECONNREFUSED 127.0.0.1:8051' };
+  const silent = { code: 'timeout', message: 'no answer within 2 ms' };
+
+  function hintOf(...causes: { url: string; code: string; message: string; status?: number }[]) {
+    const failures = causes.map((cause) => ({ ...cause, retryable: true }));
+    const error = new ClientError('deadline_exceeded', 'no replica answered', { causes: failures });
+    return explain(error).message.includes('sluice start');
+  }
+
+  it('advises to start the network when every replica has closed its port', () => {
+    const both = [
+      { url: first, ...refused },
+      { url: second, ...refused },
+    ];
+    expect(hintOf(...both)).to.equal(true);
+    expect(hintOf(...both, { url: first, ...silent }), 'cut short by the deadline').to.equal(true);
+  });
+
+  it('does not when a replica is silent, or has answered', () => {
+    expect(hintOf({ url: first, ...refused }, { url: second, ...silent })).to.equal(false);
+    const busy = { url: first, code: 'overloaded', message: 'later', status: 429 };
+    expect(hintOf({ url: first, ...refused }, busy)).to.equal(false);
+    expect(hintOf()).to.equal(false);
   });
 });

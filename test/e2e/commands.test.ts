@@ -247,7 +247,7 @@ describe('the commands on a network of four replicas', function () {
     const report = await runJson(0, 'verify', '--data', 'data', '--json');
     expect(report).to.include({ verdict: 'good' });
     expect(report.sources).to.have.length(4);
-    expect((await run(2, 'submit', 'x', '--timeout', '500')).stderr).to.contain('sluice start');
+    expect((await run(2, 'submit', 'x', '--timeout', '2000')).stderr).to.contain('sluice start');
   });
 
   it('verify finds the byte that somebody changed in a ledger', async () => {
