@@ -28,5 +28,5 @@ export { EnvelopeScan } from './envelope-scan.ts';
 export * from './id-words.ts';
 export * from './identity.ts';
 export { FORMAT_LIMITS } from './limits.ts';
-export { signatureFault } from './signature-form.ts';
+export { ED25519_SIGNATURE_BYTES, signatureFault } from './signature-form.ts';
 export type { Decoded } from './wire-reader.ts';

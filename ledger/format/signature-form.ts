@@ -13,6 +13,9 @@ const P256_HALF_ORDER = Uint8Array.from([
   0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
 ]);
 
+/** Of any 64 bytes the form is right (RFC 8032 section 5.1.7): what they say is for who has the key. */
+export const ED25519_SIGNATURE_BYTES = 64;
+
 /**
  * Says what is wrong with the form of a signature, or undefined when nothing
  * is. Checks no key and no message.
@@ -22,7 +25,9 @@ export function signatureFault(
   signature: Uint8Array,
 ): string | undefined {
   if (algorithm === 'ed25519') {
-    return signature.length === 64 ? undefined : `has ${signature.length} bytes instead of 64`;
+    const { length } = signature;
+    if (length === ED25519_SIGNATURE_BYTES) return undefined;
+    return `has ${length} bytes instead of ${ED25519_SIGNATURE_BYTES}`;
   }
   return p256Fault(signature);
 }

@@ -58,7 +58,6 @@ export class StoredBlocks {
   readonly tailLocations = new Map<string, TransactionLocation>();
   readonly #database: Database;
   readonly #segments: SegmentReader;
-  readonly #window: SegmentWindow;
   readonly #folder: string;
   readonly #tail = new Map<number, TailBlock>();
   /** Where the block read last ends, and its number. */
@@ -67,7 +66,6 @@ export class StoredBlocks {
   constructor(database: Database, segments: SegmentReader, directory: string) {
     this.#database = database;
     this.#segments = segments;
-    this.#window = new SegmentWindow(segments);
     this.#folder = join(directory, SEGMENT_FOLDER);
   }
 
@@ -98,13 +96,22 @@ export class StoredBlocks {
     return { faults, notes };
   }
 
-  async rawBlock(number: number, mustBeCertified: boolean): Promise<RawBlock> {
+  /** To read blocks through, one after the other. `overwrites`: as `SegmentWindow` has it. */
+  window(overwrites: boolean): SegmentWindow {
+    return new SegmentWindow(this.#segments, overwrites);
+  }
+
+  async rawBlock(
+    number: number,
+    mustBeCertified: boolean,
+    window: SegmentWindow,
+  ): Promise<RawBlock> {
     const known = this.#tail.get(number);
     const { entry, fault: entryFault } =
       known === undefined ? this.#entry(number) : { entry: known.entry, fault: undefined };
     const missing = (fault: string): RawBlock => ({ kind: 'missing', number, fault });
     if (entry === undefined) return missing(entryFault ?? `block ${number} is missing`);
-    const bytes = await this.#window.read(entry.place);
+    const bytes = await window.read(entry.place);
     const decoded = bytes && decodeRecord(bytes);
     if (decoded === undefined) return missing(`block ${number} is not where LevelDB says`);
     const certificate =

@@ -129,11 +129,15 @@ export class LedgerSnapshot {
 
   /**
    * Every stored block from `from` on, in order, gaps named, uncertified ones
-   * included.
+   * included. `mayOverwrite`: the bytes of a block are not looked at any more once the second block after it is asked for.
    */
-  async *rawBlocks(from = 0): AsyncGenerator<RawBlock, void, undefined> {
+  async *rawBlocks(
+    from = 0,
+    { mayOverwrite = false } = {},
+  ): AsyncGenerator<RawBlock, void, undefined> {
+    const window = this.blocks.window(mayOverwrite);
     for (let number = from; number < this.storedHeight; number += 1) {
-      yield await this.blocks.rawBlock(number, number < this.certifiedHeight);
+      yield await this.blocks.rawBlock(number, number < this.certifiedHeight, window);
     }
   }
 

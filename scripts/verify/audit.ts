@@ -95,6 +95,11 @@ interface CheckedContent extends Pick<CheckedBlock, 'idWords'> {
   readonly open: readonly CheckedTransaction['findings'][];
 }
 
+/** The header outlives the block, whose bytes may be overwritten. */
+function copyOf({ number, previousHash, dataHash }: BlockHeader): BlockHeader {
+  return { number, previousHash: previousHash.slice(), dataHash: dataHash.slice() };
+}
+
 /** Block 0 is trusted by its hash; its envelope need not be signed (configtxgen signs nothing). */
 function genesisContent({ data }: Block): CheckedContent {
   const envelopes = data.map(parseEnvelope);
@@ -215,7 +220,7 @@ export class ChainAudit {
     const { envelopes, idWords, open } = checked;
     const known = { envelopes, dataHash: hashOfAll(block.data) };
     const previous = this.#tip;
-    this.#tip = header;
+    this.#tip = copyOf(header);
     const checkCopy: CheckedBlock['checkCopy'] = (copy, isCertified) =>
       this.#checkCopy(copy, isCertified, previous, known);
     const transactions = Promise.all(open).then((found) => found.flat());

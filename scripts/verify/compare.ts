@@ -223,7 +223,11 @@ export async function auditSources(
   log: FindingLog,
 ): Promise<CompareResult> {
   const { from, to, onProgress, signal } = options;
-  const readers = sources.map((source) => new SourceReader(source, { from, to }, log));
+  // Whoever checks signatures keeps the bytes of many blocks until a worker takes them.
+  const mayOverwrite = dependencies.verifier === undefined;
+  const readers = sources.map(
+    (source) => new SourceReader(source, { from, to, mayOverwrite }, log),
+  );
   const comparison = new Comparison(readers, dependencies, log);
   const turns = new LoopTurns();
   await Promise.all(readers.map((reader) => reader.advance()));

@@ -12,22 +12,22 @@ const SAMPLES = 32;
 
 export class KnownCreator {
   readonly verdict: CreatorVerdict;
-  readonly #bytes: Uint8Array;
+  readonly #bytes: Buffer;
   /** Room for a nonce, then the creator. */
   readonly #room: Uint8Array;
   /** The end of the room from the nonce on; made anew when a nonce has another length. */
   #input: Uint8Array;
 
-  constructor(creator: Uint8Array, verdict: CreatorVerdict) {
-    this.verdict = verdict;
+  constructor(creator: Uint8Array, judge: (creator: Uint8Array) => CreatorVerdict) {
     this.#room = new Uint8Array(NONCE_BYTES_MAX + creator.length);
     this.#room.set(creator, NONCE_BYTES_MAX);
-    this.#bytes = this.#room.subarray(NONCE_BYTES_MAX);
-    this.#input = this.#bytes;
+    this.#input = this.#room.subarray(NONCE_BYTES_MAX);
+    this.#bytes = Buffer.from(this.#room.buffer, NONCE_BYTES_MAX, creator.length);
+    this.verdict = judge(this.#input);
   }
 
-  is(creator: Uint8Array): boolean {
-    return Buffer.compare(this.#bytes, creator) === 0;
+  is(bytes: Uint8Array, start: number, end: number): boolean {
+    return end - start === this.#bytes.length && this.#bytes.compare(bytes, start, end) === 0;
   }
 
   /** Nonce and creator, one behind the other; valid until the next call. The nonce has at most `NONCE_BYTES_MAX` bytes. */
@@ -57,10 +57,9 @@ export class CreatorMemory {
   of(bytes: Uint8Array, start: number, end: number): KnownCreator | undefined {
     if (end - start > VERIFY_LIMITS.creatorBytesCachedMax) return undefined;
     const samples = samplesOf(bytes, start, end);
-    const creator = bytes.subarray(start, end);
     const found = this.#known.get(samples);
-    if (found?.is(creator) === true) return found;
-    const known = new KnownCreator(creator, this.#judge(creator));
+    if (found?.is(bytes, start, end) === true) return found;
+    const known = new KnownCreator(bytes.subarray(start, end), this.#judge);
     if (found === undefined && this.#known.size >= VERIFY_LIMITS.creatorsCachedMax) {
       const oldest = this.#known.keys().next().value;
       if (oldest !== undefined) this.#known.delete(oldest);

@@ -8,7 +8,7 @@ import {
   idOfWords,
 } from '../../ledger/format/index.ts';
 import type { Finding, FindingCode, FindingLog } from './findings.ts';
-import { type BlockSource, type Range, SourceError, type SourceRecord } from './sources.ts';
+import { type BlockSource, type ReadOptions, SourceError, type SourceRecord } from './sources.ts';
 
 export interface SourceSummary {
   readonly name: string;
@@ -51,11 +51,11 @@ export class SourceReader {
   #reportedUpTo: number;
   #uncertified = false;
 
-  constructor(source: BlockSource, range: Range, log: FindingLog) {
+  constructor(source: BlockSource, options: ReadOptions, log: FindingLog) {
     this.source = source;
-    this.#records = source.records(range)[Symbol.asyncIterator]();
+    this.#records = source.records(options)[Symbol.asyncIterator]();
     this.#log = log;
-    this.#reportedUpTo = range.from;
+    this.#reportedUpTo = options.from;
   }
 
   /** Number of the next record; undefined at the end. */

@@ -34,6 +34,11 @@ export interface Range {
   readonly to: number | undefined;
 }
 
+export interface ReadOptions extends Range {
+  /** A source may overwrite the bytes of a record once the second one after it is asked for. */
+  readonly mayOverwrite?: boolean;
+}
+
 export interface BlockSource {
   readonly name: string;
   /** The channel, when the source knows it apart from its blocks. */
@@ -44,7 +49,7 @@ export interface BlockSource {
   /** How many blocks there are, when that is known: for the progress bar. */
   readonly height: number | undefined;
   /** Records by ascending number. Throws `SourceError`. */
-  records(range: Range): AsyncIterable<SourceRecord>;
+  records(options: ReadOptions): AsyncIterable<SourceRecord>;
   /**
    * The positions of those transactions of a block whose place in the source's own index must be looked up with `locate`; all
    * others are where they must be. `ids`: `ID_WORDS` words each. Absent: look all of them up.
@@ -106,9 +111,10 @@ export async function openLedgerSource(directory: string): Promise<BlockSource> 
     throw sourceErrorOf(error);
   }
   const { certifiedHeight, storedHeight, channel } = snapshot;
-  async function* records({ from, to }: Range): AsyncGenerator<SourceRecord> {
+  async function* records(options: ReadOptions): AsyncGenerator<SourceRecord> {
+    const { from, to, mayOverwrite = false } = options;
     try {
-      for await (const raw of snapshot.rawBlocks(from)) {
+      for await (const raw of snapshot.rawBlocks(from, { mayOverwrite })) {
         const { number } = raw;
         if (to !== undefined && number > to) return;
         if (raw.kind === 'missing') {

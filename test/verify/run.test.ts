@@ -43,13 +43,17 @@ describe('auditor: from ledgers, folders and replicas', () => {
   }
 
   /** Stores the chain as a replica does; `certified` blocks have their certificate. */
-  async function openLedger(name: string, certified = chain.blocks.length): Promise<Ledger> {
-    const directory = join(base, name, 'ledger', chain.channel);
+  async function openLedger(
+    name: string,
+    certified = Number.POSITIVE_INFINITY,
+    stored = chain,
+  ): Promise<Ledger> {
+    const directory = join(base, name, 'ledger', stored.channel);
     mkdirSync(directory, { recursive: true });
-    const genesisBlock = chain.blocks[0] as Uint8Array;
+    const genesisBlock = stored.blocks[0] as Uint8Array;
     const ledger = await Ledger.open({ directory, channel: 'main', genesisBlock }, { sha256 });
-    for (let number = 1; number < chain.blocks.length; number++) {
-      const block = chain.decoded(number);
+    for (let number = 1; number < stored.blocks.length; number++) {
+      const block = stored.decoded(number);
       const txIds = block.data.map((entry) => {
         const parsed = parseEnvelope(entry);
         return parsed.kind === 'ok' ? parsed.value.channelHeader.txId : undefined;
@@ -239,5 +243,26 @@ describe('auditor: from ledgers, folders and replicas', () => {
     const none = await verifyChains({ ...NOTHING, blocks: [folder], signatures: false });
     expect(none).to.include({ verdict: 'good', signatures: 0 });
     expect(none.notChecked[0]).to.include('no signature at all');
+  });
+
+  it('reads on in the memory of blocks that it is done with, where no signature waits for them', async () => {
+    const long = await createTestChain({ consenters: 1, blocks: 0 });
+    const blockBytes = 300_000;
+    for (let number = 1; number <= 16; number++) {
+      const data = new Uint8Array(blockBytes).fill(number);
+      long.append([long.envelope(data).envelope, long.envelope(`${number}`).envelope]);
+    }
+    for (const name of ['replica-1', 'replica-2']) {
+      await (await openLedger(name, undefined, long)).close();
+    }
+    const whole = await verifyChains({ ...NOTHING, data: [base], signatures: false });
+    expect(whole).to.include({ verdict: 'good', blocks: 17, transactions: 33, faults: 0 });
+    const damaged = join(base, 'replica-2', 'ledger', 'main', 'segments', '000000.seg');
+    const bytes = readFileSync(damaged);
+    bytes[bytes.indexOf(Buffer.alloc(100, 14))]! ^= 1;
+    writeFileSync(damaged, bytes);
+    const report = await verifyChains({ ...NOTHING, data: [base], signatures: false });
+    expect(report).to.include({ verdict: 'bad', blocks: 18 });
+    expect(new Set(report.findings.map(({ block }) => block))).to.deep.equal(new Set([14]));
   });
 });
