@@ -6,7 +6,14 @@ import { concatBytes } from './bytes.ts';
 import type { Sha256 } from './envelope.ts';
 import { FORMAT_LIMITS } from './limits.ts';
 import { type Decoded, decoded, EMPTY, WireReader } from './wire-reader.ts';
-import { bytesSize, integerSize, presentSize, requireInteger, WireWriter } from './wire-writer.ts';
+import {
+  type Allocate,
+  bytesSize,
+  integerSize,
+  presentSize,
+  requireInteger,
+  WireWriter,
+} from './wire-writer.ts';
 
 export interface BlockHeader {
   /** 0 for the genesis block; at most 2^53 - 1. */
@@ -93,11 +100,15 @@ export function joinBlock(
 }
 
 /**
- * `common.BlockData`. `headroom`: zero bytes in front of it, which spares the
- * caller a copy of a large block.
+ * `common.BlockData`. `headroom`: bytes in front of it for the caller to fill, which spares it a
+ * copy of a large block.
  */
-export function encodeBlockData(data: readonly Uint8Array[], headroom = 0): Uint8Array {
-  const writer = new WireWriter(listSize(data), headroom);
+export function encodeBlockData(
+  data: readonly Uint8Array[],
+  headroom = 0,
+  allocate?: Allocate,
+): Uint8Array {
+  const writer = new WireWriter(listSize(data), headroom, allocate);
   for (const entry of data) writer.presentField(1, entry);
   return writer.finish();
 }

@@ -36,16 +36,21 @@ export function integerSize(value: number): number {
   return value === 0 ? 0 : 1 + varintSize(value);
 }
 
+/** As many bytes; what is in them does not matter where all of them are written. */
+export type Allocate = (bytes: number) => Uint8Array;
+
+const allocateFresh: Allocate = (bytes) => (bytes === 0 ? EMPTY : new Uint8Array(bytes));
+
 export class WireWriter {
   private readonly bytes: Uint8Array;
   private position: number;
 
   /**
-   * `size`: exact length of the message, bytes. `headroom`: zero bytes in front
+   * `size`: exact length of the message, bytes. `headroom`: bytes in front
    * of it, for the caller to fill.
    */
-  constructor(size: number, headroom = 0) {
-    this.bytes = size + headroom === 0 ? EMPTY : new Uint8Array(size + headroom);
+  constructor(size: number, headroom = 0, allocate = allocateFresh) {
+    this.bytes = allocate(size + headroom);
     this.position = headroom;
   }
 

@@ -331,8 +331,9 @@ export class Ledger {
   private async append(blocks: readonly BlockToAppend[], certified: boolean): Promise<void> {
     this.requireWritable();
     if (blocks.length === 0) return;
-    const { sha256, segmentBytesMax } = this;
-    const prepared = prepareBlocks(blocks, certified, this.pending, { sha256, segmentBytesMax });
+    const { sha256, segmentBytesMax, writer } = this;
+    const dependencies = { sha256, segmentBytesMax, allocate: writer.allocate };
+    const prepared = prepareBlocks(blocks, certified, this.pending, dependencies);
     const { operations, transactions, records } = prepared;
     this.queue.requireRoom(bytesOf(operations, transactions, records));
     await this.commit(prepared, records);

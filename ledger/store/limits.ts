@@ -17,6 +17,8 @@ export const STORE_LIMITS = {
   waitingBytesMax: 64 * 1024 * 1024,
   /** Bytes that one synced write merges, unless a single call brings more. */
   batchBytesMax: 8 * 1024 * 1024,
+  /** Kept of the memory of records that are on the disk, bytes, for those that come. */
+  roomBytesMax: 2 * 1024 * 1024,
   /** A segment file that has so many bytes is left for the next one; at most one block longer. */
   segmentBytesMax: 64 * 1024 * 1024,
   /** Bytes of blocks that are stored and not in LevelDB yet, beyond which the next blocks wait: what a start after a crash makes up for. */

@@ -11,6 +11,7 @@ import {
   parseEnvelope,
   type Sha256,
 } from '../format/index.ts';
+import type { Allocate } from '../format/wire-writer.ts';
 import type { Operation } from './database.ts';
 import { type BlockTransactions, INDEX_RECORD_BYTES } from './index-records.ts';
 import type { ChainState, HashedHeader } from './opening.ts';
@@ -58,7 +59,11 @@ export function prepareBlocks(
   blocks: readonly BlockToAppend[],
   certified: boolean,
   state: ChainState,
-  { sha256, segmentBytesMax }: { sha256: Sha256; segmentBytesMax: number },
+  {
+    sha256,
+    segmentBytesMax,
+    allocate,
+  }: { sha256: Sha256; segmentBytesMax: number; allocate?: Allocate },
 ): Prepared {
   const records: PlacedRecord[] = [];
   const operations: Operation[] = [];
@@ -77,7 +82,8 @@ export function prepareBlocks(
       operations.push(put(blockKey(KIND.SIGNATURES, number), signatures));
     }
     const header = encodeBlockHeader(block.header);
-    const bytes = encodeRecord(number, { header, signatures, data: block.data }, certified);
+    const parts = { header, signatures, data: block.data };
+    const bytes = encodeRecord(number, parts, certified, allocate);
     const place = placeAfter(end, bytes.length, segmentBytesMax);
     end = endOf(place);
     records.push({ place, bytes });

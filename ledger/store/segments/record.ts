@@ -14,6 +14,7 @@
 import { crc32 } from 'node:zlib';
 import { encodeBlockData } from '../../format/index.ts';
 import { plainView } from '../../format/wire-reader.ts';
+import type { Allocate } from '../../format/wire-writer.ts';
 
 export const RECORD_HEAD_BYTES = 28;
 const CHECKSUM_BYTES = 4;
@@ -52,15 +53,16 @@ export interface RecordHead {
   bytes: number;
 }
 
-/** Blocks are large: all of a record is written into one allocation. `header`: `common.BlockHeader`, serialized. */
+/** Blocks are large: all of a record is written into one piece of memory, `allocate`'s. `header`: `common.BlockHeader`, serialized. */
 export function encodeRecord(
   number: number,
   parts: { header: Uint8Array; signatures: Uint8Array; data: readonly Uint8Array[] },
   certified: boolean,
+  allocate?: Allocate,
 ): Uint8Array {
   const { header, signatures } = parts;
   const dataOffset = RECORD_HEAD_BYTES + header.length + signatures.length;
-  const record = encodeBlockData(parts.data, dataOffset);
+  const record = encodeBlockData(parts.data, dataOffset, allocate);
   record.set(MARK, MARK_OFFSET);
   record[CERTIFIED_OFFSET] = certified ? 1 : 0;
   const view = new DataView(record.buffer, record.byteOffset, record.byteLength);

@@ -17,6 +17,7 @@ import { promisify } from 'node:util';
 import { syncDirectory } from '../clean-stop.ts';
 import { listSegments, segmentName } from './names.ts';
 import type { Place, Position } from './record.ts';
+import { RecordRooms } from './record-rooms.ts';
 
 /** Of one vectored write; Linux takes 1,024. */
 const BUFFERS_AT_ONCE = 512;
@@ -31,13 +32,20 @@ export interface PlacedRecord {
 export class SegmentWriter {
   readonly #folder: string;
   #open: { segment: number; fd: number } | undefined;
+  readonly #rooms = new RecordRooms();
 
   /** The folder is there already. */
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /** Records in the order of their places, the first at the end of what is there. One call at a time. */
+  /** Memory for a record, its own again once the record is written. */
+  readonly allocate = (bytes: number): Uint8Array => this.#rooms.take(bytes);
+
+  /**
+   * Records in the order of their places, the first at the end of what is there. One call at a time. What `allocate` gave is not
+   * the caller's any more when it settles.
+   */
   async write(records: readonly PlacedRecord[]): Promise<void> {
     for (let from = 0; from < records.length; ) {
       const first = (records[from] as PlacedRecord).place;
@@ -47,11 +55,9 @@ export class SegmentWriter {
         to += 1;
       }
       const fd = await this.#fileOf(first.segment);
-      await writeAll(
-        fd,
-        records.slice(from, to).map(({ bytes }) => bytes),
-        first.offset,
-      );
+      const buffers = records.slice(from, to).map(({ bytes }) => bytes);
+      await writeAll(fd, buffers, first.offset);
+      for (const bytes of buffers) this.#rooms.giveBack(bytes);
       from = to;
     }
   }
