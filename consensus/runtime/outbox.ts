@@ -4,7 +4,7 @@
  */
 import type { Effect } from '../core/types.ts';
 import { type Wal, WalError } from '../wal/index.ts';
-import { encodeRecord } from '../wire/index.ts';
+import { createRecordEncoder, encodeRecord } from '../wire/index.ts';
 
 type LogEffect = Extract<Effect, { kind: 'persist' | 'rotate-log' }>;
 /** What is carried out elsewhere. */
@@ -20,6 +20,7 @@ export interface OutboxDependencies {
 
 export class Outbox {
   readonly #dependencies: OutboxDependencies;
+  readonly #encode = createRecordEncoder();
   #wal: Wal | undefined;
   /** From the first log effect of the turn on. */
   #queue: Effect[] = [];
@@ -70,7 +71,8 @@ export class Outbox {
 
   #log(effect: Effect): void {
     if (effect.kind === 'persist') {
-      this.#wal?.append(encodeRecord(effect.record));
+      // The log takes a copy.
+      this.#wal?.append(this.#encode(effect.record));
     } else if (effect.kind === 'rotate-log') {
       this.#wal ??= this.#dependencies.createWal?.();
       this.#wal?.rotate(effect.records.map((record) => encodeRecord(record)));

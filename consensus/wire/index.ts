@@ -31,7 +31,7 @@ export {
   proposalFlags,
   writeProposalBody,
 } from './proposal.ts';
-export { decodeRecord, encodeRecord } from './records.ts';
+export { createRecordEncoder, decodeRecord, encodeRecord } from './records.ts';
 export {
   encodeNewViewBody,
   encodeViewChangeBody,

@@ -141,8 +141,9 @@ export class ByteWriter {
   readonly #bytes: Uint8Array;
   #length = 0;
 
-  constructor(length: number) {
-    this.#bytes = new Uint8Array(length);
+  /** `bytes`: `length` of them, which are written over. */
+  constructor(length: number, bytes: Uint8Array = new Uint8Array(length)) {
+    this.#bytes = bytes;
   }
 
   u8(value: number): this {
@@ -211,7 +212,12 @@ function checkUnsigned(value: number, max: number): void {
   }
 }
 
-/** A writer of `bodyBytes`, after the two bytes with which messages and log records begin. */
-export function startTagged(kind: number, version: number, bodyBytes: number): ByteWriter {
-  return new ByteWriter(TAG_BYTES + bodyBytes).u8(kind).u8(version);
+/** A writer of `bodyBytes`, after the two bytes with which messages and log records begin. `bytes`: where to. */
+export function startTagged(
+  kind: number,
+  version: number,
+  bodyBytes: number,
+  bytes?: Uint8Array,
+): ByteWriter {
+  return new ByteWriter(TAG_BYTES + bodyBytes, bytes).u8(kind).u8(version);
 }

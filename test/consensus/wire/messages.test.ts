@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { LogRecord, Message } from '../../../consensus/core/index.ts';
 import {
+  createRecordEncoder,
   decodeMessage,
   decodeRecord,
   encodeMessage,
@@ -150,6 +151,28 @@ describe('log records', () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  it('are the same from an encoder that writes over the one before', () => {
+    const encode = createRecordEncoder();
+    fc.assert(
+      fc.property(fc.array(record, { minLength: 1 }), (values) => {
+        for (const value of values) expect(encode(value)).to.eql(encodeRecord(value));
+      }),
+      { numRuns: 100 },
+    );
+    const batch = (payloadBytes: number) => ({
+      lane: 1,
+      seq: 1,
+      previous: new Uint8Array(32),
+      payload: new Uint8Array(payloadBytes).fill(payloadBytes),
+    });
+    for (const bytes of [1_000, 10, 2_000_000, 5_000, 20]) {
+      const value = { kind: 'batch' as const, batch: batch(bytes) };
+      expect(Buffer.compare(encode(value), encodeRecord(value)), `${bytes}`).to.equal(0);
+    }
+    const small = { kind: 'batch' as const, batch: batch(30) };
+    expect(encode(small).buffer, 'one room').to.equal(encode(small).buffer);
   });
 
   it('have a number of their own each', () => {
