@@ -4,7 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+
+/** Of a replica at saturation: main, consensus, and two that check signatures. */
+const BUSY_THREADS = 4;
 
 export const REPLICA_NODE_FLAGS = [
   // A replica's garbage is young and its state lives outside the heap: a small heap keeps it resident-small.
@@ -13,6 +17,9 @@ export const REPLICA_NODE_FLAGS = [
   // What is alive in it is mostly code: marking all of it each time a fifth more has been added, V8's own measure for so small a heap, was a tenth of
   // a replica's processor time at saturation. With 60 % more it is resident by some 5 MiB larger, with 100 % by 10.
   '--heap-growing-percent=60',
+  // V8's helper threads shorten pauses where cores are idle. Where none is, they take turns with the threads that they help, and
+  // collecting in several threads is more work: with two cores a replica orders 5 % more without them, and no slower (docs/performance.md).
+  ...(availableParallelism() < BUSY_THREADS ? ['--single-threaded-gc'] : []),
   // How often a function uses up V8's budget of 66 KiB of bytecode before it is optimized. V8's own 3 times are reached by what
   // loads modules, and optimizing that takes 0.3 s of processor time of a start. A replica that has started goes over to
   // V8's own (scripts/commands/replica.ts); what it has run by then counts, which with a larger budget it would not.
