@@ -82,6 +82,7 @@ export interface NativeAddon {
   readonly NativeTransport: new (options: NativeTransportOptions) => NativeTransport;
   wake(handle: number): boolean;
   useErrorClass(errorClass: typeof TransportError): void;
+  trimMemory(): boolean;
   /** The result is in `hash` until the next call. */
   sha256(first: Uint8Array, second: Uint8Array | undefined): void;
   /** 32 bytes. */
@@ -135,4 +136,12 @@ export function loadNative(): NativeAddon {
  */
 export function wakeTransport(handle: number): boolean {
   return loadNative().wake(handle);
+}
+
+/**
+ * Gives the system back what the process's allocator keeps between the memory that is in use: buffers that come and go leave
+ * holes there, of which glibc by itself gives back the last one. Takes 0.6 to 3 ms at saturation; answers whether any page went.
+ */
+export function trimMemory(): boolean {
+  return loadNative().trimMemory();
 }

@@ -1,5 +1,6 @@
 /** Entry of the consensus worker thread: runs the loop for the main thread that started it. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { trimMemory } from '../../rdma/index.ts';
 import { ConsensusError } from '../errors.ts';
 import { assembleLoop } from './assemble.ts';
 import { CollectingPort, threadCollector } from './collecting-port.ts';
@@ -19,7 +20,8 @@ try {
   if (parentPort === null) {
     throw new ConsensusError('worker_protocol', 'this file runs as a worker thread only');
   }
-  const port = new CollectingPort(new MainThreadPort(parentPort), threadCollector());
+  const cleaning = { collect: threadCollector(), trim: trimMemory };
+  const port = new CollectingPort(new MainThreadPort(parentPort), cleaning);
   assembleLoop(workerData as WorkerOptions, port).run();
 } catch (error) {
   throw plainError(error);

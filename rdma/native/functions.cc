@@ -1,6 +1,9 @@
 // The addon's functions that belong to no transport.
 
 #include <napi.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "arguments.h"
 #include "layout.h"
@@ -39,6 +42,16 @@ void Sha256Of(const Napi::CallbackInfo& info) {
     auto* data = info.Env().GetInstanceData<AddonData>();
     data->sha256.Digest(first.data, first.size, second.data, second.size, data->hash.data());
   });
+}
+
+// () -> whether the allocator gave the system back pages that nothing is in. Of another allocator than glibc nothing is known.
+Napi::Value TrimMemory(const Napi::CallbackInfo& info) {
+#ifdef __GLIBC__
+  const bool trimmed = malloc_trim(0) == 1;
+#else
+  const bool trimmed = false;
+#endif
+  return Napi::Boolean::New(info.Env(), trimmed);
 }
 
 // (key, message) -> AES-128-CMAC, for known-answer tests
@@ -91,6 +104,7 @@ void AddFunctions(Napi::Env env, Napi::Object exports) {
   exports.Set("useErrorClass", Napi::Function::New(env, UseErrorClass, "useErrorClass"));
   exports.Set("sha256", Napi::Function::New(env, Sha256Of, "sha256"));
   exports.Set("hash", env.GetInstanceData<AddonData>()->hash.buffer());
+  exports.Set("trimMemory", Napi::Function::New(env, TrimMemory, "trimMemory"));
   exports.Set("aesCmac", Napi::Function::New(env, AesCmac, "aesCmac"));
   exports.Set("regionLayout", Napi::Function::New(env, RegionLayout, "regionLayout"));
 }

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import {
   COLLECT_AFTER_BYTES,
   CollectingPort,
+  TRIM_AFTER_BYTES,
   threadCollector,
 } from '../../../consensus/runtime/collecting-port.ts';
 import type { LoopPort } from '../../../consensus/runtime/loop.ts';
@@ -12,13 +13,13 @@ import type { WorkerEvents } from '../../../consensus/runtime/protocol.ts';
 const BATCH_BYTES = COLLECT_AFTER_BYTES / 4;
 const EVENTS: WorkerEvents = [{ kind: 'stopped' }];
 
-function portWith(collect: () => void) {
+function portWith(collect: () => void, trim = () => {}) {
   const posted: number[] = [];
   const inner: LoopPort = {
     receive: () => ({ kind: 'stop' }),
     post: (events, transfer) => posted.push(events.length, transfer.length),
   };
-  return { port: new CollectingPort(inner, collect), posted };
+  return { port: new CollectingPort(inner, { collect, trim }), posted };
 }
 
 describe('a collecting port', () => {
@@ -36,6 +37,16 @@ describe('a collecting port', () => {
     expect(collected).to.eql([4, 8, 12]);
     for (let turn = 0; turn < 100; turn++) port.post(EVENTS, []);
     expect(collected).to.have.length(3);
+  });
+
+  it('trims more often, and behind the collector', () => {
+    const said: string[] = [];
+    const { port } = portWith(
+      () => said.push('collect'),
+      () => said.push('trim'),
+    );
+    for (let turn = 0; turn < 8; turn++) port.post(EVENTS, [new ArrayBuffer(TRIM_AFTER_BYTES / 2)]);
+    expect(said).to.eql(['trim', 'trim', 'trim', 'collect', 'trim']);
   });
 
   it("takes the thread's collector: what nobody holds is gone after it", async () => {
