@@ -107,7 +107,11 @@ export class SegmentWindow {
     if (held !== undefined) return held;
     const bytes = Math.max(place.bytes, WINDOW_BYTES);
     const read = await this.#reader.read({ ...place, bytes }, this.#roomOf(bytes));
-    if (read === undefined) return undefined;
+    if (read === undefined) {
+      // What is held may be overwritten by the next one that fails half-way.
+      this.#segment = -1;
+      return undefined;
+    }
     this.#segment = place.segment;
     this.#offset = place.offset;
     this.#bytes = read;
