@@ -12,7 +12,7 @@ import type { ToWorker, WorkerEvents } from './protocol.ts';
 /** Bytes that have gone to the main thread since, copies of batches nearly all. It takes some 20 ms, every few seconds of saturation. */
 export const COLLECT_AFTER_BYTES = 8 * 1024 * 1024;
 
-/** Runs V8's collector of this thread, which is visible only in contexts that are made after it was asked for. */
+/** V8's collector of this thread, which is visible only in contexts that are made after it was asked for. */
 export function threadCollector(): () => void {
   setFlagsFromString('--expose-gc');
   return runInNewContext('gc') as () => void;

@@ -12,7 +12,16 @@
  * The batch digest covers SHA-256 of this frame, which the transport computes natively anyway.
  */
 import type { Batch, BatchSeq, Digest32, ReplicaIndex } from '../core/types.ts';
-import { copyShort, type Decoded, isZero, malformed, ok, readU64, writeU64 } from './bytes.ts';
+import {
+  copyShort,
+  createRoom,
+  type Decoded,
+  isZero,
+  malformed,
+  ok,
+  readU64,
+  writeU64,
+} from './bytes.ts';
 import type { ByteReader, ByteWriter } from './stream.ts';
 
 const VERSION = 1;
@@ -34,12 +43,8 @@ export function encodeLaneBatch(batch: Batch): Uint8Array {
 
 /** As `encodeLaneBatch`, for a writer that is done with each frame before the next: it is overwritten then. */
 export function createLaneEncoder(): (batch: Batch) => Uint8Array {
-  let bytes = new Uint8Array(0);
-  return (batch) => {
-    const frameBytes = LANE_FRAME_HEADER_BYTES + batch.payload.length;
-    if (frameBytes > bytes.length) bytes = new Uint8Array(frameBytes);
-    return fillFrame(bytes.subarray(0, frameBytes), batch);
-  };
+  const roomFor = createRoom();
+  return (batch) => fillFrame(roomFor(LANE_FRAME_HEADER_BYTES + batch.payload.length), batch);
 }
 
 function fillFrame(frame: Uint8Array, batch: Batch): Uint8Array {

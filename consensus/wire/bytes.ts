@@ -72,3 +72,12 @@ export function copyShort(bytes: Uint8Array, offset: number, length: number): Ui
   for (let i = 0; i < length; i++) copy[i] = bytes[offset + i] as number;
   return copy;
 }
+
+/** Memory for one encoding after the other: what was given before is given again, and grows with the longest. */
+export function createRoom(): (bytes: number) => Uint8Array {
+  let room = new Uint8Array(0);
+  return (bytes) => {
+    if (bytes > room.length) room = new Uint8Array(bytes);
+    return room.subarray(0, bytes);
+  };
+}

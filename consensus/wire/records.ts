@@ -15,7 +15,7 @@
 import { assertNever } from '../core/assert.ts';
 import type { Batch, LogRecord } from '../core/types.ts';
 import { batchBytes, readBatch, writeBatch } from './batch.ts';
-import { type Decoded, malformed, ok } from './bytes.ts';
+import { createRoom, type Decoded, malformed, ok } from './bytes.ts';
 import {
   optionalCheckpointBytes,
   preparedBytes,
@@ -87,13 +87,11 @@ export function encodeRecord(record: LogRecord): Uint8Array {
  * memory for each costs page faults and collections.
  */
 export function createRecordEncoder(): (record: LogRecord) => Uint8Array {
-  let room = new Uint8Array(0);
+  const roomFor = createRoom();
   return (record) => {
     if (record.kind !== 'batch') return encodeRecord(record);
     const bytes = TAG_BYTES + batchBytes(record.batch);
-    if (bytes > ROOM_BYTES_MAX) return encodeBatch(record.batch);
-    if (bytes > room.length) room = new Uint8Array(bytes);
-    return encodeBatch(record.batch, room.subarray(0, bytes));
+    return encodeBatch(record.batch, bytes > ROOM_BYTES_MAX ? undefined : roomFor(bytes));
   };
 }
 
