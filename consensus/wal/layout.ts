@@ -1,11 +1,13 @@
 /**
  * The bytes of a segment file, `wal-<sequence, 20 digits>.log`. Little-endian.
  *
- *   +--------+----------------------+-----------------+---------------------------------
- *   | header | records of the       | end of snapshot | records of group 1, group 2, ...
- *   |        | snapshot (may be 0)  |                 |
- *   +--------+----------------------+-----------------+---------------------------------
+ *   +--------+----------------------+-----------------+----------------------------------+------
+ *   | header | records of the       | end of snapshot | records of group 1, group 2, ... | rest
+ *   |        | snapshot (may be 0)  |                 |                                  |
+ *   +--------+----------------------+-----------------+----------------------------------+------
  *   |<----- written and synced when created --------->|<- one group per sync() ->
+ *
+ * The rest is room for what comes: zeros, or what an older segment held in the same file (it had the name `wal.spare` in between).
  *
  *   header    0      8         12        16         24     32                64
  *             +------+---------+---------+----------+------+------------------+
@@ -34,8 +36,8 @@
  *
  * `tag` is random for every segment and never leaves this disk. Payloads come from peers and
  * clients: without the tag they could contain what looks like a record of the log, and a torn
- * write would be taken for damage. It also tells what is left of a deleted segment apart, in
- * blocks that a file system hands out again without clearing them. Against such leftovers of a
+ * write would be taken for damage. It also tells the rest apart, and what is left of a deleted
+ * segment in blocks that a file system hands out again without clearing them. Against leftovers of a
  * tail that was cut off from this same segment stands kind 3: it is a group of its own, so no
  * record from before it can pass for one of a group behind it.
  *

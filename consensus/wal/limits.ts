@@ -28,6 +28,10 @@ export const WAL_LIMITS = checkLimits({
   recordBytesMax: 64 * MIB,
   /** A buffer that grew beyond this for a large group is given back after it. */
   bufferKeptBytes: MIB,
+  /** A segment that has to grow does so by so much more than it needs: dozens of groups of a replica with little to do. */
+  growBytes: 256 * 1024,
+  /** A longer segment is not kept for being written over: what a log needs once it need not hold for ever. */
+  spareBytesMax: 64 * MIB,
   /** The free space is looked up again after so many bytes, or after so much time. */
   roomCheckBytes: MIB,
   roomCheckMs: 100,
@@ -38,18 +42,22 @@ type WalLimits = Record<
   | 'pendingBytesMax'
   | 'recordBytesMax'
   | 'bufferKeptBytes'
+  | 'growBytes'
+  | 'spareBytesMax'
   | 'roomCheckBytes'
   | 'roomCheckMs',
   number
 >;
 
 function checkLimits(limits: WalLimits): Readonly<WalLimits> {
-  const { segmentBytesMax, pendingBytesMax, recordBytesMax, bufferKeptBytes } = limits;
+  const { segmentBytesMax, pendingBytesMax, recordBytesMax, bufferKeptBytes, growBytes } = limits;
   require(segmentBytesMax < READ_BYTES_MAX, 'segmentBytesMax is less than what can be read');
   require(recordBytesMax + FRAME_BYTES <= pendingBytesMax, 'a record fits into what may wait');
   require(HEADER_BYTES + 2 * FRAME_BYTES + pendingBytesMax <=
     segmentBytesMax, 'what may wait fits into a segment that has just been rotated');
   require(bufferKeptBytes <= pendingBytesMax, 'bufferKeptBytes <= pendingBytesMax');
+  require(segmentBytesMax + growBytes <
+    READ_BYTES_MAX, 'a segment that grew ahead of what it holds can be read');
   return limits;
 }
 

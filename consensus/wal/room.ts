@@ -21,6 +21,19 @@ export class Room {
 
   /** Throws `disk_full` when writing `bytes` would use the reserve. */
   take(bytes: number): void {
+    if (this.tryToTake(bytes)) return;
+    const leftBytes = this.#leftBytes;
+    throw new WalError(
+      'disk_full',
+      `no room is left for the write-ahead log: ${this.#directory} would have less than ` +
+        `${this.#reserveBytes} bytes free after ${bytes} more: make room`,
+      { directory: this.#directory, bytes, leftBytes, reserveBytes: this.#reserveBytes },
+    );
+  }
+
+  /** Whether there was room. A file that need not grow takes none, whatever the disk looks like. */
+  tryToTake(bytes: number): boolean {
+    if (bytes === 0) return true;
     const nowMs = performance.now();
     if (
       nowMs - this.#lookedAtMs >= WAL_LIMITS.roomCheckMs ||
@@ -30,17 +43,10 @@ export class Room {
     ) {
       this.#look(nowMs);
     }
-    if (bytes > this.#leftBytes) {
-      const leftBytes = this.#leftBytes;
-      throw new WalError(
-        'disk_full',
-        `no room is left for the write-ahead log: ${this.#directory} would have less than ` +
-          `${this.#reserveBytes} bytes free after ${bytes} more: make room`,
-        { directory: this.#directory, bytes, leftBytes, reserveBytes: this.#reserveBytes },
-      );
-    }
+    if (bytes > this.#leftBytes) return false;
     this.#leftBytes -= bytes;
     this.#takenSinceLook += bytes;
+    return true;
   }
 
   #look(nowMs: number): void {

@@ -8,6 +8,10 @@
  * the records before the first one that does not fit are good, and the rest is torn, unless a
  * record in the rest proves that the first bad place had been synced (layout.ts, `groupStart`).
  *
+ * A segment mostly has a rest that nobody wrote as a part of it: zeros, or what an older segment held there (segment-file.ts). It is
+ * told from a torn write by the tag, which stands in each record: a rest without it has nothing that could ever pass for a record of
+ * this segment, so it may stay.
+ *
  * Nothing behind the newest group proves that for it: if it had been synced and its bytes change
  * later, that looks like a torn write and is cut off. No log can tell without writing twice.
  */
@@ -29,7 +33,7 @@ export type SegmentScan =
       readonly records: readonly Buffer[];
       /** Behind the last good record. */
       readonly end: number;
-      /** What is wrong at `end`, when the file goes on there. */
+      /** What is wrong at `end`, when a part of a record of this segment lies behind. */
       readonly torn: string | undefined;
     }
   /** The header or the snapshot is not whole, and nothing shows that it ever was. */
@@ -64,7 +68,8 @@ export function scanSegment(bytes: Buffer, sequence: number): SegmentScan {
         return { kind: 'damaged', offset: position, reason: why };
       }
       if (group === SNAPSHOT) return { kind: 'incomplete', offset: position, reason };
-      return { kind: 'complete', header, records, end: position, torn: reason };
+      const torn = bytes.includes(header.tag, position) ? reason : undefined;
+      return { kind: 'complete', header, records, end: position, torn };
     }
     if (record.type === KIND.record) records.push(record.payload);
     group = next;

@@ -1,16 +1,24 @@
-/** One segment on disk: creating, writing at the end, syncing, cutting off. */
+/**
+ * One segment on disk: creating, writing at the end, syncing, cutting off, giving up.
+ *
+ * A sync is cheap when the file keeps its length: the disk gets the bytes and nothing else, no block has to be found for them (two
+ * thirds of the time for small groups, half of it for large ones; docs/performance.md). So a segment that has to grow does so by
+ * more than it needs, with zeros, and a segment that is given up is kept, to be written over by the next but one. What was in it says
+ * nothing there: its records have another tag (layout.ts).
+ */
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  fdatasyncSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fdatasyncSync, fsyncSync, ftruncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf, fileError, WalError } from './errors.ts';
+import { fileError } from './errors.ts';
+import {
+  lengthIfThere,
+  lengthOf,
+  openFile,
+  removeFile,
+  renameFile,
+  syncDirectory,
+  writeAll,
+} from './files.ts';
 import { FrameBuffer } from './frames.ts';
 import {
   EMPTY_SEGMENT_BYTES,
@@ -24,9 +32,21 @@ import { WAL_LIMITS } from './limits.ts';
 
 const SEQUENCE_DIGITS = 20;
 const NO_PAYLOAD = new Uint8Array(0);
+const ZEROS = new Uint8Array(WAL_LIMITS.growBytes);
+/** The segment that was given up last. No opening looks into it. */
+const SPARE_NAME = 'wal.spare';
 
 export function segmentPath(directory: string, sequence: number): string {
   return join(directory, `wal-${String(sequence).padStart(SEQUENCE_DIGITS, '0')}.log`);
+}
+
+function sparePath(directory: string): string {
+  return join(directory, SPARE_NAME);
+}
+
+/** Bytes that the next segment can take without a new block for them. */
+export function spareBytes(directory: string): number {
+  return lengthIfThere(sparePath(directory)) ?? 0;
 }
 
 /** Every method throws WalError `disk_full` or `io`. */
@@ -37,6 +57,8 @@ export class SegmentFile {
   readonly #fd: number;
   /** Everything before is synced. */
   #syncedBytes: number;
+  /** The file is at least so long; what lies in it behind `#syncedBytes` says nothing. */
+  #fileBytes: number;
   #closed = false;
 
   private constructor(path: string, header: Header, fd: number, syncedBytes: number) {
@@ -45,6 +67,7 @@ export class SegmentFile {
     this.tag = header.tag;
     this.#fd = fd;
     this.#syncedBytes = syncedBytes;
+    this.#fileBytes = lengthOf(fd, path);
   }
 
   get syncedBytes(): number {
@@ -52,8 +75,8 @@ export class SegmentFile {
   }
 
   /**
-   * A new segment with a whole snapshot, synced, and its folder too. When it throws, a part of the
-   * file may be there.
+   * A new segment with a whole snapshot, synced, and its folder too. The spare one is written over when there is one, and has its old
+   * name until all is there. When it throws, a part of the file may be there, under either name.
    */
   static create(
     directory: string,
@@ -62,10 +85,14 @@ export class SegmentFile {
     snapshot: readonly Uint8Array[],
   ): SegmentFile {
     const path = segmentPath(directory, sequence);
+    const spare = sparePath(directory);
+    const hasSpare = lengthIfThere(spare) !== undefined;
     const header: Header = { sequence, name, tag: randomBytes(TAG_BYTES) };
-    const file = new SegmentFile(path, header, open(path, 'wx'), 0);
+    const fd = hasSpare ? openFile(spare, 'r+') : openFile(path, 'wx');
+    const file = new SegmentFile(path, header, fd, 0);
     try {
       file.#writeSnapshot(header, snapshot);
+      if (hasSpare) renameFile(spare, path);
       syncDirectory(directory);
     } catch (error) {
       file.close();
@@ -76,7 +103,7 @@ export class SegmentFile {
 
   /** A segment that is there; what lies behind `end` is not read again. */
   static continue(path: string, header: Header, end: number): SegmentFile {
-    return new SegmentFile(path, header, open(path, 'r+'), end);
+    return new SegmentFile(path, header, openFile(path, 'r+'), end);
   }
 
   /** Bytes of a segment with this snapshot. */
@@ -84,11 +111,18 @@ export class SegmentFile {
     return snapshot.reduce((sum, record) => sum + FRAME_BYTES + record.length, EMPTY_SEGMENT_BYTES);
   }
 
-  /** Writes a group behind what is synced, and syncs it. */
-  append(bytes: Uint8Array): void {
-    this.#write(bytes, this.#syncedBytes);
+  /** What the file must grow by to take so many bytes. */
+  growthFor(bytes: number): number {
+    return Math.max(0, this.#syncedBytes + bytes - this.#fileBytes);
+  }
+
+  /** Writes a group behind what is synced, and syncs it. A file that must grow does so by up to `aheadBytes` more. */
+  append(bytes: Uint8Array, aheadBytes: number): void {
+    const end = this.#syncedBytes + bytes.length;
+    writeAll(this.#fd, this.path, bytes, this.#syncedBytes);
+    if (end > this.#fileBytes) this.#growAhead(end, aheadBytes);
     this.#sync(fdatasyncSync);
-    this.#syncedBytes += bytes.length;
+    this.#syncedBytes = end;
   }
 
   /** Takes back what a failed `append()` may have written, so that it can be called again. */
@@ -110,7 +144,7 @@ export class SegmentFile {
     const offset = this.#syncedBytes;
     frames.addRecord(KIND.cut, NO_PAYLOAD, { tag: this.tag, offset, groupStart: offset });
     // The mark first: whenever the machine stops in here, what is left is a torn tail again.
-    this.#write(frames.bytes, offset);
+    writeAll(this.#fd, this.path, frames.bytes, offset);
     this.#truncate(offset + frames.used);
     this.#sync(fsyncSync);
     this.#syncedBytes = offset + frames.used;
@@ -127,11 +161,19 @@ export class SegmentFile {
     }
   }
 
+  /** Another segment is in force: this one, closed, becomes the spare one for good. One that grew very large is removed instead. */
+  giveUp(directory: string): void {
+    this.close();
+    if (this.#fileBytes <= WAL_LIMITS.spareBytesMax) renameFile(this.path, sparePath(directory));
+    else removeFile(this.path);
+    syncDirectory(directory);
+  }
+
   #writeSnapshot(header: Header, snapshot: readonly Uint8Array[]): void {
     const frames = new FrameBuffer();
     let written = 0;
     const flush = (): void => {
-      this.#write(frames.bytes, written);
+      writeAll(this.#fd, this.path, frames.bytes, written);
       written += frames.used;
       frames.clear();
     };
@@ -145,19 +187,17 @@ export class SegmentFile {
     flush();
     this.#sync(fdatasyncSync);
     this.#syncedBytes = written;
+    this.#fileBytes = Math.max(this.#fileBytes, written);
   }
 
-  #write(bytes: Uint8Array, position: number): void {
-    let done = 0;
+  #growAhead(end: number, aheadBytes: number): void {
+    this.#fileBytes = end;
     try {
-      while (done < bytes.length) {
-        // The kernel may take less than it was given, most of all when the disk gets full.
-        const count = writeSync(this.#fd, bytes, done, bytes.length - done, position + done);
-        if (count <= 0) throw new WalError('io', `${this.path}: a write took ${count} bytes`);
-        done += count;
-      }
+      writeAll(this.#fd, this.path, ZEROS.subarray(0, aheadBytes), end);
+      this.#fileBytes = end + aheadBytes;
     } catch (error) {
-      throw fileError(error, this.path);
+      // It was for later only; whatever part of it is there says nothing.
+      if (fileError(error, this.path).code !== 'disk_full') throw error;
     }
   }
 
@@ -175,36 +215,6 @@ export class SegmentFile {
     } catch (error) {
       throw fileError(error, this.path);
     }
-  }
-}
-
-function open(path: string, flags: 'wx' | 'r+'): number {
-  try {
-    return openSync(path, flags, 0o600);
-  } catch (error) {
-    throw fileError(error, path);
-  }
-}
-
-/** A file that is not there is fine. */
-export function removeFile(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw fileError(error, path);
-  }
-}
-
-/** Makes names that were created or removed in the folder last. */
-export function syncDirectory(directory: string): void {
-  try {
-    const fd = openSync(directory, 'r');
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    throw fileError(error, directory);
+    this.#fileBytes = bytes;
   }
 }

@@ -2,12 +2,13 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileError, WalError } from './errors.ts';
+import { removeFile, syncDirectory } from './files.ts';
 import { FrameBuffer } from './frames.ts';
 import { FRAME_BYTES, KIND } from './layout.ts';
 import { checkOptions, WAL_LIMITS, type WalOptions } from './limits.ts';
 import { type FoundLog, findLog } from './recovery.ts';
 import { Room } from './room.ts';
-import { removeFile, SegmentFile, segmentPath, syncDirectory } from './segment-file.ts';
+import { SegmentFile, segmentPath, spareBytes } from './segment-file.ts';
 
 export interface Wal {
   /**
@@ -146,9 +147,12 @@ class FileWal implements Wal {
   sync(): void {
     this.#requireOpen();
     if (this.#waiting.used === 0) return;
-    this.#take(this.#waiting.used);
+    const growth = this.#segment.growthFor(this.#waiting.used);
+    this.#take(growth);
+    const { growBytes } = WAL_LIMITS;
+    const aheadBytes = growth > 0 && this.#room.tryToTake(growBytes) ? growBytes : 0;
     try {
-      this.#segment.append(this.#waiting.bytes);
+      this.#segment.append(this.#waiting.bytes, aheadBytes);
     } catch (error) {
       throw this.#failed(error, () => this.#segment.takeBack());
     }
@@ -160,8 +164,8 @@ class FileWal implements Wal {
     for (const record of records) this.#requireRecord(record);
     const bytes = SegmentFile.bytesFor(records);
     requireSegmentSize(bytes);
-    this.#take(bytes);
     const { directory, name } = this.#options;
+    this.#take(Math.max(0, bytes - this.#spareBytes()));
     const old = this.#segment;
     const sequence = old.sequence + 1;
     try {
@@ -175,11 +179,9 @@ class FileWal implements Wal {
       });
     }
     this.#waiting.clear();
-    old.close();
     try {
       // For good, before anything is appended to the new segment: recovery.ts relies on it.
-      removeFile(old.path);
-      syncDirectory(directory);
+      old.giveUp(directory);
     } catch (error) {
       throw this.#end(error);
     }
@@ -189,6 +191,14 @@ class FileWal implements Wal {
     this.#ended ??= new WalError('closed', 'the write-ahead log is closed');
     this.#waiting.clear();
     this.#segment.close();
+  }
+
+  #spareBytes(): number {
+    try {
+      return spareBytes(this.#options.directory);
+    } catch (error) {
+      throw this.#end(error);
+    }
   }
 
   #take(bytes: number): void {

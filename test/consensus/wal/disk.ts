@@ -9,7 +9,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { basename, join } from 'node:path';
 
 const SECTOR_BYTES = 512;
-/** Short writes are what full disks and signals make; here every write is one. */
+/** Short writes are what full disks and signals make; here every write is one, but for the zeros that make a file longer. */
 const WRITE_BYTES_MAX = 700;
 
 interface Inode {
@@ -41,6 +41,7 @@ const CALLS = [
   'fsyncSync',
   'ftruncateSync',
   'unlinkSync',
+  'renameSync',
 ];
 
 /**
@@ -145,12 +146,13 @@ export class Disk {
     return {
       openSync: (...args) => this.#open(real.openSync as Call, args),
       writeSync: (...[fd, bytes, start, length, position]) => {
-        const count = Math.min(length as number, WRITE_BYTES_MAX);
         const from = start as number;
-        const part = Buffer.from((bytes as Buffer).subarray(from, from + count));
+        const all = Buffer.from(bytes as Uint8Array).subarray(from, from + (length as number));
+        const isZeros = all.length > WRITE_BYTES_MAX && all.every((byte) => byte === 0);
+        const part = isZeros ? all : all.subarray(0, WRITE_BYTES_MAX);
         const inode = this.#descriptors.get(fd as number) as number;
         this.#record((state) => writeInode(state, inode, part, position as number));
-        return real.writeSync?.(fd, part, 0, count, position);
+        return real.writeSync?.(fd, part, 0, part.length, position);
       },
       fdatasyncSync: sync,
       fsyncSync: sync,
@@ -164,6 +166,18 @@ export class Disk {
         this.#record((state) => setName(state, name, undefined));
         this.#inodeOf.delete(name);
         real.unlinkSync?.(path);
+      },
+      renameSync: (...[path, newPath]) => {
+        const name = basename(path as string);
+        const newName = basename(newPath as string);
+        const inode = this.#inodeOf.get(name) as number;
+        this.#record((state) => {
+          setName(state, name, undefined);
+          setName(state, newName, inode);
+        });
+        this.#inodeOf.delete(name);
+        this.#inodeOf.set(newName, inode);
+        real.renameSync?.(path, newPath);
       },
     };
   }

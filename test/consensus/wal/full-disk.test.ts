@@ -43,7 +43,8 @@ describe('consensus/wal: a full disk', () => {
     const opened = open(directory);
     appendGroup(opened, 'before');
     writeFileSync(filler, new Uint8Array(freeBytes() - 8192));
-    const records = Array.from({ length: 8 }, (_, index) => `${index}`.repeat(4000));
+    // More than the segment has grown ahead by.
+    const records = Array.from({ length: 75 }, (_, index) => `${index % 10}`.repeat(4000));
     for (const record of records) opened.wal.append(asBytes(record));
     // The free space was looked up a moment ago: it is the kernel that refuses the first.
     for (let attempt = 0; attempt < 3; attempt += 1) {
@@ -90,6 +91,21 @@ describe('consensus/wal: a full disk', () => {
     opened.wal.rotate(snapshot.map(asBytes));
     opened.wal.close();
     expect(contentsOf(directory)).to.deep.equal(snapshot);
+  });
+
+  it('needs no room for what is written over', () => {
+    const opened = open(directory);
+    const records = Array.from({ length: 8 }, (_, index) => `${index}`.repeat(4000));
+    for (const record of records) appendGroup(opened, record);
+    opened.wal.rotate([asBytes('first')]);
+    appendGroup(opened, 'grown');
+    writeFileSync(filler, new Uint8Array(freeBytes()));
+    expect(freeBytes()).to.equal(0);
+    for (const record of records) appendGroup(opened, record);
+    opened.wal.rotate([asBytes('second')]);
+    appendGroup(opened, ...records);
+    opened.wal.close();
+    expect(contentsOf(directory)).to.deep.equal(['second', ...records]);
   });
 
   it('does not let a new log begin, and does when there is room', () => {

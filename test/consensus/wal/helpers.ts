@@ -11,6 +11,8 @@ import {
 
 export const NAME = Uint8Array.from({ length: 32 }, (_, index) => index);
 export const RECORD_BYTES_MAX = 4096;
+export const HEADER_BYTES = 64;
+export const FRAME_BYTES = 24;
 
 export function optionsFor(directory: string, more: Partial<WalOptions> = {}): WalOptions {
   return { directory, reserveBytes: 0, recordBytesMax: RECORD_BYTES_MAX, name: NAME, ...more };
@@ -73,9 +75,20 @@ export function segmentsOf(directory: string): string[] {
     .map((name) => join(directory, name));
 }
 
-/** Path and bytes of the only segment. */
+/** Path and bytes of the only segment, up to the end of what was written as a part of it. */
 export function onlySegment(directory: string): { path: string; bytes: Buffer } {
   const [path = '', ...others] = segmentsOf(directory);
   if (others.length > 0) throw new Error(`${others.length} segments too many`);
-  return { path, bytes: readFileSync(path) };
+  const bytes = readFileSync(path);
+  return { path, bytes: bytes.subarray(0, endOf(bytes)) };
+}
+
+/** Behind the last record that has the tag of the header. */
+function endOf(bytes: Buffer): number {
+  const tag = bytes.subarray(24, 32);
+  let end = HEADER_BYTES;
+  while (bytes.subarray(end + 8, end + 16).equals(tag)) {
+    end += FRAME_BYTES + bytes.readUInt32LE(end + 20);
+  }
+  return end;
 }

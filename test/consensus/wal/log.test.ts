@@ -11,6 +11,7 @@ import {
   codeOf,
   contentsOf,
   errorOf,
+  FRAME_BYTES,
   inFolder,
   NAME,
   onlySegment,
@@ -18,8 +19,6 @@ import {
   RECORD_BYTES_MAX,
   segmentsOf,
 } from './helpers.ts';
-
-const FRAME_BYTES = 24;
 
 describe('consensus/wal: the log', () => {
   it('gives back what was synced, in order, after every opening', () => {
@@ -52,8 +51,7 @@ describe('consensus/wal: the log', () => {
   it('writes nothing before sync(), then all that waits with one sync of the disk', () => {
     inFolder((directory) => {
       const { wal } = open(directory);
-      const { path } = onlySegment(directory);
-      const before = statSync(path).size;
+      const before = onlySegment(directory).bytes.length;
       const disk = new Disk(directory);
       disk.watch(() => {
         wal.append(asBytes('a'));
@@ -63,7 +61,7 @@ describe('consensus/wal: the log', () => {
       expect(wal.pendingBytes).to.equal(2 * FRAME_BYTES + 3);
       wal.sync();
       expect(wal.pendingBytes).to.equal(0);
-      expect(statSync(path).size).to.equal(before + 2 * FRAME_BYTES + 3);
+      expect(onlySegment(directory).bytes.length).to.equal(before + 2 * FRAME_BYTES + 3);
       wal.append(asBytes('never synced'));
       disk.watch(() => wal.close());
       expect(disk.steps).to.equal(0);

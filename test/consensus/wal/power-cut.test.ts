@@ -157,6 +157,8 @@ describe('consensus/wal: a power cut', function () {
 describe('consensus/wal: the folder', () => {
   const first = 'wal-00000000000000000001.log';
   const second = 'wal-00000000000000000002.log';
+  const fourth = 'wal-00000000000000000004.log';
+  const spare = 'wal.spare';
 
   it('has one segment for good whenever a call has returned', () => {
     inFolder((directory) => {
@@ -168,7 +170,13 @@ describe('consensus/wal: the folder', () => {
       expect(codeOf(() => disk.watch(rotate, { step: 3, errno: 'ENOSPC' }))).to.equal('disk_full');
       expect(disk.possibleNames()).to.deep.equal([first]);
       disk.watch(rotate);
+      expect(disk.possibleNames()).to.deep.equal([second, spare]);
+      // Behind write, sync and the change of its name.
+      expect(codeOf(() => disk.watch(rotate, { step: 3, errno: 'ENOSPC' }))).to.equal('disk_full');
       expect(disk.possibleNames()).to.deep.equal([second]);
+      disk.watch(rotate);
+      disk.watch(rotate);
+      expect(disk.possibleNames().sort()).to.deep.equal([fourth, spare]);
       wal.close();
     });
   });
@@ -182,7 +190,7 @@ describe('consensus/wal: the folder', () => {
       writeFileSync(old.path, old.bytes);
       const disk = new Disk(directory);
       disk.watch(() => open(directory)).wal.close();
-      expect(disk.possibleNames()).to.deep.equal([second]);
+      expect(disk.possibleNames().sort()).to.deep.equal([second, spare]);
     });
   });
 });
