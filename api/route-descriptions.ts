@@ -92,7 +92,7 @@ const submit: RouteDescription = {
   description:
     'One envelope as bytes or base64, JSON data that the gateway signs, or many envelopes (JSON array or length-prefixed ' +
     'sequence). 202 says that it is queued here; with wait=commit 200 says that it is in a certified block. Many: 200 all ' +
-    'committed, 202 all accepted, 207 some refused; each item has its own result.',
+    'committed, 202 all accepted, 207 some refused; each item has its own result, and `blocks` holds header and certificate of the blocks that they name.',
   params: ChannelParams,
   query: WaitQuery,
   body: {

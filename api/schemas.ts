@@ -40,53 +40,83 @@ export const QueuedSchema = Type.Object(
 );
 export type QueuedView = Static<typeof QueuedSchema>;
 
-export const ReceiptSchema = Type.Object(
+const CommittedSchema = Type.Object(
   {
     txId: TxId,
     duplicate: Type.Boolean({ description: 'The same envelope had been sent before.' }),
     status: Type.Literal('committed'),
     blockNumber: Whole('Number of the block.'),
     index: Whole('Position in the data of the block.'),
+  },
+  closed,
+);
+export type CommittedView = Static<typeof CommittedSchema>;
+
+const ProofSchema = Type.Object(
+  {
     blockHash: Hex32('SHA-256 of the DER form of the block header.'),
     header: Base64('common.BlockHeader.'),
     certificate: Base64('SIGNATURES metadata of the block: common.Metadata.'),
   },
   closed,
 );
+export type ProofView = Static<typeof ProofSchema>;
+
+export const ReceiptSchema = Type.Object(
+  { ...CommittedSchema.properties, ...ProofSchema.properties },
+  closed,
+);
 export type ReceiptView = Static<typeof ReceiptSchema>;
 
 const HttpStatus = Type.Integer({ minimum: 100, maximum: 599, description: 'Status alone.' });
 
-const resultsWith = (properties: Readonly<Record<string, TSchema>>) =>
+const resultsWith = (
+  properties: Readonly<Record<string, TSchema>>,
+  committed: typeof CommittedSchema | typeof ReceiptSchema,
+) =>
   Type.Union([
     Type.Object({ ...properties, ...QueuedSchema.properties }, closed),
-    Type.Object({ ...properties, ...ReceiptSchema.properties }, closed),
+    Type.Object({ ...properties, ...committed.properties }, closed),
     Type.Object(
       { ...properties, status: Type.Literal('refused'), ...ErrorSchema.properties },
       closed,
     ),
   ]);
-const BulkItemSchema = resultsWith({ httpStatus: HttpStatus });
+const BulkItemSchema = resultsWith({ httpStatus: HttpStatus }, CommittedSchema);
 /**
  * Spelled out for the refused ones, because the codes of a union made by
  * `map` are lost on the compiler.
  */
-export type BulkItemView = { httpStatus: number } & (
+type ResultView<Committed> = { httpStatus: number } & (
   | QueuedView
-  | ReceiptView
+  | Committed
   | ({ status: 'refused' } & ErrorBody)
 );
+export type BulkItemView = ResultView<CommittedView>;
 
-export const StreamItemSchema = resultsWith({
-  item: Whole('Position of the envelope in the stream, from 0.'),
-  httpStatus: HttpStatus,
-});
-export type StreamItemView = { item: number } & BulkItemView;
+export const StreamItemSchema = resultsWith(
+  { item: Whole('Position of the envelope in the stream, from 0.'), httpStatus: HttpStatus },
+  ReceiptSchema,
+);
+export type StreamItemView = { item: number } & ResultView<ReceiptView>;
 
 export const BulkSchema = Type.Object(
-  { results: Type.Array(BulkItemSchema, { description: 'One result an item, in their order.' }) },
+  {
+    results: Type.Array(BulkItemSchema, { description: 'One result an item, in their order.' }),
+    blocks: Type.Array(
+      Type.Object(
+        { blockNumber: CommittedSchema.properties.blockNumber, ...ProofSchema.properties },
+        closed,
+      ),
+      { description: 'The blocks that results name, each once: with these they are receipts.' },
+    ),
+  },
   closed,
 );
+export interface BulkView {
+  results: BulkItemView[];
+  blocks: ({ blockNumber: number } & ProofView)[];
+}
 
 export const LocationSchema = Type.Object(
   {

@@ -6,8 +6,11 @@ import type { ChannelInfo, Receipt, TransactionLocation } from '../orderer/servi
 import { errorBody, statusOf } from './errors.ts';
 import type {
   BulkItemView,
+  BulkView,
   ChannelView,
+  CommittedView,
   LocationView,
+  ProofView,
   QueuedView,
   ReceiptView,
   StreamItemView,
@@ -19,12 +22,16 @@ export function transactionPath(channel: string, txId: string): string {
 }
 
 export function receiptView(receipt: Receipt, duplicate: boolean): ReceiptView {
+  return { ...committedView(receipt, duplicate), ...proofView(receipt) };
+}
+
+function committedView(receipt: Receipt, duplicate: boolean): CommittedView {
+  const { txId, blockNumber, index } = receipt;
+  return { txId, duplicate, status: 'committed', blockNumber, index };
+}
+
+function proofView(receipt: Receipt): ProofView {
   return {
-    txId: receipt.txId,
-    duplicate,
-    status: 'committed',
-    blockNumber: receipt.blockNumber,
-    index: receipt.index,
     blockHash: receipt.blockHash,
     header: sharedBase64(receipt.header),
     certificate: sharedBase64(receipt.certificate),
@@ -56,27 +63,44 @@ export function submissionStatus(submission: Submission): number {
   }
 }
 
-export function bulkItemView(
+/** What the transactions of a block have in common is said once, however many of them there are: it is the most of a receipt. */
+export function bulkView(
   channel: string,
-  submission: Submission,
+  submissions: readonly Submission[],
   requestId: string,
-): BulkItemView {
-  const httpStatus = submissionStatus(submission);
-  switch (submission.kind) {
-    case 'committed':
-      return { httpStatus, ...receiptView(submission.receipt, submission.duplicate) };
-    case 'pending':
-      return { httpStatus, ...pendingView(channel, submission.txId, submission.duplicate) };
-    case 'queued':
-      return {
-        httpStatus,
-        txId: submission.txId,
-        duplicate: submission.duplicate,
-        status: 'queued',
-      };
-    case 'refused':
-      return { httpStatus, status: 'refused', ...errorBody(submission.error, requestId) };
+): BulkView {
+  const blocks = new Map<number, BulkView['blocks'][number]>();
+  for (const submission of submissions) {
+    if (submission.kind !== 'committed') continue;
+    const { blockNumber } = submission.receipt;
+    if (blocks.has(blockNumber)) continue;
+    blocks.set(blockNumber, { blockNumber, ...proofView(submission.receipt) });
   }
+  const results = submissions.map((submission): BulkItemView => {
+    const httpStatus = submissionStatus(submission);
+    if (submission.kind !== 'committed') {
+      return { httpStatus, ...openView(channel, submission, requestId) };
+    }
+    return { httpStatus, ...committedView(submission.receipt, submission.duplicate) };
+  });
+  return { results, blocks: [...blocks.values()] };
+}
+
+type OpenView = QueuedView | ({ status: 'refused' } & ReturnType<typeof errorBody>);
+
+/** Of a submission that is in no block (yet). */
+function openView(
+  channel: string,
+  submission: Exclude<Submission, { kind: 'committed' }>,
+  requestId: string,
+): OpenView {
+  if (submission.kind === 'refused') {
+    return { status: 'refused', ...errorBody(submission.error, requestId) };
+  }
+  const { kind, txId, duplicate } = submission;
+  return kind === 'pending'
+    ? pendingView(channel, txId, duplicate)
+    : { txId, duplicate, status: 'queued' };
 }
 
 /** `item`: position of the envelope in its stream. */
@@ -86,7 +110,11 @@ export function streamItemView(
   submission: Submission,
   requestId: string,
 ): StreamItemView {
-  return { item, ...bulkItemView(channel, submission, requestId) };
+  const httpStatus = submissionStatus(submission);
+  if (submission.kind !== 'committed') {
+    return { item, httpStatus, ...openView(channel, submission, requestId) };
+  }
+  return { item, httpStatus, ...receiptView(submission.receipt, submission.duplicate) };
 }
 
 export function channelView(

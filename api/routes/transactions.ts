@@ -9,7 +9,7 @@ import { readQuery, readTxId } from '../parameters.ts';
 import { type ParsedSubmission, parseJsonSubmission, parseSequence } from '../submission-body.ts';
 import { type Submission, submitAndWait, submitEnvelopes } from '../submit.ts';
 import {
-  bulkItemView,
+  bulkView,
   locationView,
   pendingView,
   receiptView,
@@ -202,9 +202,7 @@ async function submitMany(
   const retryAfter = Math.max(0, ...refused.map((error) => retryAfterSeconds(error) ?? 0));
   if (retryAfter > 0) reply.header('retry-after', String(retryAfter));
   reply.code(refused.length > 0 ? 207 : waiting ? 202 : 200);
-  return reply.send({
-    results: submissions.map((item) => bulkItemView(channel.channel, item, request.id)),
-  });
+  return reply.send(bulkView(channel.channel, submissions, request.id));
 }
 
 /** Would any other envelope have been refused in the same way? Then the request was, and not its items. */

@@ -1,15 +1,20 @@
 import { expect } from 'chai';
 import { Value } from 'typebox/value';
 import { encodeFrames, FRAME_MEDIA_TYPE } from '../../api/framing.ts';
-import type { BulkItemView } from '../../api/schemas.ts';
+import type { BulkItemView, BulkView, CommittedView } from '../../api/schemas.ts';
 import { BulkSchema } from '../../api/schemas.ts';
 import { makeEnvelope, txIdOf } from '../support/memory-service.ts';
+import { until } from '../support/until.ts';
 import { body, expectError, useApi } from './harness.ts';
 
-async function results(response: Response): Promise<BulkItemView[]> {
+async function answerOf(response: Response): Promise<BulkView> {
   const answer: unknown = await response.json();
   expect(Value.Errors(BulkSchema, answer), JSON.stringify(answer).slice(0, 500)).to.deep.equal([]);
-  return (answer as { results: BulkItemView[] }).results;
+  return answer as BulkView;
+}
+
+async function results(response: Response): Promise<BulkItemView[]> {
+  return (await answerOf(response)).results;
 }
 
 describe('POST transactions: many', () => {
@@ -36,7 +41,34 @@ describe('POST transactions: many', () => {
     t.channel.hold();
     const late = await send([makeEnvelope('c')], '?wait=commit&timeoutMs=20');
     expect(late.status).to.equal(202);
-    expect((await results(late))[0]).to.include({ status: 'pending', httpStatus: 202 });
+    const { results: items, blocks } = await answerOf(late);
+    expect(items[0]).to.include({ status: 'pending', httpStatus: 202 });
+    expect(blocks).to.deep.equal([]);
+  });
+
+  it('has what makes receipts of its results once for each block', async () => {
+    const old = makeEnvelope('old');
+    expect((await send([old], '?wait=commit')).status).to.equal(200);
+    t.channel.hold();
+    const sent = [makeEnvelope('a'), old, makeEnvelope('b')];
+    const coming = send(sent, '?wait=commit');
+    await until('two are queued', () => t.channel.info().transactionsPending === 2);
+    t.channel.resume();
+    const { results: items, blocks } = await answerOf(await coming);
+    const inBlock = items.map((item) => 'index' in item && [item.blockNumber, item.index]);
+    expect(inBlock).to.deep.equal([
+      [2, 0],
+      [1, 0],
+      [2, 1],
+    ]);
+    expect(blocks.map(({ blockNumber }) => blockNumber)).to.have.members([1, 2]);
+    for (const [place, item] of items.entries()) {
+      const { httpStatus, duplicate, ...rest } = item as CommittedView & { httpStatus: number };
+      expect([httpStatus, duplicate]).to.deep.equal([200, place === 1]);
+      const block = blocks.find(({ blockNumber }) => blockNumber === rest.blockNumber);
+      const alone = await t.get(`transactions/${rest.txId}?wait=commit`);
+      expect(await alone.json()).to.deep.equal({ duplicate: false, ...rest, ...block });
+    }
   });
 
   it('answers 207 when some are refused, each with its code', async () => {
