@@ -117,6 +117,7 @@ export class CountingProtocol implements Protocol {
         return core.interest();
       },
       status: () => core.status(),
+      isAnotherView: (told) => core.isAnotherView(told),
     };
   };
 

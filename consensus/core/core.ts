@@ -31,7 +31,7 @@ import { nextCutMs, tryPropose } from './propose.ts';
 import { nextRepairMs, onSession, runRepairs } from './repair.ts';
 import { enterRun } from './restore.ts';
 import { type CoreState, createState, isLeader, setClock } from './state.ts';
-import { statusOf } from './status.ts';
+import { isAnotherView, statusOf } from './status.ts';
 import { nextSuspicionMs, noteHeard } from './suspicion.ts';
 import { onTransferred } from './transfer.ts';
 import type {
@@ -83,6 +83,7 @@ export function coreOf(state: CoreState): ConsensusCore {
       toSlot: interestTo(state, decidedTarget(state)),
     }),
     status: () => statusOf(state),
+    isAnotherView: (told) => isAnotherView(state, told),
   };
 }
 

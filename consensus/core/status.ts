@@ -36,3 +36,9 @@ export function statusOf(state: CoreState): CoreStatus {
     })),
   };
 }
+
+export function isAnotherView(state: CoreState, told: CoreStatus): boolean {
+  const { view, changing, mute } = told;
+  if (state.view !== view || state.views.changing !== changing) return true;
+  return (state.mute !== undefined) !== mute;
+}

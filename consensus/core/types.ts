@@ -232,5 +232,8 @@ export interface ConsensusCore {
   nextTickMs(): number;
   /** Slots whose cells matter now; given to the transport's poll. */
   interest(): { fromSlot: Slot; toSlot: Slot };
+  /** Dear beside what a slot takes: for telling now and then. */
   status(): CoreStatus;
+  /** Whether a status has another view, or says otherwise of what the replica does in it. */
+  isAnotherView(told: CoreStatus): boolean;
 }

@@ -362,12 +362,12 @@ export class ConsensusLoop {
     if (!this.#activeSinceStatus) return;
     if (!isDue && nowMs - this.#lookedAtMs < VIEW_LOOKED_AT_EVERY_MS) return;
     this.#lookedAtMs = nowMs;
-    const status = this.#core.status();
-    if (!isDue && !isAnotherView(status, this.#status)) return;
+    const told = this.#status;
+    if (!isDue && told !== undefined && !this.#core.isAnotherView(told)) return;
     this.#activeSinceStatus = false;
     this.#statusAtMs = nowMs;
-    this.#status = status;
-    this.#events.push({ kind: 'status', status });
+    this.#status = this.#core.status();
+    this.#events.push({ kind: 'status', status: this.#status });
   }
 
   #flush(): void {
@@ -385,10 +385,6 @@ export class ConsensusLoop {
     if (this.#activeSinceStatus) untilMs = Math.min(untilMs, this.#statusAtMs + STATUS_EVERY_MS);
     return Math.max(0, Math.ceil((untilMs - nowMs) * 1_000));
   }
-}
-
-function isAnotherView(now: CoreStatus, told: CoreStatus | undefined): boolean {
-  return now.view !== told?.view || now.changing !== told.changing || now.mute !== told.mute;
 }
 
 function plainError(error: unknown): { code: string; message: string } {
