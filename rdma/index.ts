@@ -14,5 +14,5 @@ export {
   openTcpTransport,
   openVerbsTransport,
 } from './memory/transport.ts';
-export { trimMemory, wakeTransport } from './native.ts';
+export { releaseMemory, trimMemory, wakeTransport } from './native.ts';
 export { sha256 } from './sha256.ts';

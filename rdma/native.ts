@@ -83,6 +83,7 @@ export interface NativeAddon {
   wake(handle: number): boolean;
   useErrorClass(errorClass: typeof TransportError): void;
   trimMemory(): boolean;
+  releaseMemory(buffer: ArrayBuffer): void;
   /** The result is in `hash` until the next call. */
   sha256(first: Uint8Array, second: Uint8Array | undefined): void;
   /** 32 bytes. */
@@ -144,4 +145,12 @@ export function wakeTransport(handle: number): boolean {
  */
 export function trimMemory(): boolean {
   return loadNative().trimMemory();
+}
+
+/**
+ * Frees the memory of a buffer at once instead of when V8 comes to look. Whoever still has a view of it sees no byte: its length
+ * is 0 from then on.
+ */
+export function releaseMemory(buffer: ArrayBuffer): void {
+  loadNative().releaseMemory(buffer);
 }

@@ -174,7 +174,7 @@ function createMember(options: WorkerOptions, clock: () => number): Member {
       throw new Error('the cluster is not healthy: a replica that has its turns has fallen behind');
     },
   });
-  const loop = assembleLoop(options, instruments, clock);
+  const loop = assembleLoop(options, { port: instruments, clock });
   loop.begin();
   return { loop, outside, instruments };
 }

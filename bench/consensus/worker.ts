@@ -35,4 +35,4 @@ const instruments = new Instruments(options.self, {
   },
   onPassedOver: (slots) => orders.notePassedOver(slots),
 });
-assembleLoop(options, instruments).run();
+assembleLoop(options, { port: instruments }).run();

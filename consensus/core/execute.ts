@@ -143,6 +143,7 @@ function forgetOldest(state: CoreState): void {
     retained.unstableBytes -= oldest.batch.payload.length;
   }
   removeBatch(state.lanes[oldest.batch.lane] as LaneState, oldest);
+  state.effects.push({ kind: 'forget-batch', batch: oldest.batch });
   // The array's dead front is cut off now and then, at a cost that each push pays a little of.
   if (retained.first > 64 && retained.first * 2 > retained.batches.length) {
     retained.batches = retained.batches.slice(retained.first);

@@ -128,6 +128,11 @@ export type Effect =
    * again that are not on the chain (docs/protocol.md, L7, T3).
    */
   | { readonly kind: 'drop-batch'; readonly lane: ReplicaIndex; readonly ref: BatchRef }
+  /**
+   * The core is done with an executed batch (E5): no effect after this one has its bytes. Of others that it lets go
+   * nothing is said.
+   */
+  | { readonly kind: 'forget-batch'; readonly batch: Batch }
   | { readonly kind: 'evidence'; readonly evidence: Evidence };
 
 /**

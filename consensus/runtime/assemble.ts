@@ -12,6 +12,7 @@ import type { CheckpointState, CoreCrypto, CoreOptions, LogRecord } from '../cor
 import { ConsensusError } from '../errors.ts';
 import { type OpenedWal, openWal, type Wal } from '../wal/index.ts';
 import { decodeRecord, newViewBytesMax } from '../wire/index.ts';
+import type { BatchMemory } from './batch-memory.ts';
 import { clockMs } from './clock.ts';
 import { ed25519KeyPair, signEd25519, verifyEd25519Strict } from './ed25519.ts';
 import { ConsensusLoop, type LoopPort } from './loop.ts';
@@ -115,14 +116,18 @@ function beginningOf(options: WorkerOptions): CheckpointState {
   };
 }
 
-/** `clock`: for measurements that let time pass at another speed. */
-export function assembleLoop(
-  options: WorkerOptions,
-  port: LoopPort,
-  clock: () => number = clockMs,
-): ConsensusLoop {
+export interface Surroundings {
+  readonly port: LoopPort;
+  /** Absent: batches are left to V8. */
+  readonly memory?: BatchMemory;
+  /** For measurements that let time pass at another speed. */
+  readonly clock?: () => number;
+}
+
+export function assembleLoop(options: WorkerOptions, around: Surroundings): ConsensusLoop {
+  const { port, memory, clock = clockMs } = around;
   const transport = openTransport(options);
   const { entry, ...log } = openLog(options);
   const core = createCore({ ...options, entry }, createCrypto(options));
-  return new ConsensusLoop({ transport, core, port, clockMs: clock, ...log });
+  return new ConsensusLoop({ transport, core, port, memory, clockMs: clock, ...log });
 }

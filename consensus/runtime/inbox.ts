@@ -14,12 +14,14 @@ export interface InboxDependencies {
   readonly take: (input: Input) => void;
   /** A message that is not for consensus. */
   readonly onApplication: (from: ReplicaIndex, body: Uint8Array) => void;
+  /** The frame of a lane holds one batch; called before it is taken. */
+  readonly onFrame: (frame: Uint8Array) => void;
   /** The peer's session cannot go on. */
   readonly onFault: (from: ReplicaIndex, reason: string) => void;
 }
 
 export function createInbox(dependencies: InboxDependencies): InboxHandler {
-  const { replicas, take, onApplication, onFault } = dependencies;
+  const { replicas, take, onApplication, onFrame, onFault } = dependencies;
   const malformed = (from: ReplicaIndex, reason: string): void =>
     take({ kind: 'malformed', from, reason });
   const known = new KnownTips(replicas);
@@ -32,6 +34,7 @@ export function createInbox(dependencies: InboxDependencies): InboxHandler {
     onLane: (from, payload, frameSha256) => {
       const batch = decodeLaneBatch(payload, from);
       if (batch.kind === 'malformed') return malformed(from, batch.reason);
+      onFrame(payload);
       take({ kind: 'lane-batch', from, batch: batch.value, frameSha256 });
     },
     onMessage: (from, payload) => {

@@ -11,11 +11,13 @@ import {
   encodeMessage,
   wrapApplication,
 } from '../wire/index.ts';
+import type { BatchMemory } from './batch-memory.ts';
 import { PeerBudget } from './budget.ts';
 import { createInbox } from './inbox.ts';
 import { isDiskFull, Outbox, type OuterEffect } from './outbox.ts';
 import type { ToWorker, TransportCall, WorkerEvent, WorkerEvents } from './protocol.ts';
 import { Shipper } from './shipper.ts';
+import { answerTransportCall } from './transport-calls.ts';
 
 /** Longest block in `wait`: bounds how late a lost wake-up or a terminate can be noticed. */
 const WAIT_MS_MAX = 1_000;
@@ -48,6 +50,8 @@ export interface LoopDependencies {
   readonly port: LoopPort;
   /** `clockMs` of clock.ts, or what a measurement takes for it. */
   readonly clockMs: () => number;
+  /** Undefined: batches are left to V8. */
+  readonly memory: BatchMemory | undefined;
   /** Told before anything else happens. */
   readonly firstEvents: readonly WorkerEvent[];
   /** As in `OutboxDependencies`. */
@@ -60,6 +64,7 @@ export class ConsensusLoop {
   readonly #core: ConsensusCore;
   readonly #port: LoopPort;
   readonly #clockMs: () => number;
+  readonly #memory: BatchMemory | undefined;
   readonly #outbox: Outbox;
   readonly #inbox: InboxHandler;
   readonly #open: boolean[];
@@ -83,6 +88,7 @@ export class ConsensusLoop {
     this.#core = dependencies.core;
     this.#port = dependencies.port;
     this.#clockMs = dependencies.clockMs;
+    this.#memory = dependencies.memory;
     const { wal, createWal } = dependencies;
     this.#outbox = new Outbox({
       createWal,
@@ -99,6 +105,7 @@ export class ConsensusLoop {
       replicas,
       take: (input) => this.#take(input),
       onApplication: (from, body) => this.#onApplication(from, body),
+      onFrame: (frame) => this.#memory?.own(frame),
       onFault: (from, reason) => this.#transportFault(from, reason),
     });
   }
@@ -128,6 +135,7 @@ export class ConsensusLoop {
     if (messages + items > 0) this.#activeSinceStatus = true;
     this.#pushStatus(nowMs);
     this.#flush();
+    this.#memory?.tidy();
     // More messages may be queued than one turn takes; peers get their turn first, then the port.
     return messages < PORT_MESSAGES_PER_TURN_MAX && !this.#stopping;
   }
@@ -188,6 +196,7 @@ export class ConsensusLoop {
       case 'transport':
         return this.#onTransportCall(message.id, message.call);
       case 'submit':
+        this.#memory?.own(message.payload);
         return this.#take({ kind: 'submit', payload: message.payload });
       case 'batch-checked': {
         const { lane, ref, valid, signatures } = message;
@@ -218,36 +227,8 @@ export class ConsensusLoop {
   }
 
   #onTransportCall(id: number, call: TransportCall): void {
-    try {
-      const offer = this.#runTransportCall(call);
-      this.#events.push({ kind: 'transport-reply', id, offer, error: undefined });
-    } catch (error) {
-      this.#events.push({
-        kind: 'transport-reply',
-        id,
-        offer: undefined,
-        error: plainError(error),
-      });
-    }
+    this.#events.push(answerTransportCall(this.#transport, id, call));
     this.#noticeSession(call.peer);
-  }
-
-  #runTransportCall(call: TransportCall): ReturnType<Transport['offer']> | undefined {
-    switch (call.op) {
-      case 'offer':
-        return this.#transport.offer(call.peer, call.keys);
-      case 'accept':
-        this.#transport.accept(call.peer, call.offer);
-        return undefined;
-      case 'confirm':
-        this.#transport.confirm(call.peer);
-        return undefined;
-      case 'close':
-        this.#transport.close(call.peer);
-        return undefined;
-      default:
-        return assertNever(call);
-    }
   }
 
   #noticeSession(peer: ReplicaIndex): void {
@@ -303,6 +284,9 @@ export class ConsensusLoop {
         return;
       case 'drop-batch':
         this.#events.push({ kind: 'drop-batch', lane: effect.lane, ref: effect.ref });
+        return;
+      case 'forget-batch':
+        this.#memory?.forget(effect.batch.payload);
         return;
       case 'evidence':
         this.#events.push({ kind: 'evidence', evidence: effect.evidence });
@@ -385,12 +369,4 @@ export class ConsensusLoop {
     if (this.#activeSinceStatus) untilMs = Math.min(untilMs, this.#statusAtMs + STATUS_EVERY_MS);
     return Math.max(0, Math.ceil((untilMs - nowMs) * 1_000));
   }
-}
-
-function plainError(error: unknown): { code: string; message: string } {
-  if (error instanceof Error) {
-    const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-    return { code, message: error.message };
-  }
-  return { code: 'unknown', message: String(error) };
 }

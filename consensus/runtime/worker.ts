@@ -1,9 +1,9 @@
 /** Entry of the consensus worker thread: runs the loop for the main thread that started it. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { trimMemory } from '../../rdma/index.ts';
+import { releaseMemory, trimMemory } from '../../rdma/index.ts';
 import { ConsensusError } from '../errors.ts';
 import { assembleLoop } from './assemble.ts';
-import { CollectingPort, threadCollector } from './collecting-port.ts';
+import { BatchMemory, threadCollector } from './batch-memory.ts';
 import { MainThreadPort } from './port.ts';
 import type { WorkerOptions } from './protocol.ts';
 
@@ -20,9 +20,13 @@ try {
   if (parentPort === null) {
     throw new ConsensusError('worker_protocol', 'this file runs as a worker thread only');
   }
-  const cleaning = { collect: threadCollector(), trim: trimMemory };
-  const port = new CollectingPort(new MainThreadPort(parentPort), cleaning);
-  assembleLoop(workerData as WorkerOptions, port).run();
+  const memory = new BatchMemory({
+    release: releaseMemory,
+    collect: threadCollector(),
+    trim: trimMemory,
+  });
+  const port = new MainThreadPort(parentPort);
+  assembleLoop(workerData as WorkerOptions, { port, memory }).run();
 } catch (error) {
   throw plainError(error);
 }

@@ -54,6 +54,16 @@ Napi::Value TrimMemory(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), trimmed);
 }
 
+// (ArrayBuffer): its memory is free from now on, and every view of it is empty
+void ReleaseMemory(const Napi::CallbackInfo& info) {
+  Guarded(info.Env(), [&] {
+    if (!info[0].IsArrayBuffer()) {
+      throw TransportError("invalid_argument", "buffer must be an ArrayBuffer");
+    }
+    info[0].As<Napi::ArrayBuffer>().Detach();
+  });
+}
+
 // (key, message) -> AES-128-CMAC, for known-answer tests
 Napi::Value AesCmac(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&]() -> Napi::Value {
@@ -105,6 +115,7 @@ void AddFunctions(Napi::Env env, Napi::Object exports) {
   exports.Set("sha256", Napi::Function::New(env, Sha256Of, "sha256"));
   exports.Set("hash", env.GetInstanceData<AddonData>()->hash.buffer());
   exports.Set("trimMemory", Napi::Function::New(env, TrimMemory, "trimMemory"));
+  exports.Set("releaseMemory", Napi::Function::New(env, ReleaseMemory, "releaseMemory"));
   exports.Set("aesCmac", Napi::Function::New(env, AesCmac, "aesCmac"));
   exports.Set("regionLayout", Napi::Function::New(env, RegionLayout, "regionLayout"));
 }

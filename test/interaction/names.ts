@@ -116,6 +116,7 @@ export function describeEffect(
     }
     case 'persist':
     case 'rotate-log':
+    case 'forget-batch':
       return undefined;
     case 'transfer':
       return `takes over the state after s${effect.state.slot}`;

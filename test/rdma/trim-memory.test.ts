@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
-import { threadCollector } from '../../consensus/runtime/collecting-port.ts';
+import { threadCollector } from '../../consensus/runtime/batch-memory.ts';
 import { trimMemory } from '../../rdma/index.ts';
 
 /** Below the size from which on glibc gives each piece of memory back by itself. */

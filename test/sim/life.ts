@@ -15,6 +15,7 @@ import type {
 } from '../../consensus/core/index.ts';
 import type { CoreState } from '../../consensus/core/state.ts';
 import type { SimulatedLog } from './disk.ts';
+import { Forgotten } from './forgotten.ts';
 import type { Orderer } from './orderer.ts';
 import type { Protocol } from './protocol.ts';
 
@@ -72,6 +73,7 @@ export class Life {
   readonly #dependencies: LifeDependencies;
   #held: (Effect | Barrier)[] = [];
   #postponed: Input[] = [];
+  readonly #forgotten = new Forgotten();
   #hasTaken = false;
   /** Ticks that were due again at once, one after the other. */
   #restlessTicks = 0;
@@ -155,6 +157,7 @@ export class Life {
 
   #accept(effect: Effect): void {
     const { log } = this.#dependencies;
+    this.#guarded(() => this.#forgotten.note(effect));
     if (log !== undefined && effect.kind === 'persist') {
       this.#waitFor(log.append(this.#encode(effect.record)));
     } else if (log !== undefined && effect.kind === 'rotate-log') {
@@ -214,6 +217,7 @@ export class Life {
       case 'drop-batch':
         return this.orderer.dropBatch(effect.lane, effect.ref);
       case 'evidence':
+      case 'forget-batch':
         return;
       default:
         effect satisfies never;

@@ -325,6 +325,13 @@ const CONTENT: readonly Mutation[] = [
     'test/consensus/core/bounds.test.ts',
   ),
   code(
+    [
+      'said-when-forgotten',
+      'E5: a batch whose bytes were given back is sent to whoever fetches it',
+    ],
+    ['execute.js', 'removeBatch(state.lanes[oldest.batch.lane], oldest);', ''],
+  ),
+  code(
     ['leader-for-ever', 'W1: nobody ever suspects a leader'],
     ['suspicion.js', 'if (state.suspicion.patienceMs < endMs)', 'if (reason.length > 0)'],
   ),

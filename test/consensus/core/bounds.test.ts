@@ -214,6 +214,10 @@ describe('bounds', () => {
     expect(solo.state.lanes[0]!.heldBytes).to.equal(0);
     expect(solo.state.retained.bytes).to.equal(12 * (1_024 + 30));
     expect(solo.state.retained.unstableBytes).to.equal(12 * 30);
+    const forgotten = solo.effects.flatMap((effect) =>
+      effect.kind === 'forget-batch' ? [effect.batch.seq] : [],
+    );
+    expect(forgotten).to.eql(Array.from({ length: 288 }, (_, index) => index + 1));
   });
 
   it('ask for no more cells than matter', () => {
