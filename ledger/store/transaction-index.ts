@@ -108,9 +108,10 @@ export class TransactionIndex {
 
   /** Whether `locate` would find it, at once. */
   hasNow(txId: string): boolean {
-    if (!isTxId(txId)) return false;
-    if (this.#pending.has(txId)) return true;
+    // What waits for LevelDB is in the filter, too.
     if (!this.#mayHold(txId)) return false;
+    if (this.#pending.has(txId)) return true;
+    if (!isTxId(txId)) return false;
     try {
       return this.#database.getSync(transactionKey(txId)) !== undefined;
     } catch (error) {
@@ -123,11 +124,13 @@ export class TransactionIndex {
     if (txIds.length > STORE_LIMITS.lookupIdsMax) {
       throw invalidCall(`${txIds.length} ids in one look-up, at most ${STORE_LIMITS.lookupIdsMax}`);
     }
-    // The queue first: an entry that moves from there to the disk meanwhile has been seen.
-    const found = txIds.map((txId) => this.#pending.has(txId));
+    const found = txIds.map(() => false);
     const asked: number[] = [];
     for (const [index, txId] of txIds.entries()) {
-      if (found[index] !== true && this.#mayHold(txId) && isTxId(txId)) asked.push(index);
+      if (!this.#mayHold(txId)) continue;
+      // Before LevelDB is asked: an entry that moves there from the queue meanwhile has been seen.
+      if (this.#pending.has(txId)) found[index] = true;
+      else if (isTxId(txId)) asked.push(index);
     }
     if (asked.length <= AT_ONCE_MAX) {
       for (const index of asked) found[index] = this.hasNow(txIds[index] ?? '');
