@@ -15,8 +15,8 @@ export const REPLICA_NODE_FLAGS = [
   '--max-old-space-size=192',
   '--max-semi-space-size=2',
   // What is alive in it is mostly code: marking all of it each time a fifth more has been added, V8's own measure for so small a heap, was a tenth of
-  // a replica's processor time at saturation. With 60 % more it is resident by some 5 MiB larger, with 100 % by 13, and marks a third less often.
-  '--heap-growing-percent=100',
+  // a replica's processor time at saturation. With 60 % more it is resident by some 5 MiB larger, with 100 % by 13.
+  '--heap-growing-percent=60',
   // V8's helper threads shorten pauses where cores are idle. Where none is, they take turns with the threads that they help, and
   // collecting in several threads is more work: with two cores a replica orders 5 % more without them, and no slower (docs/performance.md).
   ...(availableParallelism() < BUSY_THREADS ? ['--single-threaded-gc'] : []),
