@@ -16,9 +16,8 @@ export function openFile(path: string, flags: 'wx' | 'r+'): number {
   return named(path, () => openSync(path, flags, 0o600));
 }
 
-/** Bytes of a file; undefined when there is none. */
-export function lengthIfThere(path: string): number | undefined {
-  return named(path, () => statSync(path, { throwIfNoEntry: false })?.size);
+export function isThere(path: string): boolean {
+  return named(path, () => statSync(path, { throwIfNoEntry: false }) !== undefined);
 }
 
 export function lengthOf(fd: number, path: string): number {

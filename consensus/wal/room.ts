@@ -1,6 +1,7 @@
 /**
  * Keeps a reserve of the file system free: a replica that has filled its disk to the last byte
- * cannot even store what would let it free some. Looked up now and then, not at every sync.
+ * cannot even store what would let it free some. Looked up now and then, not at every sync; also for what is written into blocks that
+ * the log has already: here is where the whole replica is held, before its ledger finds no room.
  */
 import { statfsSync } from 'node:fs';
 import { fileError, WalError } from './errors.ts';
@@ -31,9 +32,8 @@ export class Room {
     );
   }
 
-  /** Whether there was room. A file that need not grow takes none, whatever the disk looks like. */
+  /** Whether there was room. */
   tryToTake(bytes: number): boolean {
-    if (bytes === 0) return true;
     const nowMs = performance.now();
     if (
       nowMs - this.#lookedAtMs >= WAL_LIMITS.roomCheckMs ||

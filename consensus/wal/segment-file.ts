@@ -11,7 +11,7 @@ import { closeSync, fdatasyncSync, fsyncSync, ftruncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError } from './errors.ts';
 import {
-  lengthIfThere,
+  isThere,
   lengthOf,
   openFile,
   removeFile,
@@ -42,11 +42,6 @@ export function segmentPath(directory: string, sequence: number): string {
 
 function sparePath(directory: string): string {
   return join(directory, SPARE_NAME);
-}
-
-/** Bytes that the next segment can take without a new block for them. */
-export function spareBytes(directory: string): number {
-  return lengthIfThere(sparePath(directory)) ?? 0;
 }
 
 /** Every method throws WalError `disk_full` or `io`. */
@@ -86,7 +81,7 @@ export class SegmentFile {
   ): SegmentFile {
     const path = segmentPath(directory, sequence);
     const spare = sparePath(directory);
-    const hasSpare = lengthIfThere(spare) !== undefined;
+    const hasSpare = isThere(spare);
     const header: Header = { sequence, name, tag: randomBytes(TAG_BYTES) };
     const fd = hasSpare ? openFile(spare, 'r+') : openFile(path, 'wx');
     const file = new SegmentFile(path, header, fd, 0);
@@ -111,16 +106,16 @@ export class SegmentFile {
     return snapshot.reduce((sum, record) => sum + FRAME_BYTES + record.length, EMPTY_SEGMENT_BYTES);
   }
 
-  /** What the file must grow by to take so many bytes. */
-  growthFor(bytes: number): number {
-    return Math.max(0, this.#syncedBytes + bytes - this.#fileBytes);
+  /** Whether the file must grow to take so many bytes. */
+  mustGrowFor(bytes: number): boolean {
+    return this.#syncedBytes + bytes > this.#fileBytes;
   }
 
   /** Writes a group behind what is synced, and syncs it. A file that must grow does so by up to `aheadBytes` more. */
   append(bytes: Uint8Array, aheadBytes: number): void {
     const end = this.#syncedBytes + bytes.length;
     writeAll(this.#fd, this.path, bytes, this.#syncedBytes);
-    if (end > this.#fileBytes) this.#growAhead(end, aheadBytes);
+    if (this.mustGrowFor(bytes.length)) this.#growAhead(end, aheadBytes);
     this.#sync(fdatasyncSync);
     this.#syncedBytes = end;
   }

@@ -8,7 +8,7 @@ import { FRAME_BYTES, KIND } from './layout.ts';
 import { checkOptions, WAL_LIMITS, type WalOptions } from './limits.ts';
 import { type FoundLog, findLog } from './recovery.ts';
 import { Room } from './room.ts';
-import { SegmentFile, segmentPath, spareBytes } from './segment-file.ts';
+import { SegmentFile, segmentPath } from './segment-file.ts';
 
 export interface Wal {
   /**
@@ -147,10 +147,11 @@ class FileWal implements Wal {
   sync(): void {
     this.#requireOpen();
     if (this.#waiting.used === 0) return;
-    const growth = this.#segment.growthFor(this.#waiting.used);
-    this.#take(growth);
+    const { used } = this.#waiting;
+    this.#take(used);
     const { growBytes } = WAL_LIMITS;
-    const aheadBytes = growth > 0 && this.#room.tryToTake(growBytes) ? growBytes : 0;
+    const growsAhead = this.#segment.mustGrowFor(used) && this.#room.tryToTake(growBytes);
+    const aheadBytes = growsAhead ? growBytes : 0;
     try {
       this.#segment.append(this.#waiting.bytes, aheadBytes);
     } catch (error) {
@@ -165,7 +166,7 @@ class FileWal implements Wal {
     const bytes = SegmentFile.bytesFor(records);
     requireSegmentSize(bytes);
     const { directory, name } = this.#options;
-    this.#take(Math.max(0, bytes - this.#spareBytes()));
+    this.#take(bytes);
     const old = this.#segment;
     const sequence = old.sequence + 1;
     try {
@@ -191,14 +192,6 @@ class FileWal implements Wal {
     this.#ended ??= new WalError('closed', 'the write-ahead log is closed');
     this.#waiting.clear();
     this.#segment.close();
-  }
-
-  #spareBytes(): number {
-    try {
-      return spareBytes(this.#options.directory);
-    } catch (error) {
-      throw this.#end(error);
-    }
   }
 
   #take(bytes: number): void {
