@@ -87,7 +87,7 @@ const BulkItemSchema = resultsWith({ httpStatus: HttpStatus }, CommittedSchema);
  * Spelled out for the refused ones, because the codes of a union made by
  * `map` are lost on the compiler.
  */
-type ResultView<Committed> = { httpStatus: number } & (
+export type ResultView<Committed> = { httpStatus: number } & (
   | QueuedView
   | Committed
   | ({ status: 'refused' } & ErrorBody)

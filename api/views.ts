@@ -5,7 +5,6 @@
 import type { ChannelInfo, Receipt, TransactionLocation } from '../orderer/service.ts';
 import { errorBody, statusOf } from './errors.ts';
 import type {
-  BulkItemView,
   BulkView,
   ChannelView,
   CommittedView,
@@ -13,6 +12,7 @@ import type {
   ProofView,
   QueuedView,
   ReceiptView,
+  ResultView,
   StreamItemView,
 } from './schemas.ts';
 import type { Submission } from './submit.ts';
@@ -76,31 +76,35 @@ export function bulkView(
     if (blocks.has(blockNumber)) continue;
     blocks.set(blockNumber, { blockNumber, ...proofView(submission.receipt) });
   }
-  const results = submissions.map((submission): BulkItemView => {
-    const httpStatus = submissionStatus(submission);
-    if (submission.kind !== 'committed') {
-      return { httpStatus, ...openView(channel, submission, requestId) };
-    }
-    return { httpStatus, ...committedView(submission.receipt, submission.duplicate) };
-  });
+  const results = submissions.map((submission) =>
+    resultView(channel, submission, requestId, committedView),
+  );
   return { results, blocks: [...blocks.values()] };
 }
 
-type OpenView = QueuedView | ({ status: 'refused' } & ReturnType<typeof errorBody>);
-
-/** Of a submission that is in no block (yet). */
-function openView(
+/** `viewOf`: how much is said of a committed one. */
+function resultView<Committed extends CommittedView>(
   channel: string,
-  submission: Exclude<Submission, { kind: 'committed' }>,
+  submission: Submission,
   requestId: string,
-): OpenView {
-  if (submission.kind === 'refused') {
-    return { status: 'refused', ...errorBody(submission.error, requestId) };
+  viewOf: (receipt: Receipt, duplicate: boolean) => Committed,
+): ResultView<Committed> {
+  const httpStatus = submissionStatus(submission);
+  switch (submission.kind) {
+    case 'committed':
+      return { httpStatus, ...viewOf(submission.receipt, submission.duplicate) };
+    case 'pending':
+      return { httpStatus, ...pendingView(channel, submission.txId, submission.duplicate) };
+    case 'queued':
+      return {
+        httpStatus,
+        txId: submission.txId,
+        duplicate: submission.duplicate,
+        status: 'queued',
+      };
+    case 'refused':
+      return { httpStatus, status: 'refused', ...errorBody(submission.error, requestId) };
   }
-  const { kind, txId, duplicate } = submission;
-  return kind === 'pending'
-    ? pendingView(channel, txId, duplicate)
-    : { txId, duplicate, status: 'queued' };
 }
 
 /** `item`: position of the envelope in its stream. */
@@ -110,11 +114,7 @@ export function streamItemView(
   submission: Submission,
   requestId: string,
 ): StreamItemView {
-  const httpStatus = submissionStatus(submission);
-  if (submission.kind !== 'committed') {
-    return { item, httpStatus, ...openView(channel, submission, requestId) };
-  }
-  return { item, httpStatus, ...receiptView(submission.receipt, submission.duplicate) };
+  return { item, ...resultView(channel, submission, requestId, receiptView) };
 }
 
 export function channelView(

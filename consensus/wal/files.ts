@@ -3,6 +3,7 @@ import {
   closeSync,
   fstatSync,
   fsyncSync,
+  ftruncateSync,
   openSync,
   renameSync,
   statSync,
@@ -33,6 +34,15 @@ export function writeAll(fd: number, path: string, bytes: Uint8Array, position: 
       done += count;
     }
   });
+}
+
+/** `how`: node:fs's fsyncSync, or fdatasyncSync. */
+export function syncFile(fd: number, path: string, how: (fd: number) => void): void {
+  named(path, () => how(fd));
+}
+
+export function truncateFile(fd: number, path: string, bytes: number): void {
+  named(path, () => ftruncateSync(fd, bytes));
 }
 
 /** A file that is not there is fine. */

@@ -7,7 +7,7 @@
  * nothing there: its records have another tag (layout.ts).
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fdatasyncSync, fsyncSync, ftruncateSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fsyncSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError } from './errors.ts';
 import {
@@ -17,6 +17,8 @@ import {
   removeFile,
   renameFile,
   syncDirectory,
+  syncFile,
+  truncateFile,
   writeAll,
 } from './files.ts';
 import { FrameBuffer } from './frames.ts';
@@ -111,11 +113,12 @@ export class SegmentFile {
     return this.#syncedBytes + bytes > this.#fileBytes;
   }
 
-  /** Writes a group behind what is synced, and syncs it. A file that must grow does so by up to `aheadBytes` more. */
+  /** Writes a group behind what is synced, and syncs it. `aheadBytes`: the file grows by so many zeros more, if there is room. */
   append(bytes: Uint8Array, aheadBytes: number): void {
     const end = this.#syncedBytes + bytes.length;
     writeAll(this.#fd, this.path, bytes, this.#syncedBytes);
-    if (this.mustGrowFor(bytes.length)) this.#growAhead(end, aheadBytes);
+    this.#fileBytes = Math.max(this.#fileBytes, end);
+    if (aheadBytes > 0) this.#growAhead(aheadBytes);
     this.#sync(fdatasyncSync);
     this.#syncedBytes = end;
   }
@@ -185,11 +188,10 @@ export class SegmentFile {
     this.#fileBytes = Math.max(this.#fileBytes, written);
   }
 
-  #growAhead(end: number, aheadBytes: number): void {
-    this.#fileBytes = end;
+  #growAhead(bytes: number): void {
     try {
-      writeAll(this.#fd, this.path, ZEROS.subarray(0, aheadBytes), end);
-      this.#fileBytes = end + aheadBytes;
+      writeAll(this.#fd, this.path, ZEROS.subarray(0, bytes), this.#fileBytes);
+      this.#fileBytes += bytes;
     } catch (error) {
       // It was for later only; whatever part of it is there says nothing.
       if (fileError(error, this.path).code !== 'disk_full') throw error;
@@ -197,19 +199,11 @@ export class SegmentFile {
   }
 
   #sync(how: (fd: number) => void): void {
-    try {
-      how(this.#fd);
-    } catch (error) {
-      throw fileError(error, this.path);
-    }
+    syncFile(this.#fd, this.path, how);
   }
 
   #truncate(bytes: number): void {
-    try {
-      ftruncateSync(this.#fd, bytes);
-    } catch (error) {
-      throw fileError(error, this.path);
-    }
+    truncateFile(this.#fd, this.path, bytes);
     this.#fileBytes = bytes;
   }
 }

@@ -165,8 +165,8 @@ class FileWal implements Wal {
     for (const record of records) this.#requireRecord(record);
     const bytes = SegmentFile.bytesFor(records);
     requireSegmentSize(bytes);
-    const { directory, name } = this.#options;
     this.#take(bytes);
+    const { directory, name } = this.#options;
     const old = this.#segment;
     const sequence = old.sequence + 1;
     try {

@@ -115,7 +115,11 @@ export class Life {
   settle(): void {
     if (this.isOver || !this.#hasTaken) return;
     this.#hasTaken = false;
-    const effects = this.#guarded(() => this.core.settle());
+    const effects = this.#guarded(() => {
+      const settled = this.core.settle();
+      for (const effect of settled) this.#forgotten.note(effect);
+      return settled;
+    });
     for (const effect of effects ?? []) this.#accept(effect);
   }
 
@@ -157,7 +161,6 @@ export class Life {
 
   #accept(effect: Effect): void {
     const { log } = this.#dependencies;
-    this.#guarded(() => this.#forgotten.note(effect));
     if (log !== undefined && effect.kind === 'persist') {
       this.#waitFor(log.append(this.#encode(effect.record)));
     } else if (log !== undefined && effect.kind === 'rotate-log') {
