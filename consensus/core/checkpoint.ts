@@ -281,5 +281,9 @@ export function nextCheckpointMs(state: CoreState): number {
 
 function newestOwn(state: CoreState): OpenCheckpoint | undefined {
   const { open, stable } = state.checkpoints;
-  return open.findLast((one) => one.state !== undefined && one.slot > stable.slot);
+  for (let i = open.length - 1; i >= 0; i--) {
+    const one = open[i];
+    if (one?.state !== undefined && one.slot > stable.slot) return one;
+  }
+  return undefined;
 }

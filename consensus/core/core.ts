@@ -60,11 +60,15 @@ export function createCore(options: CoreOptions, crypto: CoreCrypto): ConsensusC
 export function coreOf(state: CoreState): ConsensusCore {
   // What entering has to say goes out with the first step.
   enterRun(state);
+  // Asked for before each wait and after it, between which nothing changes.
+  let tickMs: number | undefined;
   const take = (input: Input, nowMs: number): void => {
+    tickMs = undefined;
     setClock(state, nowMs);
     onInput(state, input);
   };
   const settle = (): Effect[] => {
+    tickMs = undefined;
     settleAll(state);
     const { effects } = state;
     state.effects = [];
@@ -77,7 +81,10 @@ export function coreOf(state: CoreState): ConsensusCore {
       take(input, nowMs);
       return settle();
     },
-    nextTickMs: () => nextTickMs(state),
+    nextTickMs() {
+      tickMs ??= nextTickMs(state);
+      return tickMs;
+    },
     interest: () => ({
       fromSlot: state.executed.slot + 1,
       toSlot: interestTo(state, decidedTarget(state)),

@@ -39,8 +39,8 @@ export function tryExecute(state: CoreState): boolean {
  * something is missing or not even read. Signatures are not waited for: a quorum that has found them valid has decided
  * the slot (A6).
  */
-function collectBatches(state: CoreState, proposal: Proposal): HeldBatch[][] | undefined {
-  const advances: HeldBatch[][] = [];
+function collectBatches(state: CoreState, proposal: Proposal): Advance[] | undefined {
+  const advances: Advance[] = [];
   let complete = true;
   for (const lane of state.lanes) {
     const walk = walkBack(lane, lane.executed, proposal.frontier[lane.lane] as BatchRef);
@@ -49,7 +49,7 @@ function collectBatches(state: CoreState, proposal: Proposal): HeldBatch[][] | u
       complete = false;
     } else if (walk.kind === 'chain') {
       advances[lane.lane] = walk.batches;
-      if (walk.batches.some((held) => held.check === 'pending')) complete = false;
+      for (const held of walk.batches) if (held.check === 'pending') complete = false;
     } else {
       advances[lane.lane] = NOWHERE;
     }
@@ -57,22 +57,26 @@ function collectBatches(state: CoreState, proposal: Proposal): HeldBatch[][] | u
   return complete ? advances : undefined;
 }
 
+/** What a slot executes of a lane, newest first. */
+type Advance = readonly HeldBatch[];
+
 /** E2: of a lane whose chain does not continue what is executed. */
-const NOWHERE: HeldBatch[] = [];
+const NOWHERE: Advance = [];
 
 function executeSlot(
   state: CoreState,
   record: SlotState,
   proposal: Proposal,
-  advances: readonly HeldBatch[][],
+  advances: readonly Advance[],
 ): void {
   const { slot } = proposal;
   // E6: an outcome of a view change may have been proposed before its predecessor was.
   const timeMs = Math.max(proposal.timeMs, state.executed.timeMs);
   const batches: { lane: ReplicaIndex; ref: BatchRef }[] = [];
   for (const lane of state.lanes) {
-    const advance = (advances[lane.lane] as HeldBatch[]).reverse();
-    for (const held of advance) {
+    const advance = advances[lane.lane] as Advance;
+    for (let i = advance.length - 1; i >= 0; i--) {
+      const held = advance[i] as HeldBatch;
       markExecuted(lane, held);
       batches.push({ lane: lane.lane, ref: held.ref });
       state.checkpoints.bytes += held.batch.payload.length;
@@ -82,7 +86,7 @@ function executeSlot(
   const cut = proposal.cut || checkpoint;
   const path = record.decidedPath;
   state.effects.push({ kind: 'deliver', slot, timeMs, cut, batches, path, checkpoint });
-  for (const lane of state.lanes) afterAdvance(state, lane, advances[lane.lane] as HeldBatch[]);
+  for (const lane of state.lanes) afterAdvance(state, lane, advances[lane.lane] as Advance);
   const frontier = state.lanes.map((lane) => lane.executed);
   state.executed = { slot, timeMs, frontier };
   if (checkpoint) openCheckpoint(state);
@@ -101,13 +105,13 @@ function followHead(state: CoreState, advanced: boolean, cut: boolean): void {
   if (leader.head.slot < executed.slot) leader.head = executed;
 }
 
-function afterAdvance(state: CoreState, lane: LaneState, advance: readonly HeldBatch[]): void {
+function afterAdvance(state: CoreState, lane: LaneState, advance: Advance): void {
   if (advance === NOWHERE) return giveUpOrphans(state, lane);
-  const last = advance[advance.length - 1];
-  if (last === undefined) return;
-  lane.executed = last.ref;
+  const newest = advance[0];
+  if (newest === undefined) return;
+  lane.executed = newest.ref;
   pruneLane(state, lane, advance);
-  for (const held of advance) retain(state, held);
+  for (let i = advance.length - 1; i >= 0; i--) retain(state, advance[i] as HeldBatch);
 }
 
 /** What a held batch costs besides its payload; small batches are mostly this. */
@@ -177,7 +181,10 @@ export function noteStableFrontier(state: CoreState, frontier: Frontier): void {
  */
 export function isWaiting(state: CoreState): boolean {
   if (state.highestKnown > state.executed.slot) return true;
-  return state.lanes.some((lane) => lane.tip.seq > lane.executed.seq && isTrusted(lane));
+  for (const lane of state.lanes) {
+    if (lane.tip.seq > lane.executed.seq && isTrusted(lane)) return true;
+  }
+  return false;
 }
 
 /** Highest slot that this replica's cells may concern. */

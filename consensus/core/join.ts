@@ -5,7 +5,7 @@
 import { onCertificate, sendStable } from './checkpoint.ts';
 import { askAll, isReady, noteLife, ownLife } from './lives.ts';
 import { rotateLog } from './log.ts';
-import { type CoreState, forOpenPeers, ignore, type Mute, type PeerState } from './state.ts';
+import { type CoreState, ignore, type Mute, openPeer, type PeerState } from './state.ts';
 import type { Message, ReplicaIndex } from './types.ts';
 import { sendNewView } from './views.ts';
 
@@ -98,21 +98,26 @@ export function notePush(state: CoreState, peer: PeerState): void {
 
 /** The leader's part of P8. */
 export function runPushes(state: CoreState): void {
-  forOpenPeers(state, (peer) => {
-    if (state.timerMs < peer.pushAtMs) return;
-    const backoffMs = Math.max(PUSH_AGAIN_MS_MIN, 2 * peer.pushBackoffMs);
-    peer.pushBackoffMs = Math.min(backoffMs, PUSH_AGAIN_MS_MAX);
-    peer.pushAtMs = state.timerMs + peer.pushBackoffMs;
-    const { leader, limits } = state;
-    const from = Math.max(leader.head.slot, state.highestKnown);
-    leader.pushTo = Math.max(leader.pushTo, from + limits.checkpointSlots);
-  });
+  for (let index = 0; index < state.replicas; index++) {
+    const peer = openPeer(state, index);
+    if (peer !== undefined && state.timerMs >= peer.pushAtMs) push(state, peer);
+  }
+}
+
+function push(state: CoreState, peer: PeerState): void {
+  const backoffMs = Math.max(PUSH_AGAIN_MS_MIN, 2 * peer.pushBackoffMs);
+  peer.pushBackoffMs = Math.min(backoffMs, PUSH_AGAIN_MS_MAX);
+  peer.pushAtMs = state.timerMs + peer.pushBackoffMs;
+  const { leader, limits } = state;
+  const from = Math.max(leader.head.slot, state.highestKnown);
+  leader.pushTo = Math.max(leader.pushTo, from + limits.checkpointSlots);
 }
 
 export function nextPushMs(state: CoreState): number {
   let nextMs = Infinity;
-  forOpenPeers(state, (peer) => {
-    nextMs = Math.min(nextMs, peer.pushAtMs);
-  });
+  for (let index = 0; index < state.replicas; index++) {
+    const peer = openPeer(state, index);
+    if (peer !== undefined) nextMs = Math.min(nextMs, peer.pushAtMs);
+  }
   return nextMs;
 }

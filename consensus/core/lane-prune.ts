@@ -14,14 +14,16 @@ import type { CoreState } from './state.ts';
 import type { Batch, BatchRef } from './types.ts';
 
 /**
- * After the lane's executed tip has moved: gives up batches that can never be executed any more,
+ * After the lane's executed tip has moved by `executed`, newest first: gives up batches that can never be executed any more,
  * that is those beside the executed ones and everything that continues them, and finds the held tip
  * again. The orderer may forget them now. The bytes of those above the executed tip stay: a decided
  * frontier may still name them, and then it takes them to see that they lead nowhere (E2).
  */
 export function pruneLane(state: CoreState, lane: LaneState, executed: readonly HeldBatch[]): void {
-  for (const { ref } of executed) {
-    for (const held of siblingsWhere(lane, ref.seq, (one) => !one.executed)) {
+  for (let i = executed.length - 1; i >= 0; i--) {
+    const { seq } = (executed[i] as HeldBatch).ref;
+    if (lane.batches.get(seq)?.sibling === undefined) continue;
+    for (const held of siblingsWhere(lane, seq, (one) => !one.executed)) {
       giveUp(state, lane, held);
       removeBatch(lane, held);
     }

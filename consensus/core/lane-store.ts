@@ -85,9 +85,13 @@ export function putOnProbation(lane: LaneState, batches: number): void {
   lane.probationUntilSeq = lane.tip.seq + batches;
 }
 
-export function findBatch(lane: LaneState, ref: BatchRef): HeldBatch | undefined {
-  let held = lane.batches.get(ref.seq);
-  while (held !== undefined && !equalBytes(held.ref.digest, ref.digest)) held = held.sibling;
+export function findBatch(lane: LaneState, { seq, digest }: BatchRef): HeldBatch | undefined {
+  return findBySeq(lane, seq, digest);
+}
+
+function findBySeq(lane: LaneState, seq: number, digest: Digest32): HeldBatch | undefined {
+  let held = lane.batches.get(seq);
+  while (held !== undefined && !equalBytes(held.ref.digest, digest)) held = held.sibling;
   return held;
 }
 
@@ -173,22 +177,27 @@ function epochOf(held: HeldBatch): number {
  * back from the tip that is not held. `fork`: the tip does not continue `base`.
  */
 export type Walk =
-  | { readonly kind: 'chain'; readonly batches: HeldBatch[] }
+  | { readonly kind: 'chain'; readonly batches: readonly HeldBatch[] }
   | { readonly kind: 'missing'; readonly ref: BatchRef }
   | { readonly kind: 'fork' };
 
 const FORK: Walk = { kind: 'fork' };
+/** Most lanes do not move in a slot. */
+const NO_STEP: Walk = { kind: 'chain', batches: [] };
 
 export function walkBack(lane: LaneState, base: BatchRef, tip: BatchRef): Walk {
+  if (tip.seq <= base.seq) return isSameTip(tip, base) ? NO_STEP : FORK;
   const batches: HeldBatch[] = [];
-  let at = tip;
-  while (at.seq > base.seq) {
-    const held = findBatch(lane, at);
-    if (held === undefined) return { kind: 'missing', ref: at };
+  let { seq, digest } = tip;
+  for (; seq > base.seq; seq--) {
+    const held = findBySeq(lane, seq, digest);
+    if (held === undefined) return { kind: 'missing', ref: { seq, digest } };
     batches.push(held);
-    at = { seq: at.seq - 1, digest: held.batch.previous };
+    digest = held.batch.previous;
   }
-  return at.seq === base.seq && equalBytes(at.digest, base.digest)
-    ? { kind: 'chain', batches }
-    : FORK;
+  return equalBytes(digest, base.digest) ? { kind: 'chain', batches } : FORK;
+}
+
+function isSameTip(tip: BatchRef, base: BatchRef): boolean {
+  return tip.seq === base.seq && equalBytes(tip.digest, base.digest);
 }

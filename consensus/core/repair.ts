@@ -7,8 +7,8 @@ import {
   type BatchRepair,
   beginningOf,
   type CoreState,
-  forOpenPeers,
   ignore,
+  openPeer,
   type PeerState,
   type Repair,
 } from './state.ts';
@@ -54,20 +54,23 @@ export function runRepairs(state: CoreState): void {
   const { repairAfterMsMin } = state.limits;
   const reached = state.executed.slot + state.appliedSlot;
   const stuck = isDue(state, state.repair, isWaiting(state), reached, repairAfterMsMin);
-  forOpenPeers(state, (peer, index) => {
+  for (let index = 0; index < state.replicas; index++) {
+    const peer = openPeer(state, index);
+    if (peer === undefined) continue;
     const isBehind = peer.appliedSlot < state.appliedSlot;
     const behind = isDue(state, peer.repair, isBehind, peer.appliedSlot, repairAfterMsMin);
     if (stuck || behind) state.effects.push({ kind: 'rewrite-cells', to: index });
     if (areBatchesDue(state, peer)) sendOwnBatches(state, peer, index);
-  });
+  }
   if (stuck) repeatPrepares(state);
 }
 
 export function nextRepairMs(state: CoreState): number {
   let nextMs = state.repair.atMs;
-  forOpenPeers(state, ({ repair, batchRepair }) => {
-    nextMs = Math.min(nextMs, repair.atMs, batchRepair.atMs);
-  });
+  for (let index = 0; index < state.replicas; index++) {
+    const peer = openPeer(state, index);
+    if (peer !== undefined) nextMs = Math.min(nextMs, peer.repair.atMs, peer.batchRepair.atMs);
+  }
   return nextMs;
 }
 

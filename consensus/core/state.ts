@@ -312,13 +312,19 @@ export function allOpen(state: CoreState): boolean {
   return true;
 }
 
+/** The peer with this number, if its session is open; never this replica itself. */
+export function openPeer(state: CoreState, index: ReplicaIndex): PeerState | undefined {
+  const peer = state.peers[index];
+  return index !== state.self && peer?.open === true ? peer : undefined;
+}
+
 /** Calls back for each peer with an open session. */
 export function forOpenPeers(
   state: CoreState,
   visit: (peer: PeerState, index: ReplicaIndex) => void,
 ): void {
   for (let index = 0; index < state.replicas; index++) {
-    const peer = state.peers[index] as PeerState;
-    if (index !== state.self && peer.open) visit(peer, index);
+    const peer = openPeer(state, index);
+    if (peer !== undefined) visit(peer, index);
   }
 }

@@ -94,8 +94,9 @@ export function suspectsLeader(state: CoreState): boolean {
     return false;
   }
   noteState(state);
-  const { endMs, reason } = patienceEnd(state);
-  if (state.suspicion.patienceMs < endMs) return false;
+  const timeoutMs = viewTimeoutMs(state);
+  const reason = firstReason(state, timeoutMs);
+  if (state.suspicion.patienceMs < endMsOf(state, reason, timeoutMs)) return false;
   state.suspicion.reason = reason;
   return true;
 }
@@ -106,35 +107,63 @@ export function suspectsLeader(state: CoreState): boolean {
  */
 const UNREAD_TIMEOUTS = 4;
 
-/** When patience ends, in `patienceMs`, and with what. */
-function patienceEnd(state: CoreState): { endMs: number; reason: SuspicionReason } {
-  const { suspicion, limits, options } = state;
-  const timeoutMs = viewTimeoutMs(state);
-  const end = { endMs: suspicion.heardMs + timeoutMs, reason: 'silent' as SuspicionReason };
-  const note = (endMs: number, reason: SuspicionReason): void => {
-    if (endMs >= end.endMs) return;
-    end.endMs = endMs;
-    end.reason = reason;
-  };
-  note(suspicion.goneSinceMs + limits.leaderGoneMs, 'disconnected');
-  note(suspicion.undecidedSinceMs + timeoutMs, 'undecided');
-  note(suspicion.uncutSinceMs + options.batchTimeoutMs + timeoutMs, 'uncut');
-  for (const { sinceMs, heldMs } of suspicion.uncovered) {
-    note(Math.min(heldMs + timeoutMs, sinceMs + UNREAD_TIMEOUTS * timeoutMs), 'uncovered');
+/** Besides silence. */
+const OTHER_REASONS: readonly SuspicionReason[] = [
+  'disconnected',
+  'undecided',
+  'uncut',
+  'uncovered',
+];
+
+/** What patience ends with first. */
+function firstReason(state: CoreState, timeoutMs: number): SuspicionReason {
+  let first: SuspicionReason = 'silent';
+  let firstMs = endMsOf(state, first, timeoutMs);
+  for (const reason of OTHER_REASONS) {
+    const endMs = endMsOf(state, reason, timeoutMs);
+    if (endMs >= firstMs) continue;
+    firstMs = endMs;
+    first = reason;
   }
-  return end;
+  return first;
+}
+
+/** When patience ends with `reason`, in `patienceMs`. */
+function endMsOf(
+  { suspicion, limits, options }: CoreState,
+  reason: SuspicionReason,
+  timeoutMs: number,
+): number {
+  switch (reason) {
+    case 'silent':
+      return suspicion.heardMs + timeoutMs;
+    case 'disconnected':
+      return suspicion.goneSinceMs + limits.leaderGoneMs;
+    case 'undecided':
+      return suspicion.undecidedSinceMs + timeoutMs;
+    case 'uncut':
+      return suspicion.uncutSinceMs + options.batchTimeoutMs + timeoutMs;
+    case 'uncovered': {
+      let endMs = Infinity;
+      for (const { sinceMs, heldMs } of suspicion.uncovered) {
+        endMs = Math.min(endMs, heldMs + timeoutMs, sinceMs + UNREAD_TIMEOUTS * timeoutMs);
+      }
+      return endMs;
+    }
+  }
 }
 
 /** When a tick must look again, in `timerMs`: often, lest a single long sleep count as little patience. */
 export function nextSuspicionMs(state: CoreState): number {
   if (!watches(state)) return Infinity;
   const { suspicion } = state;
-  const { endMs, reason } = patienceEnd(state);
+  const timeoutMs = viewTimeoutMs(state);
+  const reason = firstReason(state, timeoutMs);
   const beatMs = suspicion.heardAtMs + BEATS_BEFORE_WORRY * state.limits.heartbeatMs;
   // Nothing but silence, and that not for long: the next heartbeat will wake this replica.
   const isCalm = reason === 'silent' && beatMs > state.timerMs;
   if (isCalm) return beatMs;
-  const leftMs = endMs - suspicion.patienceMs;
+  const leftMs = endMsOf(state, reason, timeoutMs) - suspicion.patienceMs;
   // Patience has ended, and what may bring it back comes from outside: no reason to look every millisecond.
   return state.timerMs + (leftMs <= 0 ? AWAKE_MS_MAX : Math.min(Math.max(leftMs, 1), AWAKE_MS_MAX));
 }

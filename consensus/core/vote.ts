@@ -208,7 +208,8 @@ function logBatches(state: CoreState, proposal: Proposal, before: SlotContent): 
     if (tip.seq <= base.seq) continue;
     const walk = walkBack(lane, base, tip);
     assert(walk.kind === 'chain', 'a vote covers batches that are held');
-    for (const held of walk.batches.reverse()) {
+    for (let i = walk.batches.length - 1; i >= 0; i--) {
+      const held = walk.batches[i] as HeldBatch;
       if (held.logged) continue;
       held.logged = true;
       state.effects.push({ kind: 'persist', record: { kind: 'batch', batch: held.batch } });

@@ -125,10 +125,10 @@ export class ConsensusLoop {
 
   /** Does what there is to do. True: nothing more until something comes, or until the next tick. */
   turn(): boolean {
-    const messages = this.#drainPort();
-    const items = this.#transport.poll(this.#core.interest(), this.#inbox);
     const nowMs = this.#clockMs();
     if (nowMs >= this.#core.nextTickMs()) this.#take({ kind: 'tick' });
+    const messages = this.#drainPort();
+    const items = this.#transport.poll(this.#core.interest(), this.#inbox);
     this.#settle();
     this.#flushEffects();
     this.#ship();
