@@ -25,9 +25,9 @@ export function isIndexKey(key: Uint8Array, length: number): boolean {
 }
 
 export class IndexImage {
-  #records = new Uint32Array(RECORDS_MIN * RECORD_WORDS);
+  #records: Uint32Array;
   /** Open addressing, at most half full: number of the record plus one, 0 where there is none. */
-  #slots = new Uint32Array(2 * RECORDS_MIN);
+  #slots: Uint32Array;
   #count = 0;
   #usable = true;
   readonly #countMax: number;
@@ -35,9 +35,22 @@ export class IndexImage {
   readonly probes: Uint8Array[] = [];
   readonly #id = new Uint32Array(ID_WORDS);
 
-  /** `countMax`: entries kept, 50 to 100 bytes each; those beyond are LevelDB's to find. */
-  constructor(countMax: number) {
+  /**
+   * `countMax`: entries kept, 50 to 100 bytes each; those beyond are LevelDB's to find. `expected`: room is made for so many at once,
+   * since whoever grows fills all anew.
+   */
+  constructor(countMax: number, expected = 0) {
     this.#countMax = countMax;
+    let records = RECORDS_MIN;
+    while (records < Math.min(expected, countMax)) records *= 2;
+    this.#records = new Uint32Array(records * RECORD_WORDS);
+    // Zero as it is, but a page that is read before it is written costs two faults, and here most are.
+    this.#slots = new Uint32Array(2 * records).fill(0);
+  }
+
+  /** How many are kept, those in doubt included. */
+  get count(): number {
+    return this.#count;
   }
 
   /** An index record as stored: its key (33 bytes, perhaps more behind them), and its value within `bytes`. */

@@ -41,10 +41,12 @@ import {
 } from './records.ts';
 import { SEGMENT_FOLDER } from './segments/names.ts';
 import { SegmentReader } from './segments/segment-reader.ts';
-import { scanTables } from './table-scan.ts';
+import { scanTables, tableBytes } from './table-scan.ts';
 
 const EMPTY = new Uint8Array(0);
 const PROBES_AT_ONCE = 4096;
+/** Of the transaction index, at least: what an entry takes in a table. */
+const INDEX_ENTRY_BYTES = 56;
 
 export class LedgerSnapshot {
   readonly channel: string;
@@ -79,7 +81,8 @@ export class LedgerSnapshot {
     try {
       // Before anything is read, and held to the end: nobody writes meanwhile.
       databases.push(await lockFolder(source, join(temporary, 'lock')));
-      const image = new IndexImage(STORE_LIMITS.auditIndexEntriesMax);
+      const expected = (await tableBytes(source)) / INDEX_ENTRY_BYTES;
+      const image = new IndexImage(STORE_LIMITS.auditIndexEntriesMax, expected);
       const logs = await scanLogs(source, image);
       // LevelDB may end the process over a damaged table, so it does not get to see one.
       requireSoundTables(source, await scanTables(source, Number.MAX_SAFE_INTEGER, image));
@@ -125,6 +128,11 @@ export class LedgerSnapshot {
     this.certifiedHeight = head.certifiedHeight;
     this.faults = faults;
     this.notes = notes;
+  }
+
+  /** Transactions that the index is known to name; some may be named in places that were not read. */
+  get indexEntries(): number {
+    return this.image.count;
   }
 
   /**

@@ -9,7 +9,7 @@
  * each data block to the block's handle; the meta index maps `filter.` and the name of a policy to
  * the handle of the filter (table-filter.ts), without which LevelDB looks into every block.
  */
-import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32c, unmaskCrc } from './crc32c.ts';
 import { KEY_SUFFIX_BYTES, readTableBlock } from './index-entries.ts';
@@ -100,12 +100,29 @@ export async function scanTables(
   return findings;
 }
 
+const TABLE_NAME = /^\d+\.(ldb|sst)$/;
+
+/** Of all files that look like tables; of those that cannot be asked, nothing. */
+export async function tableBytes(directory: string): Promise<number> {
+  const present = await readdir(directory).catch(() => []);
+  const names = present.filter((name) => TABLE_NAME.test(name));
+  const sizes = await Promise.all(
+    names.map((name) =>
+      stat(join(directory, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
 /** The files that LevelDB opens, newest first; whatever looks like one when it is not known which those are. */
 function tableNames(present: readonly string[], live: LiveTables | undefined): string[] {
   const files = new Set(present);
   const names =
     live === undefined
-      ? present.filter((name) => /^\d+\.(ldb|sst)$/.test(name))
+      ? present.filter((name) => TABLE_NAME.test(name))
       : [...live.byNumber.keys()].flatMap((number) => {
           const stem = String(number).padStart(6, '0');
           // The second is how they were called once.

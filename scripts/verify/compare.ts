@@ -11,6 +11,7 @@ import type { Finding, FindingLog } from './findings.ts';
 import { VERIFY_LIMITS, VERIFY_TIMES } from './limits.ts';
 import { type Copy, SourceReader, type SourceSummary } from './reader.ts';
 import type { BlockSource, Range } from './sources.ts';
+import { createTxIdTable } from './tx-ids.ts';
 
 export interface Progress {
   readonly height: number;
@@ -105,6 +106,12 @@ function mergeLineages(lineages: readonly Lineage[]): Lineage[] {
   return merged;
 }
 
+/** Of a part of a chain nobody says how many it holds. */
+function transactionsExpected(sources: readonly BlockSource[], { from, to }: Range): number {
+  if (from > 0 || to !== undefined) return 0;
+  return Math.max(0, ...sources.map((source) => source.transactionsExpected ?? 0));
+}
+
 class Comparison {
   readonly #log: FindingLog;
   #lineages: Lineage[];
@@ -113,8 +120,8 @@ class Comparison {
   readonly counts = { blocks: 0, transactions: 0, blocksWithOtherCertificates: 0 };
   firstDifference: Finding | undefined;
 
-  constructor(readers: readonly SourceReader[], dependencies: AuditDependencies, log: FindingLog) {
-    this.#lineages = [{ audit: new ChainAudit(dependencies), members: readers }];
+  constructor(readers: readonly SourceReader[], audit: ChainAudit, log: FindingLog) {
+    this.#lineages = [{ audit, members: readers }];
     this.#log = log;
   }
 
@@ -228,7 +235,8 @@ export async function auditSources(
   const readers = sources.map(
     (source) => new SourceReader(source, { from, to, mayOverwrite }, log),
   );
-  const comparison = new Comparison(readers, dependencies, log);
+  const txIds = createTxIdTable(transactionsExpected(sources, options));
+  const comparison = new Comparison(readers, new ChainAudit(dependencies, txIds), log);
   const turns = new LoopTurns();
   await Promise.all(readers.map((reader) => reader.advance()));
   for (let height = from; to === undefined || height <= to; height++) {

@@ -48,6 +48,8 @@ export interface BlockSource {
   readonly notes: readonly string[];
   /** How many blocks there are, when that is known: for the progress bar. */
   readonly height: number | undefined;
+  /** How many transactions there may be, for whoever makes room for them: the source's own word. */
+  readonly transactionsExpected?: number;
   /** Records by ascending number. Throws `SourceError`. */
   records(options: ReadOptions): AsyncIterable<SourceRecord>;
   /**
@@ -143,6 +145,7 @@ export async function openLedgerSource(directory: string): Promise<BlockSource> 
     faults: snapshot.faults,
     notes: snapshot.notes,
     height: storedHeight,
+    transactionsExpected: snapshot.indexEntries,
     records,
     unconfirmed: (block, ids) => snapshot.unconfirmed(block, ids),
     locate: (txIds) => snapshot.transactions(txIds),

@@ -20,9 +20,19 @@ export interface TxIdTable {
   clone(): TxIdTable;
 }
 
-/** Makes a table. Ids are at least 16 bytes and uniformly distributed; block numbers are safe integers. */
-export function createTxIdTable(): TxIdTable {
-  return tableOver(new Uint32Array(SLOTS_MIN * WORDS_PER_SLOT), 0);
+/**
+ * Makes a table with room for `expected` ids; more will do, too, but a table that grows is filled anew. Ids are at least 16 bytes and
+ * uniformly distributed; block numbers are safe integers.
+ */
+export function createTxIdTable(expected = 0): TxIdTable {
+  let slots = SLOTS_MIN;
+  while (isCrowded(expected, slots)) slots *= 2;
+  // Zero as it is, but a page that is read before it is written costs two faults, and here most are.
+  return tableOver(new Uint32Array(slots * WORDS_PER_SLOT).fill(0), 0);
+}
+
+function isCrowded(ids: number, slots: number): boolean {
+  return ids * 4 > slots * 3;
 }
 
 /** First word of the slot that holds the key, or of the free slot where it belongs. */
@@ -64,7 +74,7 @@ function tableOver(initial: Uint32Array, initialSize: number): TxIdTable {
     words[at + 4] = (block + 1) % TWO_POW_32;
     words[at + 5] = Math.floor((block + 1) / TWO_POW_32);
     size++;
-    if (size * 4 > (words.length / WORDS_PER_SLOT) * 3) words = enlarged(words);
+    if (isCrowded(size, words.length / WORDS_PER_SLOT)) words = enlarged(words);
     return undefined;
   }
 

@@ -164,8 +164,8 @@ describe('ledger/store: the transaction index of a stopped replica', function ()
 });
 
 describe('ledger/store: the image of an index', () => {
-  function imageOf(countMax: number, count: number): IndexImage {
-    const image = new IndexImage(countMax);
+  function imageOf(countMax: number, count: number, expected = 0): IndexImage {
+    const image = new IndexImage(countMax, expected);
     for (let name = 0; name < count; name++) {
       const key = transactionKey(idOf(name));
       const value = seal(key, encodeLocation({ blockNumber: name + 2 ** 34, index: name % 7 }));
@@ -176,8 +176,13 @@ describe('ledger/store: the image of an index', () => {
   const agrees = (image: IndexImage, name: number, block = name + 2 ** 34): boolean =>
     !image.unconfirmed(wordsOf(Array(7).fill(idOf(name))), block).includes(name % 7);
 
-  it('grows, keeps what it has room for, and nothing when it is discarded', () => {
-    const image = imageOf(10_000, 12_000);
+  for (const expected of [0, 9_000, 10 ** 12]) {
+    it(`keeps what it has room for, of ${expected} expected, and nothing when it is discarded`, () =>
+      fillAndDiscard(imageOf(10_000, 12_000, expected)));
+  }
+
+  function fillAndDiscard(image: IndexImage): void {
+    expect(image.count).to.equal(10_000);
     for (const name of [0, 1, 4095, 4096, 9_999]) {
       expect(agrees(image, name)).to.equal(true);
       expect(agrees(image, name, name)).to.equal(false);
@@ -191,7 +196,7 @@ describe('ledger/store: the image of an index', () => {
     expect(agrees(image, 8)).to.equal(false);
     image.doubt(transactionKey(idOf(8)));
     expect(image.contradicts(transactionKey(idOf(8)), undefined)).to.equal(false);
-  });
+  }
 
   it('is contradicted by any answer but the one it holds', () => {
     const image = imageOf(10, 3);
