@@ -42,7 +42,9 @@ void RecordSink::DeadConnection() { Add(record::kDeadConnection, 0, 0, 0, 0, 0);
 uint8_t* RecordSink::Allocate(size_t bytes) {
   allocatedBytes_ = bytes;
   if (bytes <= short_.size()) return short_.data();
-  allocated_ = Napi::ArrayBuffer::New(env_, bytes);
+  // A Buffer's memory is not set to zero first: all of it is overwritten, or it is not handed out.
+  allocated_ = Napi::Buffer<uint8_t>::New(env_, bytes).ArrayBuffer();
+  assert(allocated_.ByteLength() == bytes);
   return static_cast<uint8_t*>(allocated_.Data());
 }
 
