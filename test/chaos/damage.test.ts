@@ -3,13 +3,15 @@ import {
   closeSync,
   openSync,
   readdirSync,
+  readFileSync,
   readSync,
   renameSync,
   statSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect } from 'chai';
+import { scanSegment } from '../../consensus/wal/scan.ts';
 import { ChaosNetwork } from './chaos-network.ts';
 
 const VICTIM = 2;
@@ -26,9 +28,9 @@ function largest(folder: string, ending: string): string {
   return join(folder, name);
 }
 
-/** Inverts some bytes at this part of the file. */
-function flip(file: string, part: number): void {
-  const at = Math.floor(statSync(file).size * part);
+/** Inverts some bytes at this part of the file's first `size` bytes. */
+function flip(file: string, part: number, size = statSync(file).size): void {
+  const at = Math.floor(size * part);
   const handle = openSync(file, 'r+');
   try {
     const bytes = Buffer.alloc(FLIPPED_BYTES);
@@ -43,6 +45,14 @@ function flip(file: string, part: number): void {
   } finally {
     closeSync(handle);
   }
+}
+
+/** Bytes of a segment of the write-ahead log that hold records: behind them is room, or what an older segment held. */
+function writtenBytes(file: string): number {
+  const scan = scanSegment(readFileSync(file), Number(basename(file, '.log').split('-').at(-1)));
+  if (scan.kind !== 'complete')
+    throw new Error(`${file} is ${scan.kind} before anything was changed`);
+  return scan.end;
 }
 
 describe('damaged files', function () {
@@ -112,7 +122,8 @@ describe('damaged files', function () {
   it('the write-ahead log, in the middle', async () => {
     await chaos.network.kill(VICTIM);
     const folder = join(chaos.network.channelFolder(VICTIM), 'log');
-    flip(largest(folder, '.log'), 0.5);
+    const file = largest(folder, '.log');
+    flip(file, 0.5, writtenBytes(file));
     const said = await refusal();
     expect(said)
       .to.contain('damaged')
