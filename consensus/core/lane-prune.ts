@@ -22,6 +22,7 @@ import type { Batch, BatchRef } from './types.ts';
 export function pruneLane(state: CoreState, lane: LaneState, executed: readonly HeldBatch[]): void {
   for (let i = executed.length - 1; i >= 0; i--) {
     const { seq } = (executed[i] as HeldBatch).ref;
+    // Nearly always the executed one is alone, and no list is needed to see that.
     if (lane.batches.get(seq)?.sibling === undefined) continue;
     for (const held of siblingsWhere(lane, seq, (one) => !one.executed)) {
       giveUp(state, lane, held);

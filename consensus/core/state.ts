@@ -312,7 +312,7 @@ export function allOpen(state: CoreState): boolean {
   return true;
 }
 
-/** The peer with this number, if its session is open; never this replica itself. */
+/** The peer with this number, if its session is open; never this replica itself. For loops of every turn, which make no closure. */
 export function openPeer(state: CoreState, index: ReplicaIndex): PeerState | undefined {
   const peer = state.peers[index];
   return index !== state.self && peer?.open === true ? peer : undefined;

@@ -109,7 +109,7 @@ function isFirstWords(names: readonly SegmentName[], bytes: Uint8Array): boolean
 }
 
 /** Newest first. */
-function listSegments(directory: string): SegmentName[] {
+export function listSegments(directory: string): SegmentName[] {
   let entries: string[];
   try {
     entries = readdirSync(directory);

@@ -9,8 +9,9 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { expect } from 'chai';
+import { listSegments } from '../../consensus/wal/recovery.ts';
 import { scanSegment } from '../../consensus/wal/scan.ts';
 import { ChaosNetwork } from './chaos-network.ts';
 
@@ -47,12 +48,13 @@ function flip(file: string, part: number, size = statSync(file).size): void {
   }
 }
 
-/** Bytes of a segment of the write-ahead log that hold records: behind them is room, or what an older segment held. */
-function writtenBytes(file: string): number {
-  const scan = scanSegment(readFileSync(file), Number(basename(file, '.log').split('-').at(-1)));
-  if (scan.kind !== 'complete')
-    throw new Error(`${file} is ${scan.kind} before anything was changed`);
-  return scan.end;
+/** The segment that a start reads, and how much of it holds records: behind them is room, or what an older segment held. */
+function wholeSegment(folder: string): { path: string; writtenBytes: number } {
+  for (const { path, sequence } of listSegments(folder)) {
+    const scan = scanSegment(readFileSync(path), sequence);
+    if (scan.kind === 'complete') return { path, writtenBytes: scan.end };
+  }
+  throw new Error(`no whole segment in ${folder} before anything was changed`);
 }
 
 describe('damaged files', function () {
@@ -122,8 +124,8 @@ describe('damaged files', function () {
   it('the write-ahead log, in the middle', async () => {
     await chaos.network.kill(VICTIM);
     const folder = join(chaos.network.channelFolder(VICTIM), 'log');
-    const file = largest(folder, '.log');
-    flip(file, 0.5, writtenBytes(file));
+    const { path, writtenBytes } = wholeSegment(folder);
+    flip(path, 0.5, writtenBytes);
     const said = await refusal();
     expect(said)
       .to.contain('damaged')
