@@ -3,7 +3,14 @@ import { assert } from './assert.ts';
 import { equalBytes } from './bytes.ts';
 import { CoreError } from './errors.ts';
 import { reportEvidence } from './evidence.ts';
-import { digestOf, isSaidBy, noteDigest, type Round, type SlotState } from './slots.ts';
+import {
+  digestOf,
+  isSaidBy,
+  noteDigest,
+  type Round,
+  type SlotState,
+  VOTED_LONG_AGO_MS,
+} from './slots.ts';
 import { allOpen, type CoreState, ignore, isActive } from './state.ts';
 import type { Digest24, Proposal, ReplicaIndex, Slot } from './types.ts';
 
@@ -119,6 +126,9 @@ function notePath(state: CoreState, record: SlotState, path: 'fast' | 'slow'): v
 }
 
 function sampleCommit(state: CoreState, record: SlotState): void {
-  const sampleMs = state.timerMs - record.round.votedAtMs;
+  const { votedAtMs } = record.round;
+  // How long this process did not run says nothing of what a commit takes.
+  if (votedAtMs === VOTED_LONG_AGO_MS) return;
+  const sampleMs = state.timerMs - votedAtMs;
   state.path.commitMs += (sampleMs - state.path.commitMs) * SAMPLE_WEIGHT;
 }

@@ -8,7 +8,14 @@ import { findBatch, insertBatch, type LaneState } from './lane-store.ts';
 import { learnLives } from './lives.ts';
 import { rotateLog } from './log.ts';
 import { resetLeader } from './propose.ts';
-import { claimSlot, findSlot, noteDigest, resetRounds, type SlotState } from './slots.ts';
+import {
+  claimSlot,
+  findSlot,
+  noteDigest,
+  resetRounds,
+  type SlotState,
+  VOTED_LONG_AGO_MS,
+} from './slots.ts';
 import { beginningOf, type CoreState, currentLeader, isLeader } from './state.ts';
 import { install } from './transfer.ts';
 import type { Batch, LogRecord, PreparedCertificate, Proposal, Slot, View } from './types.ts';
@@ -171,8 +178,8 @@ function restoreRound(state: CoreState, record: SlotState): void {
   round.proposal = proposal;
   round.digest.set(digest);
   round.voted = true;
-  // Since before this process began: the fast path has had its time.
-  round.votedAtMs = 0;
+  // The fast path has had its time.
+  round.votedAtMs = VOTED_LONG_AGO_MS;
   noteDigest(round.votes, state.self, digest);
   if (currentLeader(state) === state.self && slot > state.views.top) {
     state.effects.push({ kind: 'write-cell', cell: { kind: 'proposal', view, proposal } });

@@ -22,6 +22,8 @@ export interface DigestTable {
   readonly digests: Uint8Array;
 }
 
+export const VOTED_LONG_AGO_MS = 0;
+
 export type PrepareState = 'unchecked' | 'valid' | 'invalid';
 
 /** A slot in one view. Reset when the record moves to another slot or view. */
@@ -37,6 +39,7 @@ export interface Round {
   refused: boolean;
   /** This replica voted for `digest`. Implies `proposal !== undefined && !refused`. */
   voted: boolean;
+  /** VOTED_LONG_AGO_MS: before this process began. */
   votedAtMs: number;
   readonly votes: DigestTable;
   readonly commits: DigestTable;

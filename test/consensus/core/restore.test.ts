@@ -288,6 +288,19 @@ describe('a replica that is killed and started again', function () {
     }
   });
 
+  it('does not take the time that it was dead for the time that a commit takes', () => {
+    const first = createSolo(SELF);
+    first.openAll();
+    first.propose(first.content(1, {}));
+    const solo = restored(first.log(), {});
+    const { commitMs } = solo.state.path;
+    solo.openAll();
+    solo.voteAll(solo.content(1, {}));
+    expect(solo.delivered()).to.eql([1]);
+    expect(solo.core.status().fastCommits).to.equal(1);
+    expect(solo.state.path.commitMs).to.equal(commitMs);
+  });
+
   it('stands at the checkpoint of its log', () => {
     const first = createSolo(SELF, 4, SMALL);
     first.openAll();
