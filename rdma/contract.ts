@@ -177,8 +177,11 @@ export interface Transport {
   writeCell(cell: CellContent, quiet?: boolean): void;
   /** Rewrites to one peer every current cell that this replica has written in the window. */
   rewriteCells(peer: ReplicaIndex): void;
-  /** Puts the payload into every open peer's lane ring; outcome per peer index (self: `queued`). */
-  writeLane(payload: Uint8Array): WriteOutcome[];
+  /**
+   * Puts the payload into every open peer's lane ring; outcome per peer index (self: `queued`), in a list that the next call
+   * overwrites.
+   */
+  writeLane(payload: Uint8Array): readonly WriteOutcome[];
   /** Two-sided message to one peer. */
   send(peer: ReplicaIndex, payload: Uint8Array): WriteOutcome;
 

@@ -88,7 +88,7 @@ export class Instruments implements LoopPort {
   post(events: readonly WorkerEvent[], transfer: ArrayBuffer[]): void {
     const others: WorkerEvent[] = [];
     for (const event of events) {
-      if (event.kind === 'deliver') this.#onDeliver(event.delivery);
+      if (event.kind === 'deliver') this.#onDeliver(event);
       else if (event.kind === 'check-batch') {
         const { lane, ref, extent } = event;
         const signatures = extent !== 'form';

@@ -134,8 +134,8 @@ export class CountingProtocol implements Protocol {
     const tally = this.tallies[self] as Tally;
     const isRecorded = self < RECORDED;
     return {
-      sha256: (first, second) => {
-        const digest = crypto.sha256(first, second);
+      sha256: (first, second, bytes) => {
+        const digest = crypto.sha256(first, second, bytes);
         if (!this.#isInside) return digest;
         if (this.#isCounting) tally.onHash(first, second);
         if (isRecorded) recording.hashes.push(digest);

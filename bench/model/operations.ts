@@ -8,12 +8,11 @@ import {
 } from '../../consensus/runtime/ed25519.ts';
 import {
   type CellFrame,
-  decodeCell,
+  createCellDecoder,
   decodeLaneBatch,
   decodeMessage,
   encodeCell,
   encodeLaneBatch,
-  KnownTips,
 } from '../../consensus/wire/index.ts';
 import type { InboxHandler } from '../../rdma/contract.ts';
 import { TRANSPORT_LIMITS } from '../../rdma/index.ts';
@@ -177,10 +176,9 @@ function batchOf(bytes: number): Parameters<typeof encodeLaneBatch>[0] {
 
 function decodeCellUs(frame: CellFrame, replicas: number): number {
   // As in the loop: most tips are those of the cell before.
-  const known = new KnownTips(replicas);
-  if (decodeCell(frame, replicas, known).kind !== 'ok')
-    throw new Error('a cell of the model is malformed');
-  return timeEach(CALLS, () => decodeCell(frame, replicas, known));
+  const decode = createCellDecoder(replicas);
+  if (decode(frame).kind !== 'ok') throw new Error('a cell of the model is malformed');
+  return timeEach(CALLS, () => decode(frame));
 }
 
 const RECORD_CELL = 1;

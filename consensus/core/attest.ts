@@ -29,7 +29,8 @@ export function isChecker(state: CoreState, lane: ReplicaIndex, seq: BatchSeq): 
   return false;
 }
 
-function isLargeEnough(state: CoreState, batch: Batch): boolean {
+/** A1: smaller ones are checked by all, and nobody waits for a word about them. */
+export function isShared(state: CoreState, batch: Batch): boolean {
   return state.faults > 0 && batch.payload.length >= state.limits.sharedCheckBytesMin;
 }
 
@@ -43,7 +44,7 @@ function isHeard({ open, missedAttests }: PeerState): boolean {
 
 /** What is checked of a batch that has just come: without its signatures only if all its checkers may be heard of. */
 export function extentOf(state: CoreState, batch: Batch, isFromRing: boolean): CheckExtent {
-  if (!isFromRing || !isLargeEnough(state, batch)) return 'all';
+  if (!isFromRing || !isShared(state, batch)) return 'all';
   for (let k = 0; k < state.faults; k++) {
     const checker = checkerOf(batch.lane, batch.seq, k, state);
     if (checker === state.self || !isHeard(state.peers[checker] as PeerState)) return 'all';
@@ -54,7 +55,7 @@ export function extentOf(state: CoreState, batch: Batch, isFromRing: boolean): C
 /** A3: this replica has checked all of it, just now. */
 export function attest(state: CoreState, { batch, ref }: HeldBatch): void {
   const { lane } = batch;
-  if (!isLargeEnough(state, batch) || !isChecker(state, lane, ref.seq)) return;
+  if (!isShared(state, batch) || !isChecker(state, lane, ref.seq)) return;
   const message = { kind: 'attest', lane, ref } as const;
   forOpenPeers(state, (_peer, to) => state.effects.push({ kind: 'send', to, message }));
 }

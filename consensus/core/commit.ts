@@ -44,8 +44,7 @@ export function writeCommit(state: CoreState, record: SlotState): void {
   if (slot + state.limits.windowSlots <= state.lastVoted) return;
   if (hasCommitted(state, round)) return;
   noteDigest(round.commits, state.self, round.digest);
-  const digest = round.digest.slice();
-  const { view } = round;
+  const { view, digest } = round;
   state.effects.push({ kind: 'write-cell', cell: { kind: 'commit', view, slot, digest } });
 }
 
@@ -66,7 +65,7 @@ export function onCommit(
     cell: 'commit',
     view: round.view,
     slot,
-    digests: [digestOf(round.commits, from), digest],
+    digests: [digestOf(round.commits, from), digest.slice()],
   });
 }
 
@@ -101,7 +100,7 @@ export function decide(
     });
   }
   record.decided = proposal;
-  record.decidedDigest.set(digest);
+  record.decidedDigest = digest;
   record.decidedPath = path;
   record.decidedView = view;
   if (path === 'fetched') state.counters.fetchedCommits++;

@@ -2,7 +2,7 @@
  * What is hashed and signed. Every text starts with its own tag and the run,
  * so that none passes for another.
  */
-import { copyShort, writeU16, writeU32, writeU64 } from '../wire/bytes.ts';
+import { writeU16, writeU32, writeU64 } from '../wire/bytes.ts';
 import {
   cellBodyBytes,
   encodeCheckpointState,
@@ -78,7 +78,7 @@ export function createDigests(runId: Uint8Array, replicas: number, crypto: CoreC
       writeU64(proposalText, at, proposal.slot);
       proposalText[at + SLOT_BYTES] = proposalFlags(proposal);
       writeProposalBody(proposalText, at + SLOT_BYTES + FLAGS_BYTES, proposal);
-      return copyShort(crypto.sha256(proposalText), 0, DIGEST24_BYTES);
+      return crypto.sha256(proposalText, undefined, DIGEST24_BYTES);
     },
     prepare(signer, view, slot, digest) {
       const head = new Uint8Array(INDEX_BYTES + VIEW_BYTES + SLOT_BYTES);

@@ -13,7 +13,7 @@ import {
   walkBack,
 } from './lane-store.ts';
 import { findSlot, type SlotState } from './slots.ts';
-import { type CoreState, windowEnd } from './state.ts';
+import { type Advance, type CoreState, windowEnd } from './state.ts';
 import { noteExecuted } from './suspicion.ts';
 import type { BatchRef, Frontier, Proposal, ReplicaIndex, Slot } from './types.ts';
 
@@ -39,8 +39,8 @@ export function tryExecute(state: CoreState): boolean {
  * something is missing or not even read. Signatures are not waited for: a quorum that has found them valid has decided
  * the slot (A6).
  */
-function collectBatches(state: CoreState, proposal: Proposal): Advance[] | undefined {
-  const advances: Advance[] = [];
+function collectBatches(state: CoreState, proposal: Proposal): readonly Advance[] | undefined {
+  const { advances } = state;
   let complete = true;
   for (const lane of state.lanes) {
     const walk = walkBack(lane, lane.executed, proposal.frontier[lane.lane] as BatchRef);
@@ -56,9 +56,6 @@ function collectBatches(state: CoreState, proposal: Proposal): Advance[] | undef
   }
   return complete ? advances : undefined;
 }
-
-/** What a slot executes of a lane, newest first. */
-type Advance = readonly HeldBatch[];
 
 /** E2: of a lane whose chain does not continue what is executed. */
 const NOWHERE: Advance = [];

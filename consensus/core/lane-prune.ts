@@ -31,7 +31,8 @@ export function pruneLane(state: CoreState, lane: LaneState, executed: readonly 
   }
   giveUpOrphans(state, lane);
   forgetAttested(lane);
-  lane.fetchers.fill(0);
+  // A loop: `fill` leaves the compiled code for a handful of values.
+  for (let replica = 0; replica < lane.fetchers.length; replica++) lane.fetchers[replica] = 0;
   const tip = findBatch(lane, lane.tip);
   if (tip === undefined || tip.executed || tip.dead) lane.tip = lane.executed;
   if (lane.lane === state.self) lane.ownerSeq = lane.tip.seq;

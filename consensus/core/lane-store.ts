@@ -3,6 +3,7 @@
  * together as siblings, in order of arrival. What may enter is decided in `lanes.ts`.
  */
 import { equalBytes, ZERO_DIGEST } from './bytes.ts';
+import { emptyList } from './lists.ts';
 import type { Batch, BatchRef, BatchSeq, Digest32, ReplicaIndex } from './types.ts';
 
 /** The tip of a lane that has no batch. */
@@ -54,6 +55,8 @@ export interface LaneState {
    * replica since the lane last executed.
    */
   readonly fetchers: Uint8Array;
+  /** What `walkBack` answers, again and again. */
+  readonly walk: { readonly kind: 'chain'; readonly batches: HeldBatch[] };
 }
 
 export function createLane(lane: ReplicaIndex, replicas: number): LaneState {
@@ -73,6 +76,7 @@ export function createLane(lane: ReplicaIndex, replicas: number): LaneState {
     fetchedAtMs: -Infinity,
     attested: new Map(),
     fetchers: new Uint8Array(replicas),
+    walk: { kind: 'chain', batches: [] },
   };
 }
 
@@ -173,8 +177,8 @@ function epochOf(held: HeldBatch): number {
 }
 
 /**
- * `chain`: the batches after `base` up to `tip`, newest first. `missing`: the first one on the way
- * back from the tip that is not held. `fork`: the tip does not continue `base`.
+ * `chain`: the batches after `base` up to `tip`, newest first; the list is good until the next walk of the lane. `missing`: the
+ * first one on the way back from the tip that is not held. `fork`: the tip does not continue `base`.
  */
 export type Walk =
   | { readonly kind: 'chain'; readonly batches: readonly HeldBatch[] }
@@ -187,7 +191,8 @@ const NO_STEP: Walk = { kind: 'chain', batches: [] };
 
 export function walkBack(lane: LaneState, base: BatchRef, tip: BatchRef): Walk {
   if (tip.seq <= base.seq) return isSameTip(tip, base) ? NO_STEP : FORK;
-  const batches: HeldBatch[] = [];
+  const { batches } = lane.walk;
+  emptyList(batches);
   let { seq, digest } = tip;
   for (; seq > base.seq; seq--) {
     const held = findBySeq(lane, seq, digest);
@@ -195,7 +200,7 @@ export function walkBack(lane: LaneState, base: BatchRef, tip: BatchRef): Walk {
     batches.push(held);
     digest = held.batch.previous;
   }
-  return equalBytes(digest, base.digest) ? { kind: 'chain', batches } : FORK;
+  return equalBytes(digest, base.digest) ? lane.walk : FORK;
 }
 
 function isSameTip(tip: BatchRef, base: BatchRef): boolean {

@@ -1,5 +1,13 @@
 /** Rules L1 to L7: how batches enter a lane and are checked. */
-import { attest, awaitAttested, extentOf, isAttested, noteAttested, noteInTime } from './attest.ts';
+import {
+  attest,
+  awaitAttested,
+  extentOf,
+  isAttested,
+  isShared,
+  noteAttested,
+  noteInTime,
+} from './attest.ts';
 import { equalBytes } from './bytes.ts';
 import { CoreError } from './errors.ts';
 import { reportEvidence, reportMalformed } from './evidence.ts';
@@ -106,7 +114,7 @@ export function onOwnerBatch(
     return ignore(state, 'batch beyond what is held of a lane');
   }
   lane.ownerSeq = Math.max(lane.ownerSeq, seq);
-  if (isFromRing) noteAttested(state, lane, from, ref);
+  if (isFromRing && isShared(state, batch)) noteAttested(state, lane, from, ref);
   holdBatch(state, lane, { batch, ref, fromOwner: true }, extentOf(state, batch, isFromRing));
 }
 

@@ -60,7 +60,9 @@ function pushBatches(state: CoreState, records: LogRecord[]): void {
   const frontier = state.checkpoints.base.certificate?.state.frontier;
   for (const lane of state.lanes) {
     const after = (frontier?.[lane.lane] as BatchRef | undefined)?.seq ?? 0;
-    const seqs = [...lane.batches.keys()].filter((seq) => seq > after).sort((a, b) => a - b);
+    const seqs: number[] = [];
+    for (const seq of lane.batches.keys()) if (seq > after) seqs.push(seq);
+    seqs.sort((a, b) => a - b);
     for (const seq of seqs) {
       for (let held = lane.batches.get(seq); held !== undefined; held = held.sibling) {
         if (held.logged && !held.dead) records.push({ kind: 'batch', batch: held.batch });

@@ -84,5 +84,6 @@ export function onContent(state: CoreState, proposal: Proposal): void {
   }
   const { round } = claimSlot(state.slots, slot, state.view);
   round.proposal = proposal;
-  round.digest.set(outcome.digest);
+  // A copy: the outcome's lies in the NEW-VIEW, all of which would be kept for it.
+  round.digest = outcome.digest.slice();
 }

@@ -111,8 +111,7 @@ function ownPrepare(state: CoreState, record: SlotState): Prepare {
   const known = round.prepares[state.self];
   if (known !== undefined) return known;
   assert(isActive(state) && round.view === state.view, 'nothing is signed for a view left behind');
-  const { view } = round;
-  const digest = round.digest.slice();
+  const { view, digest } = round;
   const signature = state.crypto.sign(state.digests.prepare(state.self, view, slot, digest));
   const prepare: Prepare = { view, slot, digest, signer: state.self, signature };
   round.prepares[state.self] = prepare;
@@ -262,8 +261,7 @@ function keepCertificate(
   signers: readonly ReplicaIndex[],
 ): void {
   const { round, slot } = record;
-  const { view } = round;
-  const digest = round.digest.slice();
+  const { view, digest } = round;
   const signatures = signers
     .filter((signer) => round.prepareStates[signer] === 'valid')
     .slice(0, state.quorum)

@@ -40,21 +40,22 @@ export function awaitsStable(state: CoreState, head: Slot): boolean {
 /** P1, P2, P6: undefined when there is no reason for a slot. */
 function nextProposal(state: CoreState): Proposal | undefined {
   const { head } = state.leader;
-  const frontier: BatchRef[] = [];
-  let advanced = false;
+  let advanced: BatchRef[] | undefined;
   let moreWaits = false;
   for (const lane of state.lanes) {
     const base = head.frontier[lane.lane] as BatchRef;
-    const advance = advanceOf(state, lane, base);
-    frontier.push(advance.to);
-    if (advance.to !== base) advanced = true;
-    if (advance.more) moreWaits = true;
+    const target = targetOf(state, lane, base);
+    const to = advanceTo(state, lane, base, target);
+    if (to === base) continue;
+    advanced ??= head.frontier.slice();
+    advanced[lane.lane] = to;
+    if (to.seq < target.seq) moreWaits = true;
   }
   const cut = cutIsDue(state) || (!moreWaits && mayIdleCut(state));
-  const wanted = advanced || (cut && state.leader.uncutSinceMs !== undefined);
+  const wanted = advanced !== undefined || (cut && state.leader.uncutSinceMs !== undefined);
   if (!wanted && head.slot >= state.leader.pushTo) return undefined;
   const timeMs = Math.max(Math.floor(state.wallMs), head.timeMs);
-  return { slot: head.slot + 1, timeMs, cut, frontier };
+  return { slot: head.slot + 1, timeMs, cut, frontier: advanced ?? head.frontier };
 }
 
 /** False: this replica itself would not vote for it, so nothing is sent. */
@@ -117,18 +118,17 @@ export function forgetAppliedCuts(state: CoreState): void {
   }
 }
 
-/** P2: how far `lane` goes in one slot; `to` is `base` itself when it stays. */
-function advanceOf(
-  state: CoreState,
-  lane: LaneState,
-  base: BatchRef,
-): { to: BatchRef; more: boolean } {
-  const target = isTrusted(lane) ? lane.tip : coveredTip(state, lane, base);
-  if (target.seq <= base.seq) return { to: base, more: false };
+function targetOf(state: CoreState, lane: LaneState, base: BatchRef): BatchRef {
+  return isTrusted(lane) ? lane.tip : coveredTip(state, lane, base);
+}
+
+/** P2: how far `lane` goes in one slot towards `target`; `base` itself when it stays. */
+function advanceTo(state: CoreState, lane: LaneState, base: BatchRef, target: BatchRef): BatchRef {
+  if (target.seq <= base.seq) return base;
   const walk = walkBack(lane, base, target);
   // A fork: the chain that was proposed is not the one held now. Its owner's
   // lane rests until that is executed.
-  if (walk.kind !== 'chain') return { to: base, more: false };
+  if (walk.kind !== 'chain') return base;
   const { laneAdvanceBatchesMax, laneAdvanceBytesMax } = state.limits;
   let to = base;
   let bytes = 0;
@@ -139,7 +139,7 @@ function advanceOf(
     if (to !== base && bytes > laneAdvanceBytesMax) break;
     to = held.ref;
   }
-  return { to, more: to.seq < target.seq };
+  return to;
 }
 
 /**

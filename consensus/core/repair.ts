@@ -88,6 +88,7 @@ function areBatchesDue(state: CoreState, peer: PeerState): boolean {
   const reported = heldOfOwn(state, peer).seq;
   const isPending = reported < (state.lanes[state.self] as LaneState).tip.seq;
   const isNew = repair.atMs === Infinity;
+  if (isNew && !isPending) return false;
   if (isNew || reported !== repair.watched) {
     if (!isNew) noteReport(state, repair);
     repair.sinceMs = state.timerMs;
@@ -140,7 +141,8 @@ function isDue(
 }
 
 function stopRepair(repair: Repair): void {
-  repair.atMs = Infinity;
+  // Nearly always it stands already, and to see that costs less than to write it.
+  if (repair.atMs !== Infinity) repair.atMs = Infinity;
 }
 
 /**

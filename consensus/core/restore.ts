@@ -176,7 +176,7 @@ function restoreRound(state: CoreState, record: SlotState): void {
   if (vote === undefined) return;
   const { view, digest, proposal } = vote;
   round.proposal = proposal;
-  round.digest.set(digest);
+  round.digest = digest;
   round.voted = true;
   // The fast path has had its time.
   round.votedAtMs = VOTED_LONG_AGO_MS;

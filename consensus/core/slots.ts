@@ -31,8 +31,8 @@ export interface Round {
   view: View;
   /** The first content that the leader showed; it never changes within the view. */
   proposal: Proposal | undefined;
-  /** Digest of `proposal`; meaningless without. */
-  readonly digest: Digest24;
+  /** Digest of `proposal`; meaningless without. Digests are never written into, so votes and certificates share it. */
+  digest: Digest24;
   /** The leader showed a second content; reported once. */
   equivocated: boolean;
   /** Never to be voted for in this view (V9). */
@@ -69,7 +69,7 @@ export interface SlotState {
   prepared: PreparedCertificate | undefined;
   /** The decided content, whatever view and path it came from; once set, it stays. */
   decided: Proposal | undefined;
-  readonly decidedDigest: Digest24;
+  decidedDigest: Digest24;
   decidedPath: 'fast' | 'slow' | 'fetched';
   /** View whose votes or COMMITs decided it; undefined when others told, who do not say which. */
   decidedView: View | undefined;
@@ -113,13 +113,15 @@ export function resetRounds(ring: SlotRing, view: View): void {
   }
 }
 
+const NO_DIGEST: Digest24 = new Uint8Array(DIGEST24_BYTES);
+
 function createRecord(replicas: number, slot: Slot, view: View): SlotState {
   return {
     slot,
     round: {
       view,
       proposal: undefined,
-      digest: new Uint8Array(DIGEST24_BYTES),
+      digest: NO_DIGEST,
       equivocated: false,
       refused: false,
       voted: false,
@@ -135,7 +137,7 @@ function createRecord(replicas: number, slot: Slot, view: View): SlotState {
     vote: undefined,
     prepared: undefined,
     decided: undefined,
-    decidedDigest: new Uint8Array(DIGEST24_BYTES),
+    decidedDigest: NO_DIGEST,
     decidedPath: 'fast',
     decidedView: undefined,
   };

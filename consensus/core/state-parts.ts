@@ -1,4 +1,5 @@
 /** The parts of a replica's state, each with what it begins as. Who changes them: the files named after them. */
+import type { HeldBatch } from './lane-store.ts';
 import type { DigestTable } from './slots.ts';
 import type {
   BatchRef,
@@ -97,6 +98,9 @@ export interface BatchRepair extends Repair {
   waitMs: number;
 }
 
+/** What a slot executes of a lane, newest first. */
+export type Advance = readonly HeldBatch[];
+
 export type EarlyCell = Extract<Cell, { kind: 'proposal' | 'vote' | 'commit' }>;
 
 /** Where this replica stands between views (W1 to W8). */
@@ -140,7 +144,14 @@ export interface Uncovered {
 }
 
 /** W1, in the order of its sentence. */
-export type SuspicionReason = 'silent' | 'disconnected' | 'undecided' | 'uncut' | 'uncovered';
+export const SUSPICION_REASONS = [
+  'silent',
+  'disconnected',
+  'undecided',
+  'uncut',
+  'uncovered',
+] as const;
+export type SuspicionReason = (typeof SUSPICION_REASONS)[number];
 
 /** What a follower holds against the leader, in `patienceMs` (W1); Infinity: nothing. */
 export interface Suspicion {
@@ -155,6 +166,8 @@ export interface Suspicion {
   undecidedSinceMs: number;
   undecidedAt: Slot;
   uncutSinceMs: number;
+  /** By reason: when it ends the patience, as found last. */
+  readonly endsMs: Float64Array;
   /** Per lane: since when its tip waits for a proposal, and what was proposed then. */
   readonly uncovered: Uncovered[];
   /** Per lane: highest seq that a proposal of the current view has named. */
@@ -298,6 +311,7 @@ export function createSuspicion(replicas: number, before: Slot): Suspicion {
     undecidedSinceMs: Infinity,
     undecidedAt: before,
     uncutSinceMs: Infinity,
+    endsMs: new Float64Array(SUSPICION_REASONS.length),
     uncovered: Array.from({ length: replicas }, () => ({
       sinceMs: Infinity,
       heldMs: Infinity,
@@ -305,6 +319,17 @@ export function createSuspicion(replicas: number, before: Slot): Suspicion {
       knownSlot: 0,
     })),
     proposedSeq: new Float64Array(replicas),
+  };
+}
+
+export function createCatchUp(before: Slot): CatchUp {
+  return {
+    stalledSinceMs: Infinity,
+    stalledAt: before,
+    askedTo: before,
+    nextAskMs: 0,
+    asks: 0,
+    answers: new Map(),
   };
 }
 

@@ -13,10 +13,12 @@ import { fastQuorum, faultsTolerated, leaderOf, quorum } from './quorum.ts';
 import { SignatureMemory } from './signature-memory.ts';
 import { createSlotRing, type SlotRing } from './slots.ts';
 import {
+  type Advance,
   type CatchUp,
   type CheckpointsState,
   type Counters,
   createBatchRepair,
+  createCatchUp,
   createMute,
   createRepair,
   createSuspicion,
@@ -75,7 +77,7 @@ export interface CoreState {
 
   /** The caller's clock, for ordered time. */
   wallMs: number;
-  /** The same clock without its steps back, for timers. */
+  /** Time that has passed by the same clock, without its steps back, for timers; 0: long ago. */
   timerMs: number;
 
   readonly lanes: LaneState[];
@@ -119,6 +121,8 @@ export interface CoreState {
   readonly counters: Counters;
   /** One number per replica, for a moment's use. */
   readonly scratch: Float64Array;
+  /** One list for each lane, while a slot is executed. */
+  readonly advances: Advance[];
   effects: Effect[];
 }
 
@@ -175,19 +179,13 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
     wants: [],
     unattested: [],
     attestMs: 0,
-    catchUp: {
-      stalledSinceMs: Infinity,
-      stalledAt: before,
-      askedTo: before,
-      nextAskMs: 0,
-      asks: 0,
-      answers: new Map(),
-    },
+    catchUp: createCatchUp(before),
     repair: createRepair(),
     retained: { batches: [], first: 0, stable: 0, bytes: 0, unstableBytes: 0 },
     decidedLog: createDecidedLog(replicas, limits.decidedLogSlotsMax),
     counters: { fastCommits: 0, slowCommits: 0, fetchedCommits: 0, ignored: new Map() },
     scratch: new Float64Array(replicas),
+    advances: [],
     effects: [],
   };
 
@@ -249,12 +247,18 @@ function checkOptions(options: CoreOptions): void {
 export const AWAKE_MS_MAX = 50;
 
 /**
+ * Where timers begin, so that time 0 is hours ago. Not where the caller's clock is: for three weeks they stay integers that V8
+ * keeps without an object for each.
+ */
+const FIRST_TIMER_MS = 2 ** 24;
+
+/**
  * Sets the clock of this step. Steps back of the caller's clock do not count
  * as time passed, nor against it.
  */
 export function setClock(state: CoreState, nowMs: number): void {
   if (state.wallMs === -Infinity) {
-    state.timerMs = nowMs;
+    state.timerMs = FIRST_TIMER_MS;
   } else if (nowMs > state.wallMs) {
     const passedMs = nowMs - state.wallMs;
     state.timerMs += passedMs;

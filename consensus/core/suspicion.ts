@@ -12,9 +12,9 @@ import {
   currentLeader,
   isLeader,
   type PeerState,
-  type SuspicionReason,
   type Uncovered,
 } from './state.ts';
+import { SUSPICION_REASONS } from './state-parts.ts';
 import type { BatchRef, Proposal, ReplicaIndex, Slot } from './types.ts';
 
 /** A sign of life of the leader. */
@@ -94,10 +94,11 @@ export function suspectsLeader(state: CoreState): boolean {
     return false;
   }
   noteState(state);
+  const { suspicion } = state;
   const timeoutMs = viewTimeoutMs(state);
-  const reason = firstReason(state, timeoutMs);
-  if (state.suspicion.patienceMs < endMsOf(state, reason, timeoutMs)) return false;
-  state.suspicion.reason = reason;
+  const first = firstEnd(state, timeoutMs);
+  if (suspicion.patienceMs < (suspicion.endsMs[first] as number)) return false;
+  suspicion.reason = SUSPICION_REASONS[first];
   return true;
 }
 
@@ -107,50 +108,24 @@ export function suspectsLeader(state: CoreState): boolean {
  */
 const UNREAD_TIMEOUTS = 4;
 
-/** Besides silence. */
-const OTHER_REASONS: readonly SuspicionReason[] = [
-  'disconnected',
-  'undecided',
-  'uncut',
-  'uncovered',
-];
-
-/** What patience ends with first. */
-function firstReason(state: CoreState, timeoutMs: number): SuspicionReason {
-  let first: SuspicionReason = 'silent';
-  let firstMs = endMsOf(state, first, timeoutMs);
-  for (const reason of OTHER_REASONS) {
-    const endMs = endMsOf(state, reason, timeoutMs);
-    if (endMs >= firstMs) continue;
-    firstMs = endMs;
-    first = reason;
+/** When patience ends with each reason, in `patienceMs`, goes to `endsMs`; the place of the one that ends it first. */
+function firstEnd({ suspicion, limits, options }: CoreState, timeoutMs: number): number {
+  const { endsMs } = suspicion;
+  endsMs[0] = suspicion.heardMs + timeoutMs;
+  endsMs[1] = suspicion.goneSinceMs + limits.leaderGoneMs;
+  endsMs[2] = suspicion.undecidedSinceMs + timeoutMs;
+  endsMs[3] = suspicion.uncutSinceMs + options.batchTimeoutMs + timeoutMs;
+  let uncoveredMs = Infinity;
+  for (const { sinceMs, heldMs } of suspicion.uncovered) {
+    const endMs = Math.min(heldMs + timeoutMs, sinceMs + UNREAD_TIMEOUTS * timeoutMs);
+    if (endMs < uncoveredMs) uncoveredMs = endMs;
+  }
+  endsMs[4] = uncoveredMs;
+  let first = 0;
+  for (let place = 1; place < SUSPICION_REASONS.length; place++) {
+    if ((endsMs[place] as number) < (endsMs[first] as number)) first = place;
   }
   return first;
-}
-
-/** When patience ends with `reason`, in `patienceMs`. */
-function endMsOf(
-  { suspicion, limits, options }: CoreState,
-  reason: SuspicionReason,
-  timeoutMs: number,
-): number {
-  switch (reason) {
-    case 'silent':
-      return suspicion.heardMs + timeoutMs;
-    case 'disconnected':
-      return suspicion.goneSinceMs + limits.leaderGoneMs;
-    case 'undecided':
-      return suspicion.undecidedSinceMs + timeoutMs;
-    case 'uncut':
-      return suspicion.uncutSinceMs + options.batchTimeoutMs + timeoutMs;
-    case 'uncovered': {
-      let endMs = Infinity;
-      for (const { sinceMs, heldMs } of suspicion.uncovered) {
-        endMs = Math.min(endMs, heldMs + timeoutMs, sinceMs + UNREAD_TIMEOUTS * timeoutMs);
-      }
-      return endMs;
-    }
-  }
 }
 
 /** When a tick must look again, in `timerMs`: often, lest a single long sleep count as little patience. */
@@ -158,12 +133,12 @@ export function nextSuspicionMs(state: CoreState): number {
   if (!watches(state)) return Infinity;
   const { suspicion } = state;
   const timeoutMs = viewTimeoutMs(state);
-  const reason = firstReason(state, timeoutMs);
+  const first = firstEnd(state, timeoutMs);
   const beatMs = suspicion.heardAtMs + BEATS_BEFORE_WORRY * state.limits.heartbeatMs;
   // Nothing but silence, and that not for long: the next heartbeat will wake this replica.
-  const isCalm = reason === 'silent' && beatMs > state.timerMs;
+  const isCalm = SUSPICION_REASONS[first] === 'silent' && beatMs > state.timerMs;
   if (isCalm) return beatMs;
-  const leftMs = endMsOf(state, reason, timeoutMs) - suspicion.patienceMs;
+  const leftMs = (suspicion.endsMs[first] as number) - suspicion.patienceMs;
   // Patience has ended, and what may bring it back comes from outside: no reason to look every millisecond.
   return state.timerMs + (leftMs <= 0 ? AWAKE_MS_MAX : Math.min(Math.max(leftMs, 1), AWAKE_MS_MAX));
 }

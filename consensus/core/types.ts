@@ -32,6 +32,7 @@ export type Input =
   | { readonly kind: 'tick' }
   /** The payload of a new batch for this replica's own lane; already checked by the orderer. */
   | { readonly kind: 'submit'; readonly payload: Uint8Array }
+  /** A vote or a COMMIT, its digest included, is the caller's again when `take` returns; so is the input. */
   | { readonly kind: 'cell'; readonly from: ReplicaIndex; readonly cell: Cell }
   /**
    * A batch from its owner's lane ring; `frameSha256` (32 bytes) is SHA-256 of
@@ -144,8 +145,11 @@ export type CheckExtent = 'all' | 'form' | 'late' | 'restored';
 
 /** Deterministic functions that the core needs but must not choose. */
 export interface CoreCrypto {
-  /** Of `first`, followed by `second` if given. 32 bytes, an array of its own and no part of a larger one. */
-  sha256(first: Uint8Array, second?: Uint8Array): Uint8Array;
+  /**
+   * Of `first`, followed by `second` if given: the first `bytes` (at most 32, which they are when it is left out), an array
+   * of its own and no part of a larger one.
+   */
+  sha256(first: Uint8Array, second?: Uint8Array, bytes?: number): Uint8Array;
   /** Ed25519 over `message` with this replica's consenter key; 64 bytes. */
   sign(message: Uint8Array): Uint8Array;
   /** Strict RFC 8032 check with the consenter key of `signer`. */

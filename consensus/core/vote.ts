@@ -52,7 +52,7 @@ export function onProposal(
     peer: from,
     view,
     slot: proposal.slot,
-    digests: [round.digest.slice(), digest],
+    digests: [round.digest, digest],
   });
 }
 
@@ -74,13 +74,13 @@ export function onVote(
     cell: 'vote',
     view,
     slot,
-    digests: [digestOf(record.round.votes, from), digest],
+    digests: [digestOf(record.round.votes, from), digest.slice()],
   });
 }
 
 function setContent(round: Round, proposal: Proposal, digest: Digest24): void {
   round.proposal = proposal;
-  round.digest.set(digest);
+  round.digest = digest;
 }
 
 /** Votes for as many slots as the rules allow now. Returns true when it voted for any. */
@@ -122,7 +122,8 @@ function voteOutcome(state: CoreState, slot: Slot): boolean {
     if (state.views.contentAskMs === Infinity) state.views.contentAskMs = state.timerMs;
     return false;
   }
-  const digest = outcome.digest ?? state.digests.proposal(proposal);
+  // A copy: the outcome's lies in the NEW-VIEW, all of which would be kept for it.
+  const digest = outcome.digest?.slice() ?? state.digests.proposal(proposal);
   if (contradictsDecision(state, record, digest)) return false;
   setContent(record.round, proposal, digest);
   castVote(state, record);
@@ -221,7 +222,7 @@ function castVote(state: CoreState, record: SlotState): void {
   const { round, slot } = record;
   assert(!round.voted && round.view === state.view, 'one vote per view and slot');
   const proposal = round.proposal as Proposal;
-  const digest = round.digest.slice();
+  const { digest } = round;
   round.voted = true;
   round.votedAtMs = state.timerMs;
   state.lastVoted = slot;

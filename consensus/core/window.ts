@@ -50,8 +50,13 @@ export function keepEarly(state: CoreState, from: ReplicaIndex, cell: EarlyCell)
   const { early } = state.peers[from] as PeerState;
   const place = `${cell.kind}/${slot % state.limits.windowSlots}`;
   const other = early.get(place);
-  if (other === undefined || other.view <= cell.view) early.set(place, cell);
+  if (other === undefined || other.view <= cell.view) early.set(place, kept(cell));
   return true;
+}
+
+/** A vote or a COMMIT is its reader's again. */
+function kept(cell: EarlyCell): EarlyCell {
+  return cell.kind === 'proposal' ? cell : { ...cell, digest: cell.digest.slice() };
 }
 
 /** Takes the kept cells of the view that has just been entered; drops those of the past. */

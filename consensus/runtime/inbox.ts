@@ -1,13 +1,17 @@
 /** What comes from peers, decoded for the core. Whatever the bytes are, at worst their writer's session begins anew. */
 import type { InboxHandler } from '../../rdma/contract.ts';
-import type { Input, ReplicaIndex } from '../core/types.ts';
+import type { Cell, Input, ReplicaIndex } from '../core/types.ts';
 import {
-  decodeCell,
+  type CellFrame,
+  createCellDecoder,
   decodeLaneBatch,
   decodeMessage,
-  KnownTips,
   unwrapApplication,
 } from '../wire/index.ts';
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+const NO_BYTES = new Uint8Array(0);
 
 export interface InboxDependencies {
   readonly replicas: number;
@@ -24,12 +28,27 @@ export function createInbox(dependencies: InboxDependencies): InboxHandler {
   const { replicas, take, onApplication, onFrame, onFault } = dependencies;
   const malformed = (from: ReplicaIndex, reason: string): void =>
     take({ kind: 'malformed', from, reason });
-  const known = new KnownTips(replicas);
+  const decodeCell = createCellDecoder(replicas);
+  // The core keeps neither the input nor the frame, so there is one of each.
+  const frame: Writable<CellFrame> = { kind: 'vote', slot: 0, view: 0, flags: 0, body: NO_BYTES };
+  const nothing: Cell = { kind: 'vote', view: 0, slot: 0, digest: NO_BYTES };
+  const input: Writable<Extract<Input, { kind: 'cell' }>> = {
+    kind: 'cell',
+    from: 0,
+    cell: nothing,
+  };
   return {
     onCell: (from, kind, slot, view, flags, body) => {
-      const cell = decodeCell({ kind, slot, view, flags, body }, replicas, known);
+      frame.kind = kind;
+      frame.slot = slot;
+      frame.view = view;
+      frame.flags = flags;
+      frame.body = body;
+      const cell = decodeCell(frame);
       if (cell.kind === 'malformed') return malformed(from, cell.reason);
-      take({ kind: 'cell', from, cell: cell.value });
+      input.from = from;
+      input.cell = cell.value;
+      take(input);
     },
     onLane: (from, payload, frameSha256) => {
       const batch = decodeLaneBatch(payload, from);

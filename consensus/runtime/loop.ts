@@ -3,6 +3,7 @@
  */
 import type { InboxHandler, Transport } from '../../rdma/contract.ts';
 import { assertNever } from '../core/assert.ts';
+import { emptyList } from '../core/lists.ts';
 import type { ConsensusCore, CoreStatus, Input, Message, ReplicaIndex } from '../core/types.ts';
 import type { Wal } from '../wal/index.ts';
 import {
@@ -40,7 +41,7 @@ const DISK_RETRY_MS = 200;
 export interface LoopPort {
   /** The next message, undefined when there is none. Does not wait. */
   receive(): ToWorker | undefined;
-  /** `transfer`: buffers in the events that change hands. */
+  /** `transfer`: buffers in the events that change hands. Both lists are used again when it returns. */
   post(events: WorkerEvents, transfer: ArrayBuffer[]): void;
 }
 
@@ -72,11 +73,13 @@ export class ConsensusLoop {
   readonly #shipper: Shipper | undefined;
   readonly #encodeCell: ReturnType<typeof createCellEncoder>;
   readonly #encodeLaneBatch = createLaneEncoder();
-  #events: WorkerEvent[] = [];
-  #transfer: ArrayBuffer[] = [];
+  readonly #events: WorkerEvent[] = [];
+  readonly #transfer: ArrayBuffer[] = [];
   /** What the main thread said while the disk was full; it waits for answers, so there is little of it. */
   readonly #heldMessages: ToWorker[] = [];
   #stopping = false;
+  /** When the turn began: what comes in it has come then. */
+  #nowMs = 0;
   #hasTaken = false;
   #statusAtMs = 0;
   #status: CoreStatus | undefined;
@@ -126,6 +129,7 @@ export class ConsensusLoop {
   /** Does what there is to do. True: nothing more until something comes, or until the next tick. */
   turn(): boolean {
     const nowMs = this.#clockMs();
+    this.#nowMs = nowMs;
     if (nowMs >= this.#core.nextTickMs()) this.#take({ kind: 'tick' });
     const messages = this.#drainPort();
     const items = this.#transport.poll(this.#core.interest(), this.#inbox);
@@ -241,14 +245,14 @@ export class ConsensusLoop {
   }
 
   #onApplication(from: ReplicaIndex, body: Uint8Array): void {
-    if (this.#budgets[from]?.take(body.length, this.#clockMs()) !== true) return;
+    if (this.#budgets[from]?.take(body.length, this.#nowMs) !== true) return;
     // Of its own: what it lies in may hold other payloads, and all of that would be copied to the main thread.
     this.#events.push({ kind: 'application', from, body: body.slice() });
   }
 
   #take(input: Input): void {
     this.#hasTaken = true;
-    this.#core.take(input, this.#clockMs());
+    this.#core.take(input, this.#nowMs);
   }
 
   /** All that came in this turn is judged together, and costs one pass over the rules. */
@@ -273,23 +277,14 @@ export class ConsensusLoop {
         return this.#send(effect.to, effect.message);
       case 'check-batch':
         return this.#checkBatch(effect);
-      case 'deliver': {
-        const { slot, timeMs, cut, batches, path, checkpoint } = effect;
-        const delivery = { slot, timeMs, cut, batches, path, checkpoint };
-        this.#events.push({ kind: 'deliver', delivery });
-        return;
-      }
+      case 'deliver':
       case 'transfer':
-        this.#events.push({ kind: 'transfer', state: effect.state });
-        return;
       case 'drop-batch':
-        this.#events.push({ kind: 'drop-batch', lane: effect.lane, ref: effect.ref });
+      case 'evidence':
+        this.#events.push(effect);
         return;
       case 'forget-batch':
         this.#memory?.forget(effect.batch.payload);
-        return;
-      case 'evidence':
-        this.#events.push({ kind: 'evidence', evidence: effect.evidence });
         return;
       default:
         return assertNever(effect);
@@ -356,11 +351,9 @@ export class ConsensusLoop {
 
   #flush(): void {
     if (this.#events.length === 0) return;
-    const events = this.#events;
-    const transfer = this.#transfer;
-    this.#events = [];
-    this.#transfer = [];
-    this.#port.post(events, transfer);
+    this.#port.post(this.#events, this.#transfer);
+    emptyList(this.#events);
+    emptyList(this.#transfer);
   }
 
   #waitUs(): number {

@@ -18,7 +18,6 @@ import type {
   CoreLimits,
   CoreStatus,
   Effect,
-  Evidence,
   ReplicaIndex,
   Slot,
 } from '../core/types.ts';
@@ -95,9 +94,13 @@ export type ToWorker =
 /** What the main thread said in one turn of its event loop, in order. */
 export type ToWorkerMessages = readonly ToWorker[];
 
-export type Delivery = Omit<Extract<Effect, { kind: 'deliver' }>, 'kind'>;
+export type Delivery = Extract<Effect, { kind: 'deliver' }>;
+
+/** What the core says to the orderer goes to it as it is. */
+type ToldEffect = Extract<Effect, { kind: 'deliver' | 'transfer' | 'drop-batch' | 'evidence' }>;
 
 export type WorkerEvent =
+  | ToldEffect
   | { readonly kind: 'ready'; readonly wakeHandle: number }
   | {
       readonly kind: 'transport-reply';
@@ -115,7 +118,6 @@ export type WorkerEvent =
       readonly payload: Uint8Array;
       readonly extent: CheckExtent;
     }
-  | { readonly kind: 'transfer'; readonly state: CheckpointState }
   /** What `restore` found: where the log stands, and what was cut off its end. */
   | {
       readonly kind: 'restored';
@@ -124,10 +126,7 @@ export type WorkerEvent =
     }
   /** The disk has no room, so the replica takes part in nothing until it has; `ok` again later. */
   | { readonly kind: 'disk'; readonly state: 'full' | 'ok'; readonly message: string }
-  | { readonly kind: 'drop-batch'; readonly lane: ReplicaIndex; readonly ref: BatchRef }
-  | { readonly kind: 'deliver'; readonly delivery: Delivery }
   | { readonly kind: 'application'; readonly from: ReplicaIndex; readonly body: Uint8Array }
-  | { readonly kind: 'evidence'; readonly evidence: Evidence }
   /** The peer's ring is broken: nothing more is read from it until its session is opened anew. */
   | { readonly kind: 'transport-fault'; readonly peer: ReplicaIndex; readonly reason: string }
   /** To be carried to the peer's transport; answered by `shipped`. */

@@ -248,7 +248,7 @@ export class ConsensusRuntime {
       case 'drop-batch':
         return handlers.onDropBatch(event.lane, event.ref);
       case 'deliver':
-        return handlers.onDeliver(event.delivery);
+        return handlers.onDeliver(event);
       case 'application':
         return handlers.onApplication(event.from, event.body);
       case 'evidence':

@@ -14,7 +14,7 @@
 import { assertNever } from '../core/assert.ts';
 import type { Cell } from '../core/types.ts';
 import { copyShort, type Decoded, isZero, malformed, ok, readU32, writeU32 } from './bytes.ts';
-import { type KnownTips, readFrontier, TIP_BYTES, writeFrontier } from './frontier.ts';
+import { KnownTips, readFrontier, TIP_BYTES, writeFrontier } from './frontier.ts';
 import {
   decodeProposalBody,
   proposalBodyBytes,
@@ -76,8 +76,47 @@ export function createCellEncoder(replicas: number): (cell: Cell) => CellFrame {
   return (cell) => encodeCell(cell, cell.kind === 'proposal' ? proposal : progress);
 }
 
-/** Keeps nothing of `frame.body`, which may be a scratch buffer. */
-export function decodeCell(frame: CellFrame, replicas: number, known?: KnownTips): Decoded<Cell> {
+/** Keeps nothing of `frame`, whose body may be a scratch buffer. */
+export function decodeCell(frame: CellFrame, replicas: number): Decoded<Cell> {
+  return decode(frame, replicas, undefined);
+}
+
+/**
+ * As `decodeCell`, for a reader that is done with each vote and COMMIT before the next cell: they are overwritten then. They
+ * are most of what peers write, and three in each slot. Tips that were read last are not read into new objects.
+ */
+export function createCellDecoder(replicas: number): (frame: CellFrame) => Decoded<Cell> {
+  const memory: CellMemory = {
+    known: new KnownTips(replicas),
+    vote: { kind: 'ok', value: { kind: 'vote', ...emptyWord() } },
+    commit: { kind: 'ok', value: { kind: 'commit', ...emptyWord() } },
+  };
+  return (frame) => decode(frame, replicas, memory);
+}
+
+interface CellMemory {
+  readonly known: KnownTips;
+  readonly vote: DecodedWord<'vote'>;
+  readonly commit: DecodedWord<'commit'>;
+}
+
+/** What a vote or a COMMIT says. */
+interface Word {
+  view: number;
+  slot: number;
+  readonly digest: Uint8Array;
+}
+
+type DecodedWord<K> = {
+  readonly kind: 'ok';
+  readonly value: { readonly kind: K } & Word;
+};
+
+function emptyWord(): Word {
+  return { view: 0, slot: 0, digest: new Uint8Array(DIGEST24_BYTES) };
+}
+
+function decode(frame: CellFrame, replicas: number, memory: CellMemory | undefined): Decoded<Cell> {
   const { kind, slot, view, flags, body } = frame;
   if (!Number.isSafeInteger(slot) || slot < 0) return malformed('slot exceeds 2^53 - 1');
   if (!isU32(view)) return malformed('view is not a u32');
@@ -86,18 +125,30 @@ export function decodeCell(frame: CellFrame, replicas: number, known?: KnownTips
   if (!isZero(body, bodyBytes)) return malformed('cell padding is not zero');
   switch (kind) {
     case 'proposal': {
-      const proposal = decodeProposalBody(slot, flags, body, 0, replicas, known);
+      const proposal = decodeProposalBody(slot, flags, body, 0, replicas, memory?.known);
       return proposal.kind === 'ok' ? ok({ kind, view, proposal: proposal.value }) : proposal;
     }
     case 'vote':
     case 'commit':
       if (flags !== 0) return malformed('unknown cell flags');
+      if (memory !== undefined) return overwrite(memory[kind], frame);
       return ok({ kind, view, slot, digest: copyShort(body, 0, DIGEST24_BYTES) });
     case 'progress':
-      return decodeProgress(frame, replicas, known);
+      return decodeProgress(frame, replicas, memory?.known);
     default:
       return assertNever(kind);
   }
+}
+
+function overwrite<W extends CellMemory['vote' | 'commit']>(
+  decoded: W,
+  { view, slot, body }: CellFrame,
+): W {
+  const { value } = decoded;
+  value.view = view;
+  value.slot = slot;
+  for (let i = 0; i < DIGEST24_BYTES; i++) value.digest[i] = body[i] as number;
+  return decoded;
 }
 
 function encodeProposal(

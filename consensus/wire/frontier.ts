@@ -66,7 +66,7 @@ export function readFrontier(
   replicas: number,
   known?: KnownTips,
 ): Decoded<Frontier> {
-  const tips: BatchRef[] = [];
+  const tips = new Array<BatchRef>(replicas);
   for (let lane = 0; lane < replicas; lane++) {
     const at = offset + lane * TIP_BYTES;
     const seq = readU64(bytes, at);
@@ -74,7 +74,7 @@ export function readFrontier(
     if (seq === 0 && !isZero(bytes, at + DIGEST_OFFSET, at + TIP_BYTES)) {
       return malformed('empty lane with a digest');
     }
-    tips.push(known === undefined ? tipAt(seq, bytes, at) : known.read(lane, seq, bytes, at));
+    tips[lane] = known === undefined ? tipAt(seq, bytes, at) : known.read(lane, seq, bytes, at);
   }
   return ok(tips);
 }

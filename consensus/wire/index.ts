@@ -13,6 +13,7 @@ export type { Decoded } from './bytes.ts';
 export {
   type CellFrame,
   cellBodyBytes,
+  createCellDecoder,
   createCellEncoder,
   decodeCell,
   encodeCell,
@@ -24,7 +25,6 @@ export {
   encodedListBytes,
   encodeEnvelopeList,
 } from './envelope-list.ts';
-export { KnownTips } from './frontier.ts';
 export { decodeMessage, encodeMessage, unwrapApplication, wrapApplication } from './messages.ts';
 export {
   decodeProposalBody,

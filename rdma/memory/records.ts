@@ -36,6 +36,8 @@ export interface PollBuffers {
   readonly payloads: ArrayBuffer[];
   /** For each peer, so that none keeps more in memory than it has sent. */
   readonly slabs: readonly Slab[];
+  /** Where a body or a hash lies while the handler looks at it, by its length: a view of the records for each is garbage. */
+  readonly scratch: (Uint8Array | undefined)[];
 }
 
 /** `memory`: the addon's (`NativeTransport.memory`). */
@@ -45,7 +47,19 @@ export function createPollBuffers(memory: ArrayBuffer, replicas: number): PollBu
     view: new DataView(memory, 0, LIMITS.pollRecordBytesMax),
     payloads: [],
     slabs: Array.from({ length: replicas }, () => new Slab()),
+    scratch: [],
   };
+}
+
+/** The `length` bytes of the records from `start`, until the next call for as many. */
+function lookAt({ records, scratch }: PollBuffers, start: number, length: number): Uint8Array {
+  let bytes = scratch[length];
+  if (bytes === undefined) {
+    bytes = new Uint8Array(length);
+    scratch[length] = bytes;
+  }
+  for (let i = 0; i < length; i++) bytes[i] = records[start + i] as number;
+  return bytes;
 }
 
 /** Our own addon wrote the records: what does not decode is a bug here, not a peer's fault. */
@@ -97,18 +111,25 @@ export function dispatchRecords(
     if (dropped[peer] !== 0) continue;
     switch (type) {
       case TYPE_CELL:
-        handler.onCell(peer, cellKind(what), slot, number, detail, records.subarray(start, end));
+        handler.onCell(
+          peer,
+          cellKind(what),
+          slot,
+          number,
+          detail,
+          lookAt(buffers, start, end - start),
+        );
         break;
       case TYPE_PAYLOAD: {
         const buffer = payloads[number];
         if (buffer === undefined) throw impossible('payload');
-        handOver(handler, peer, what, new Uint8Array(buffer), records.subarray(start, end));
+        handOver(handler, peer, what, new Uint8Array(buffer), lookAt(buffers, start, SHA256_BYTES));
         break;
       }
       case TYPE_SHORT_PAYLOAD: {
         const bytesAt = start + SHA256_BYTES;
         const payload = (slabs[peer] as Slab).copy(records, bytesAt, end);
-        handOver(handler, peer, what, payload, records.subarray(start, bytesAt));
+        handOver(handler, peer, what, payload, lookAt(buffers, start, SHA256_BYTES));
         break;
       }
       case TYPE_BAD_CELL:

@@ -172,9 +172,12 @@ class MemoryTransport implements Transport {
   readonly #buffers: PollBuffers;
   /** Where the addon looks for the body of the cell that is to be written. */
   readonly #body: Uint8Array;
-  readonly #outcomes: Uint8Array;
+  /** Of the last lane payload, by peer: as the addon tells it, and in words. */
+  readonly #queued: Uint8Array;
+  readonly #outcomes: WriteOutcome[];
   /** Peers whose session a handler has closed during the current poll. */
   readonly #dropped: Uint8Array;
+  readonly #deviceFault = (peer: number) => this.#native.deviceFault(peer) ?? 'closed';
   #polling = false;
 
   constructor(provider: ProviderName, given: MemoryTransportOptions) {
@@ -197,7 +200,8 @@ class MemoryTransport implements Transport {
     this.replicas = options.replicas;
     this.windowSlots = options.windowSlots;
     this.#secrets = new Array(options.replicas).fill(undefined);
-    this.#outcomes = new Uint8Array(options.replicas);
+    this.#queued = new Uint8Array(options.replicas);
+    this.#outcomes = new Array<WriteOutcome>(options.replicas).fill('skipped');
     this.#dropped = new Uint8Array(options.replicas);
     const { NativeTransport } = loadNative();
     this.#native = new NativeTransport({
@@ -323,9 +327,12 @@ class MemoryTransport implements Transport {
     this.#native.rewriteCells(peer);
   }
 
-  writeLane(payload: Uint8Array): WriteOutcome[] {
-    this.#native.writeLane(payload, this.#outcomes);
-    return Array.from(this.#outcomes, (queued) => (queued === 1 ? 'queued' : 'skipped'));
+  writeLane(payload: Uint8Array): readonly WriteOutcome[] {
+    this.#native.writeLane(payload, this.#queued);
+    for (let peer = 0; peer < this.replicas; peer++) {
+      this.#outcomes[peer] = this.#queued[peer] === 1 ? 'queued' : 'skipped';
+    }
+    return this.#outcomes;
   }
 
   send(peer: ReplicaIndex, payload: Uint8Array): WriteOutcome {
@@ -343,8 +350,7 @@ class MemoryTransport implements Transport {
     this.#polling = true;
     this.#dropped.fill(0);
     try {
-      const deviceFault = (peer: number) => this.#native.deviceFault(peer) ?? 'closed';
-      dispatchRecords(this.#buffers, items, handler, this.#dropped, deviceFault);
+      dispatchRecords(this.#buffers, items, handler, this.#dropped, this.#deviceFault);
     } finally {
       this.#polling = false;
       payloads.length = 0;

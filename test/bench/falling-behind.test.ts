@@ -77,14 +77,12 @@ describe('instruments around consensus', () => {
   const ref = (seq: number) => ({ seq, digest: new Uint8Array(32) });
   const deliveryOf = (slot: number, lane: number): WorkerEvent => ({
     kind: 'deliver',
-    delivery: {
-      slot,
-      timeMs: 0,
-      cut: true,
-      batches: [{ lane, ref: ref(1) }],
-      path: 'fast',
-      checkpoint: false,
-    },
+    slot,
+    timeMs: 0,
+    cut: true,
+    batches: [{ lane, ref: ref(1) }],
+    path: 'fast',
+    checkpoint: false,
   });
   const transferTo = (slot: number): WorkerEvent => ({
     kind: 'transfer',

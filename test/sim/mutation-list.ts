@@ -333,7 +333,7 @@ const CONTENT: readonly Mutation[] = [
   ),
   code(
     ['leader-for-ever', 'W1: nobody ever suspects a leader'],
-    ['suspicion.js', 'if (state.suspicion.patienceMs < endMsOf(', 'if (-Infinity < endMsOf('],
+    ['suspicion.js', 'if (suspicion.patienceMs < ', 'if (-Infinity < '],
   ),
   code(
     ['full-pipeline-excuses', 'W1: a pipeline that is always full excuses what it leaves out'],

@@ -130,8 +130,16 @@ export class Solo {
 
   // What peers say.
 
+  /** As the loop does: what a vote or a COMMIT says is overwritten when it has been taken. */
   cell(from: number, cell: Cell): Effect[] {
-    return this.step({ kind: 'cell', from, cell });
+    if (cell.kind !== 'vote' && cell.kind !== 'commit') {
+      return this.step({ kind: 'cell', from, cell });
+    }
+    const lent = { ...cell, digest: cell.digest.slice() };
+    const effects = this.step({ kind: 'cell', from, cell: lent });
+    Object.assign(lent, { view: 2 ** 31, slot: 2 ** 40 });
+    lent.digest.fill(0xee);
+    return effects;
   }
 
   message(from: number, message: Message): Effect[] {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { Cell } from '../../../consensus/core/index.ts';
 import {
   type CellFrame,
+  createCellDecoder,
   decodeCell,
   decodeEnvelopeList,
   decodeLaneBatch,
@@ -114,6 +115,38 @@ describe('cells', () => {
     scratch.fill(9);
     if (decoded.kind !== 'ok' || decoded.value.kind !== 'vote') throw new Error('not a vote');
     expect(decoded.value.digest[0]).to.equal(5);
+  });
+
+  it('are the same to a reader that is done with each before the next', () => {
+    const decode = createCellDecoder(REPLICAS);
+    const byte = fc.integer({ min: 0, max: 255 });
+    fc.assert(
+      fc.property(cell, fc.nat(), byte, (value, at, to) => {
+        const frame = encodeCell(value);
+        expect(decode(frame)).to.eql({ kind: 'ok', value });
+        const body = frame.body.slice();
+        body[at % body.length] = to;
+        expect(decode({ ...frame, body })).to.eql(decodeCell({ ...frame, body }, REPLICAS));
+      }),
+    );
+  });
+
+  it('of votes and COMMITs are read into the same objects then, and keep nothing of the frame', () => {
+    const decode = createCellDecoder(REPLICAS);
+    const voteOf = (slot: number, fill: number) =>
+      encodeCell({ kind: 'vote', view: 3, slot, digest: new Uint8Array(24).fill(fill) });
+    const frame = voteOf(1, 5);
+    const first = decode({ ...frame, body: frame.body });
+    frame.body.fill(9);
+    expect(first).to.deep.nested.include({
+      'value.slot': 1,
+      'value.digest': new Uint8Array(24).fill(5),
+    });
+    expect(decode(voteOf(2, 6))).to.equal(first);
+    expect(first).to.deep.nested.include({
+      'value.slot': 2,
+      'value.digest': new Uint8Array(24).fill(6),
+    });
   });
 });
 
