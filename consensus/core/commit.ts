@@ -99,6 +99,7 @@ export function decide(
       slot: record.slot,
     });
   }
+  state.unsettled = true;
   record.decided = proposal;
   record.decidedDigest = digest;
   record.decidedPath = path;

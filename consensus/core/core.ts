@@ -63,11 +63,14 @@ export function coreOf(state: CoreState): ConsensusCore {
   // Asked for before each wait and after it, between which nothing changes.
   let tickMs: number | undefined;
   const take = (input: Input, nowMs: number): void => {
-    tickMs = undefined;
+    if (!isWord(input) || nowMs < state.wallMs) state.unsettled = true;
     setClock(state, nowMs);
     onInput(state, input);
+    if (state.unsettled) tickMs = undefined;
   };
   const settle = (): Effect[] => {
+    if (!state.unsettled && state.effects.length === 0) return [];
+    state.unsettled = false;
     tickMs = undefined;
     settleAll(state);
     const { effects } = state;
@@ -92,6 +95,14 @@ export function coreOf(state: CoreState): ConsensusCore {
     status: () => statusOf(state),
     isAnotherView: (told) => isAnotherView(state, told),
   };
+}
+
+/**
+ * Of most votes and COMMITs nothing follows but that they are counted: a pass over the rules, which is most of what a turn takes,
+ * is left out unless one of them decides its slot, contradicts what was said, or names a slot that nobody knew of.
+ */
+function isWord(input: Input): boolean {
+  return input.kind === 'cell' && (input.cell.kind === 'vote' || input.cell.kind === 'commit');
 }
 
 function onInput(state: CoreState, input: Input): void {

@@ -74,6 +74,7 @@ function waitsForFast(record: SlotState): boolean {
 /** S1: broadcasts the own PREPARE, asking for the others'. */
 function startSlow(state: CoreState, record: SlotState): void {
   if (record.round.slowStarted || !needsCommit(state, record)) return;
+  state.unsettled = true;
   record.round.slowStarted = true;
   const prepare = ownPrepare(state, record);
   forOpenPeers(state, (_peer, to) => sendPrepare(state, record, prepare, to, true));

@@ -123,6 +123,8 @@ export interface CoreState {
   readonly scratch: Float64Array;
   /** One list for each lane, while a slot is executed. */
   readonly advances: Advance[];
+  /** Something was taken, or has happened, that a rule may follow from. */
+  unsettled: boolean;
   effects: Effect[];
 }
 
@@ -186,6 +188,7 @@ export function createState(options: CoreOptions, crypto: CoreCrypto): CoreState
     counters: { fastCommits: 0, slowCommits: 0, fetchedCommits: 0, ignored: new Map() },
     scratch: new Float64Array(replicas),
     advances: [],
+    unsettled: true,
     effects: [],
   };
 

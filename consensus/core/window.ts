@@ -80,14 +80,16 @@ function noteNamed(state: CoreState, from: ReplicaIndex, slot: Slot): void {
   if (slot <= state.highestKnown) return;
   const peer = state.peers[from] as PeerState;
   peer.namedSlot = Math.max(peer.namedSlot, slot);
-  if (from === currentLeader(state)) {
-    state.highestKnown = slot;
-    return;
-  }
+  if (from === currentLeader(state)) return know(state, slot);
   const named = state.scratch;
   for (let peer = 0; peer < state.replicas; peer++) {
     named[peer] = (state.peers[peer] as PeerState).namedSlot;
   }
-  const believed = kthHighest(named, state.replicas, state.faults + 1);
-  state.highestKnown = Math.max(state.highestKnown, believed);
+  know(state, kthHighest(named, state.replicas, state.faults + 1));
+}
+
+function know(state: CoreState, slot: Slot): void {
+  if (slot <= state.highestKnown) return;
+  state.highestKnown = slot;
+  state.unsettled = true;
 }
