@@ -192,7 +192,7 @@ export interface Transport {
   poll(interest: SlotInterest, handler: InboxHandler): number;
   /**
    * Waits until a peer has written, `wake` was called or `timeoutUs` passed. Returns true when
-   * there may be work. In `adaptive` mode spins `spinUs` first.
+   * there may be work. In `adaptive` mode it polls for `spinUs` first while waits have been that short of late.
    */
   wait(timeoutUs: number): boolean;
   /** Number to hand to another thread, which wakes this one with `wakeTransport(handle)`. */

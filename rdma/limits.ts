@@ -32,7 +32,7 @@ export const LIMITS = {
   writesBytesMax: MIB,
   /** What `take` gives at once: little enough that cells do not wait long behind a batch. */
   writesParcelBytes: 256 * KIB,
-  spinUsDefault: 20,
+  spinUsDefault: 100,
   spinUsMax: 1_000_000,
   waitTimeoutUsMax: 60_000_000,
   channelNameBytesMax: 249,

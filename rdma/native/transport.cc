@@ -43,7 +43,8 @@ Transport::Transport(const TransportOptions& options)
       totals_(options.replicas),
       wakeWord_(std::make_shared<WakeWord>()),
       wakeHandle_(WakeRegistry::Add(wakeWord_)),
-      blocker_(options.futexWaitv) {
+      blocker_(options.futexWaitv),
+      pace_(options.spinUs) {
   if (options.provider == Provider::kShm) Region::RemoveAbandoned();
   if (options.provider != Provider::kVerbs) return;
   try {
@@ -395,17 +396,31 @@ bool Transport::Wait(uint64_t timeoutUs) {
   const bool retrying = Retrying();
   const uint64_t start = MonotonicUs();
   const uint64_t deadline = start + (retrying ? std::min(timeoutUs, kRetryUs) : timeoutUs);
-  const uint64_t spinUntil = options_.waitMode == WaitMode::kSpin ? deadline
-                             : options_.waitMode == WaitMode::kAdaptive
-                                 ? std::min(deadline, start + options_.spinUs)
-                                 : start;
-  if (Spin(spinUntil)) return WorkFound();
-  while (MonotonicUs() < deadline) {
-    if (device_) BlockOnDevice(deadline);
-    else Block(deadline);
-    if (HasWork()) return WorkFound();
+  const bool found = WaitUntil(start, deadline);
+  pace_.Note(MonotonicUs() - start);
+  return (found || retrying) && WorkFound();
+}
+
+bool Transport::WaitUntil(uint64_t startUs, uint64_t deadlineUs) {
+  if (Spin(SpinUntil(startUs, deadlineUs))) return true;
+  while (MonotonicUs() < deadlineUs) {
+    if (device_) BlockOnDevice(deadlineUs);
+    else Block(deadlineUs);
+    if (HasWork()) return true;
   }
-  return retrying && WorkFound();
+  return false;
+}
+
+uint64_t Transport::SpinUntil(uint64_t startUs, uint64_t deadlineUs) const {
+  switch (options_.waitMode) {
+    case WaitMode::kSpin:
+      return deadlineUs;
+    case WaitMode::kAdaptive:
+      return std::min(deadlineUs, startUs + pace_.spinUs());
+    case WaitMode::kBlock:
+      return startUs;
+  }
+  return startUs;
 }
 
 void Transport::Block(uint64_t deadlineUs) {

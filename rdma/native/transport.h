@@ -9,6 +9,7 @@
 #include "session.h"
 #include "sink.h"
 #include "wait.h"
+#include "wait_pace.h"
 
 namespace sluice {
 
@@ -108,7 +109,9 @@ class Transport {
   void BlockOnDevice(uint64_t deadlineUs);
   bool Retrying() const;
   void SetWaiting(uint32_t value);
+  uint64_t SpinUntil(uint64_t startUs, uint64_t deadlineUs) const;
   bool Spin(uint64_t untilUs);
+  bool WaitUntil(uint64_t startUs, uint64_t deadlineUs);
   bool WorkFound();
 
   TransportOptions options_;
@@ -124,6 +127,7 @@ class Transport {
   uint64_t wakeHandle_;
   uint32_t seenWake_ = 0;
   Blocker blocker_;
+  WaitPace pace_;
   std::vector<WaitWord> waitWords_;
 };
 

@@ -87,7 +87,7 @@ describe('orderer/settings', () => {
       rdma: {},
       verifyThreads: SETTINGS_DEFAULTS.verifyThreads,
       waitMode: undefined,
-      spinUs: 20,
+      spinUs: 100,
       priorities: SETTINGS_DEFAULTS.priorities,
       durability: 'wal',
       diskReserveBytes: 64 * 1024 * 1024,

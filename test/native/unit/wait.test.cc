@@ -7,6 +7,7 @@
 #include "support/link.h"
 #include "shared_memory.h"
 #include "wait.h"
+#include "wait_pace.h"
 
 namespace sluice::test {
 namespace {
@@ -126,6 +127,35 @@ TEST("wait: a word that wakes through a descriptor is readable until it is clear
   word.Wake();
   word.ClearDescriptor();
   CHECK(read(word.descriptor(), &count, sizeof count) < 0);
+}
+
+TEST("wait: polls while waits are short, and not through long ones") {
+  WaitPace pace(100);
+  CHECK(pace.spinUs() == 100);
+  for (int i = 0; i < 3; i++) pace.Note(1'000'000);
+  CHECK(pace.spinUs() == 0);
+  for (int i = 0; i < 100; i++) pace.Note(1'000'000);
+  int shortOnes = 0;
+  for (; pace.spinUs() == 0; shortOnes++) pace.Note(20);
+  CHECK(shortOnes > 4 && shortOnes < 20);
+  // One long wait in eight does not end it.
+  for (int i = 0; i < 100; i++) {
+    for (int k = 0; k < 7; k++) pace.Note(20);
+    pace.Note(1'000'000);
+    CHECK(pace.spinUs() == 100);
+  }
+  // Half of them do.
+  for (int i = 0; i < 20; i++) {
+    pace.Note(20);
+    pace.Note(1'000'000);
+  }
+  CHECK(pace.spinUs() == 0);
+}
+
+TEST("wait: never polls when it is told so") {
+  WaitPace pace(0);
+  pace.Note(0);
+  CHECK(pace.spinUs() == 0);
 }
 
 }  // namespace
