@@ -2,7 +2,6 @@
  * One replica of a measured cluster: real links, real sessions, the real consensus thread. What stands where orderer and
  * ledger would be is the caller's.
  */
-import { SPIN_US_DEFAULT } from '../../consensus/runtime/protocol.ts';
 import {
   ConsensusRuntime,
   type RuntimeHandlers,
@@ -20,6 +19,7 @@ import {
 } from '../../orderer/network/index.ts';
 import { runIdOf } from '../../orderer/run-base.ts';
 import { Sessions } from '../../orderer/sessions.ts';
+import { TRANSPORT_LIMITS } from '../../rdma/index.ts';
 import { PeerLinks } from '../../rdma/links/links.ts';
 import { LINK_TOPICS } from '../../rdma/links/topics.ts';
 import { FRESH_RUN } from './fresh-run.ts';
@@ -127,7 +127,7 @@ function startRuntime(
       provider: loaded.network.transport.provider,
       rdma: loaded.settings.rdma,
       waitMode,
-      spinUs: SPIN_US_DEFAULT,
+      spinUs: TRANSPORT_LIMITS.spinUsDefault,
       signingSeed: signingSeedOf(loaded),
       consenterKeys: consenterKeys(config).map(({ publicKey }) => publicKey),
       incarnation,

@@ -22,9 +22,6 @@ import type {
   Slot,
 } from '../core/types.ts';
 
-/** `WorkerOptions.spinUs` unless there is a reason: in wait mode `adaptive` the thread polls for so long before it blocks, while waits are short. */
-export const SPIN_US_DEFAULT = 100;
-
 /** Everything the worker needs to build transport and core; structured-cloned at start. */
 export interface WorkerOptions {
   readonly channel: string;

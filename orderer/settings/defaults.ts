@@ -3,7 +3,6 @@
  * what it may say. In one place.
  */
 
-import { SPIN_US_DEFAULT } from '../../consensus/runtime/protocol.ts';
 import { LIMITS as TRANSPORT_LIMITS } from '../../rdma/limits.ts';
 
 export const SETTINGS_DEFAULTS = {
@@ -20,8 +19,8 @@ export const SETTINGS_DEFAULTS = {
    * main and the consensus thread.
    */
   verifyThreads: 1,
-  /** replica.yaml `spinUs`: for so long the consensus thread polls before it blocks, in wait mode `adaptive`. */
-  spinUs: SPIN_US_DEFAULT,
+  /** replica.yaml `spinUs`: for so long the consensus thread polls before it blocks, in wait mode `adaptive`, while waits are short. */
+  spinUs: TRANSPORT_LIMITS.spinUsDefault,
   /** replica.yaml `priorities`: which threads win when there are not cores enough. */
   priorities: 'consensus',
   /** replica.yaml `durability`: what a replica promises is on disk before it is said. */
