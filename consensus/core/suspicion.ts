@@ -95,8 +95,7 @@ export function suspectsLeader(state: CoreState): boolean {
   }
   noteState(state);
   const { suspicion } = state;
-  const timeoutMs = viewTimeoutMs(state);
-  const first = firstEnd(state, timeoutMs);
+  const first = firstEnd(state);
   if (suspicion.patienceMs < (suspicion.endsMs[first] as number)) return false;
   suspicion.reason = SUSPICION_REASONS[first];
   return true;
@@ -109,8 +108,10 @@ export function suspectsLeader(state: CoreState): boolean {
 const UNREAD_TIMEOUTS = 4;
 
 /** When patience ends with each reason, in `patienceMs`, goes to `endsMs`; the place of the one that ends it first. */
-function firstEnd({ suspicion, limits, options }: CoreState, timeoutMs: number): number {
+function firstEnd(state: CoreState): number {
+  const { suspicion, limits, options } = state;
   const { endsMs } = suspicion;
+  const timeoutMs = viewTimeoutMs(state);
   endsMs[0] = suspicion.heardMs + timeoutMs;
   endsMs[1] = suspicion.goneSinceMs + limits.leaderGoneMs;
   endsMs[2] = suspicion.undecidedSinceMs + timeoutMs;
@@ -132,8 +133,7 @@ function firstEnd({ suspicion, limits, options }: CoreState, timeoutMs: number):
 export function nextSuspicionMs(state: CoreState): number {
   if (!watches(state)) return Infinity;
   const { suspicion } = state;
-  const timeoutMs = viewTimeoutMs(state);
-  const first = firstEnd(state, timeoutMs);
+  const first = firstEnd(state);
   const beatMs = suspicion.heardAtMs + BEATS_BEFORE_WORRY * state.limits.heartbeatMs;
   // Nothing but silence, and that not for long: the next heartbeat will wake this replica.
   const isCalm = SUSPICION_REASONS[first] === 'silent' && beatMs > state.timerMs;

@@ -123,13 +123,13 @@ export function dispatchRecords(
       case TYPE_PAYLOAD: {
         const buffer = payloads[number];
         if (buffer === undefined) throw impossible('payload');
-        handOver(handler, peer, what, new Uint8Array(buffer), lookAt(buffers, start, SHA256_BYTES));
+        handOver(handler, peer, what, new Uint8Array(buffer), buffers, start);
         break;
       }
       case TYPE_SHORT_PAYLOAD: {
         const bytesAt = start + SHA256_BYTES;
         const payload = (slabs[peer] as Slab).copy(records, bytesAt, end);
-        handOver(handler, peer, what, payload, lookAt(buffers, start, SHA256_BYTES));
+        handOver(handler, peer, what, payload, buffers, start);
         break;
       }
       case TYPE_BAD_CELL:
@@ -147,13 +147,15 @@ export function dispatchRecords(
   }
 }
 
+/** `hashAt`: where the payload's SHA-256 lies in the records. */
 function handOver(
   handler: InboxHandler,
   peer: number,
   ring: number,
   payload: Uint8Array,
-  sha256: Uint8Array,
+  buffers: PollBuffers,
+  hashAt: number,
 ): void {
-  if (ringName(ring) === 'lane') handler.onLane(peer, payload, sha256);
-  else handler.onMessage(peer, payload);
+  if (ringName(ring) !== 'lane') return handler.onMessage(peer, payload);
+  handler.onLane(peer, payload, lookAt(buffers, hashAt, SHA256_BYTES));
 }
