@@ -9,14 +9,23 @@ import { ID_WORDS, wordAt, writeIdWords } from '../format/id-words.ts';
 import { crc32 } from './crc32c.ts';
 import { CHECKSUM_BYTES, KIND, LOCATION_BYTES, TRANSACTION_KEY_BYTES } from './records.ts';
 
-/** Id, block number (high, low), index. */
-const RECORD_WORDS = ID_WORDS + 3;
-const HIGH = ID_WORDS;
+/**
+ * A slot is half a cache line: five words of the id, which are its first 160 bits, block number (high, low) and index. Two ids
+ * that agree in so much would take 2^80 tries to make.
+ */
+const SLOT_WORDS = 8;
+const KEY_WORDS = 5;
+const HIGH = KEY_WORDS;
 const LOW = HIGH + 1;
 const INDEX = LOW + 1;
-/** In the high word, of which a block number leaves eleven bits free: LevelDB is to be asked. */
+/** In the high word, of which a block number leaves eleven bits free. */
+const BLOCK_HIGH_MAX = 2 ** 21 - 1;
+const USED = 0x2000_0000;
+/** `meet` has found it. */
+const MET = 0x4000_0000;
+/** LevelDB is to be asked. */
 const DOUBT = 0x8000_0000;
-const RECORDS_MIN = 4096;
+const SLOTS_MIN = 8192;
 const TWO_POW_32 = 2 ** 32;
 const VALUE_BYTES = CHECKSUM_BYTES + LOCATION_BYTES;
 
@@ -25,9 +34,10 @@ export function isIndexKey(key: Uint8Array, length: number): boolean {
 }
 
 export class IndexImage {
-  #records: Uint32Array;
-  /** Open addressing, at most half full: number of the record plus one, 0 where there is none. */
+  /** Open addressing; a high word of 0 where there is none. */
   #slots: Uint32Array;
+  /** Of the first word of an id so many bits do not count. */
+  #shift: number;
   #count = 0;
   #usable = true;
   readonly #countMax: number;
@@ -36,16 +46,16 @@ export class IndexImage {
   readonly #id = new Uint32Array(ID_WORDS);
 
   /**
-   * `countMax`: entries kept, 50 to 100 bytes each; those beyond are LevelDB's to find. `expected`: room is made for so many at once,
+   * `countMax`: entries kept, 43 to 85 bytes each; those beyond are LevelDB's to find. `expected`: room is made for so many at once,
    * since whoever grows fills all anew.
    */
   constructor(countMax: number, expected = 0) {
     this.#countMax = countMax;
-    let records = RECORDS_MIN;
-    while (records < Math.min(expected, countMax)) records *= 2;
-    this.#records = new Uint32Array(records * RECORD_WORDS);
+    let slots = SLOTS_MIN;
+    while (isCrowded(Math.min(expected, countMax), slots)) slots *= 2;
     // Zero as it is, but a page that is read before it is written costs two faults, and here most are.
-    this.#slots = new Uint32Array(2 * records).fill(0);
+    this.#slots = new Uint32Array(slots * SLOT_WORDS).fill(0);
+    this.#shift = 32 - Math.log2(slots);
   }
 
   /** How many are kept, those in doubt included. */
@@ -63,8 +73,8 @@ export class IndexImage {
     const high = wordAt(bytes, content);
     const low = wordAt(bytes, content + 4);
     const index = wordAt(bytes, content + 8);
-    if (high >= DOUBT) this.doubt(key);
-    else this.#put(key, high, low, index);
+    if (high > BLOCK_HIGH_MAX) this.doubt(key);
+    else this.#put(key, (high | USED) >>> 0, low, index);
   }
 
   /** Of this key LevelDB is to be asked, whatever else is found of it. */
@@ -76,8 +86,8 @@ export class IndexImage {
   discard(): void {
     this.#usable = false;
     this.#count = 0;
-    this.#records = new Uint32Array(RECORD_WORDS);
-    this.#slots = new Uint32Array(1);
+    this.#slots = new Uint32Array(2 * SLOT_WORDS);
+    this.#shift = 31;
     this.probes.length = 0;
   }
 
@@ -88,98 +98,141 @@ export class IndexImage {
   unconfirmed(ids: Uint32Array, block: number): number[] {
     const count = ids.length / ID_WORDS;
     const left: number[] = [];
-    if (!this.#usable) {
-      for (let index = 0; index < count; index++) left.push(index);
-      return left;
-    }
-    // All slots first, then all records: neither is in the processor's cache, and so several are waited for at once.
-    const found = new Uint32Array(count);
     for (let index = 0; index < count; index++) {
-      found[index] = this.#slots[this.#slotOf(ids, index * ID_WORDS)] as number;
-    }
-    const records = this.#records;
-    const low = block % TWO_POW_32;
-    const high = Math.floor(block / TWO_POW_32);
-    for (let index = 0; index < count; index++) {
-      const at = ((found[index] as number) - 1) * RECORD_WORDS;
-      const agrees =
-        at >= 0 &&
-        records[at + LOW] === low &&
-        records[at + HIGH] === high &&
-        records[at + INDEX] === index;
-      if (!agrees) left.push(index);
+      if (this.#at(ids, ID_WORDS * index, block, index) < 0) left.push(index);
     }
     return left;
+  }
+
+  /**
+   * For whoever is about to `meet` all ids of a block: no part of this is in the processor's cache, and here several are waited for at
+   * once.
+   */
+  approach(ids: Uint32Array): void {
+    const slots = this.#slots;
+    let near = 0;
+    for (let at = 0; at < ids.length; at += ID_WORDS) {
+      near ^= slots[this.#home(ids[at] as number) + HIGH] as number;
+    }
+    // Of no use but that it must have been read.
+    this.#id[0] = near;
+  }
+
+  /**
+   * Whether the index certainly says that the transaction whose id stands in `ids` from `at` on is there, in this block at this
+   * position, and nobody has met it yet; it has been met from then on.
+   */
+  meet(ids: Uint32Array, at: number, block: number, index: number): boolean {
+    const found = this.#at(ids, at, block, index);
+    if (found < 0) return false;
+    const high = this.#slots[found + HIGH] as number;
+    this.#slots[found + HIGH] = high | MET;
+    return (high & MET) === 0;
+  }
+
+  /** The block in which `meet` has met the id. */
+  metIn(ids: Uint32Array, at: number): number | undefined {
+    const found = this.#find(ids, at);
+    const high = this.#slots[found + HIGH] as number;
+    return (high & MET) === 0 ? undefined : this.#blockAt(found);
+  }
+
+  /** All that has been met: the first words of each id, in memory that is used again, and the block. */
+  forEachMet(use: (words: Uint32Array, block: number) => void): void {
+    for (let slot = 0; slot < this.#slots.length; slot += SLOT_WORDS) {
+      if (((this.#slots[slot + HIGH] as number) & MET) === 0) continue;
+      use(this.#slots.subarray(slot, slot + KEY_WORDS), this.#blockAt(slot));
+    }
   }
 
   /** Whether LevelDB's answer for the key is another than what would be taken from here. */
   contradicts(key: Uint8Array, answer: Uint8Array | undefined): boolean {
     if (!this.#usable) return false;
     writeIdWords(this.#id, 0, key, 1);
-    const found = this.#slots[this.#slotOf(this.#id, 0)] as number;
-    const at = (found - 1) * RECORD_WORDS;
-    if (found === 0 || this.#records[at + HIGH] === DOUBT) return false;
+    const found = this.#find(this.#id, 0);
+    const high = this.#slots[found + HIGH] as number;
+    if (high === 0 || high === DOUBT) return false;
     return (
       answer?.length !== VALUE_BYTES ||
-      wordAt(answer, CHECKSUM_BYTES) !== this.#records[at + HIGH] ||
-      wordAt(answer, CHECKSUM_BYTES + 4) !== this.#records[at + LOW] ||
-      wordAt(answer, CHECKSUM_BYTES + 8) !== this.#records[at + INDEX]
+      wordAt(answer, CHECKSUM_BYTES) !== (high & BLOCK_HIGH_MAX) ||
+      wordAt(answer, CHECKSUM_BYTES + 4) !== this.#slots[found + LOW] ||
+      wordAt(answer, CHECKSUM_BYTES + 8) !== this.#slots[found + INDEX]
     );
+  }
+
+  #blockAt(slot: number): number {
+    const high = (this.#slots[slot + HIGH] as number) & BLOCK_HIGH_MAX;
+    return high * TWO_POW_32 + (this.#slots[slot + LOW] as number);
+  }
+
+  /** First word of the slot that certainly names this place for the id; negative when none does. */
+  #at(ids: Uint32Array, at: number, block: number, index: number): number {
+    const slots = this.#slots;
+    const found = this.#find(ids, at);
+    const high = Math.floor(block / TWO_POW_32) | USED;
+    const agrees =
+      ((slots[found + HIGH] as number) & ~MET) === high &&
+      slots[found + LOW] === block >>> 0 &&
+      slots[found + INDEX] === index;
+    return agrees ? found : -1;
   }
 
   #put(key: Uint8Array, high: number, low: number, index: number): void {
     if (!this.#usable) return;
     const id = this.#id;
     writeIdWords(id, 0, key, 1);
-    let slot = this.#slotOf(id, 0);
-    const found = this.#slots[slot] as number;
-    if (found !== 0) {
-      const at = (found - 1) * RECORD_WORDS;
-      const records = this.#records;
+    let slot = this.#find(id, 0);
+    const slots = this.#slots;
+    if (slots[slot + HIGH] !== 0) {
       const same =
-        records[at + HIGH] === high && records[at + LOW] === low && records[at + INDEX] === index;
-      if (!same) records[at + HIGH] = DOUBT;
+        slots[slot + HIGH] === high && slots[slot + LOW] === low && slots[slot + INDEX] === index;
+      if (!same) slots[slot + HIGH] = DOUBT;
       return;
     }
     // All that is told of a key is told of one that is kept, or all of it is left out.
     if (this.#count === this.#countMax) return;
-    const at = this.#count * RECORD_WORDS;
-    if (at === this.#records.length) {
-      this.#enlarge();
-      slot = this.#slotOf(id, 0);
-    }
-    for (let word = 0; word < ID_WORDS; word++) this.#records[at + word] = id[word] as number;
-    this.#records[at + HIGH] = high;
-    this.#records[at + LOW] = low;
-    this.#records[at + INDEX] = index;
     this.#count++;
-    this.#slots[slot] = this.#count;
+    if (isCrowded(this.#count, slots.length / SLOT_WORDS)) {
+      this.#enlarge();
+      slot = this.#find(id, 0);
+    }
+    for (let word = 0; word < KEY_WORDS; word++) this.#slots[slot + word] = id[word] as number;
+    this.#slots[slot + HIGH] = high;
+    this.#slots[slot + LOW] = low;
+    this.#slots[slot + INDEX] = index;
   }
 
-  /** The slot of the id, or the free one where it belongs. Ids are hashes: any of their bits will do. */
-  #slotOf(id: Uint32Array, at: number): number {
+  /** First word of the slot of the id, or of the free one where it belongs. */
+  #find(id: Uint32Array, at: number): number {
     const slots = this.#slots;
-    const records = this.#records;
-    const mask = slots.length - 1;
-    for (let slot = (id[at] as number) & mask; ; slot = (slot + 1) & mask) {
-      const found = slots[slot] as number;
-      if (found === 0) return slot;
-      const record = (found - 1) * RECORD_WORDS;
+    const last = slots.length - 1;
+    let slot = this.#home(id[at] as number);
+    for (; ; slot = (slot + SLOT_WORDS) & last) {
+      if (slots[slot + HIGH] === 0) return slot;
       let word = 0;
-      while (word < ID_WORDS && records[record + word] === id[at + word]) word++;
-      if (word === ID_WORDS) return slot;
+      while (word < KEY_WORDS && slots[slot + word] === id[at + word]) word++;
+      if (word === KEY_WORDS) return slot;
     }
+  }
+
+  /** Ids are hashes: any of their bits will do. By their first ones those of a table, which is in their order, lie in order here, too. */
+  #home(first: number): number {
+    return (first >>> this.#shift) * SLOT_WORDS;
   }
 
   #enlarge(): void {
-    const records = new Uint32Array(2 * this.#records.length);
-    records.set(this.#records);
-    this.#records = records;
-    this.#slots = new Uint32Array(2 * this.#slots.length);
-    for (let record = 0; record < this.#count; record++) {
-      this.#slots[this.#slotOf(records, record * RECORD_WORDS)] = record + 1;
+    const before = this.#slots;
+    this.#slots = new Uint32Array(2 * before.length);
+    this.#shift -= 1;
+    for (let from = 0; from < before.length; from += SLOT_WORDS) {
+      if (before[from + HIGH] === 0) continue;
+      this.#slots.set(before.subarray(from, from + SLOT_WORDS), this.#find(before, from));
     }
   }
+}
+
+function isCrowded(entries: number, slots: number): boolean {
+  return entries * 4 > slots * 3;
 }
 
 /** As `seal` made it (records.ts): of key and content. */

@@ -60,6 +60,7 @@ export class LedgerSnapshot {
   private readonly image: IndexImage;
   private readonly blocks: StoredBlocks;
   private readonly cleanUp: () => Promise<void>;
+  #placesTaken = false;
 
   /**
    * Opens the folder of one channel (as `Ledger.open`'s `directory`). Throws `ledger_missing`,
@@ -130,11 +131,6 @@ export class LedgerSnapshot {
     this.notes = notes;
   }
 
-  /** Transactions that the index is known to name; some may be named in places that were not read. */
-  get indexEntries(): number {
-    return this.image.count;
-  }
-
   /**
    * Every stored block from `from` on, in order, gaps named, uncertified ones
    * included. `mayOverwrite`: the bytes of a block are not looked at any more once the second block after it is asked for.
@@ -155,6 +151,13 @@ export class LedgerSnapshot {
    */
   unconfirmed(blockNumber: number, ids: Uint32Array): number[] {
     return this.image.unconfirmed(ids, blockNumber);
+  }
+
+  /** The index as one place for each id, for an auditor to note where it has been; once only, because the notes are kept in it. */
+  takePlaces(): IndexImage | undefined {
+    const first = !this.#placesTaken;
+    this.#placesTaken = true;
+    return first ? this.image : undefined;
   }
 
   /** What the transaction index says of each; the auditor compares it with the blocks. */

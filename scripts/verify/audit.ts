@@ -31,7 +31,7 @@ import type { Finding, FindingCode } from './findings.ts';
 import { VERIFY_LIMITS } from './limits.ts';
 import { ORDERED_TYPES, PlainTransactions } from './plain.ts';
 import type { SignatureVerifier } from './signatures.ts';
-import { createTxIdTable, type TxIdTable } from './tx-ids.ts';
+import { createTxIdTable, type TxIdMemory } from './tx-ids.ts';
 import type { CreatorVerdict } from './x509.ts';
 
 export interface AuditDependencies {
@@ -80,19 +80,15 @@ export interface CheckedBlock {
   readonly transactions: Promise<readonly BlockFinding[]>;
 }
 
-interface CheckedTransaction {
-  /** Undefined when the envelope cannot be read. */
-  readonly digest: Uint8Array | undefined;
-  /** At once when no signature has to be waited for. */
-  readonly findings: readonly BlockFinding[] | Promise<readonly BlockFinding[]>;
-}
+/** At once when no signature has to be waited for. */
+type TransactionFindings = readonly BlockFinding[] | Promise<readonly BlockFinding[]>;
 
 const NONE: readonly BlockFinding[] = [];
 
 interface CheckedContent extends Pick<CheckedBlock, 'idWords'> {
   readonly envelopes: KnownOfBlock['envelopes'];
   /** Findings of transactions that have any, or will perhaps. */
-  readonly open: readonly CheckedTransaction['findings'][];
+  readonly open: readonly TransactionFindings[];
 }
 
 /** The header outlives the block, whose bytes may be overwritten. */
@@ -190,12 +186,12 @@ function signatureFindings(
 /** The audit of a chain from some block on, and what it must remember: the last header and every transaction id. */
 export class ChainAudit {
   readonly #dependencies: AuditDependencies;
-  readonly #txIds: TxIdTable;
+  readonly #txIds: TxIdMemory;
   /** Undefined when signatures are checked, which every transaction's parts are needed for. */
   readonly #plain: PlainTransactions | undefined;
   #tip: BlockHeader | undefined;
 
-  constructor(dependencies: AuditDependencies, txIds = createTxIdTable()) {
+  constructor(dependencies: AuditDependencies, txIds: TxIdMemory = createTxIdTable()) {
     const { trust, verifier, judgeCreator } = dependencies;
     this.#dependencies = dependencies;
     this.#txIds = txIds;
@@ -262,33 +258,34 @@ export class ChainAudit {
     const envelopes = data.map((bytes, index): Decoded<EnvelopeForm> | undefined =>
       this.#plain?.recognizes(bytes, idWords, ID_WORDS * index) === true ? PLAIN_FORM : undefined,
     );
-    const open: CheckedTransaction['findings'][] = [];
+    const open: TransactionFindings[] = [];
+    this.#txIds.approach?.(idWords);
     for (let index = 0; index < data.length; index++) {
       const at = ID_WORDS * index;
       // An id that is there already stays as it is, and the thorough check finds it again.
       const isNew =
-        envelopes[index] !== undefined && this.#txIds.addWords(idWords, at, number) === undefined;
+        envelopes[index] !== undefined && this.#txIds.add(idWords, at, number, index) === undefined;
       if (isNew) continue;
       const envelope = parseEnvelope(data[index] as Uint8Array);
-      const { digest, findings } = this.#checkTransaction(envelope, number, index);
       envelopes[index] = envelope;
-      if (digest === undefined) idWords.fill(0, at, at + ID_WORDS);
-      else writeIdWords(idWords, at, digest);
+      const findings = this.#checkTransaction(envelope, number, index, idWords);
       if (findings !== NONE) open.push(findings);
     }
     return { envelopes: envelopes as Decoded<EnvelopeForm>[], idWords, open };
   }
 
-  /** Duplicates are found now, in order; the signature settles later. */
+  /** Duplicates are found now, in order; the signature settles later. The id goes to its place among those of the block. */
   #checkTransaction(
     parsed: Decoded<ParsedEnvelope>,
     block: number,
     transaction: number,
-  ): CheckedTransaction {
+    idWords: Uint32Array,
+  ): TransactionFindings {
+    const at = ID_WORDS * transaction;
     // Its form is part of `checkBlockBody`, which may have stopped at an earlier fault.
     if (parsed.kind === 'malformed') {
-      const { reason: message } = parsed;
-      return { digest: undefined, findings: [{ code: 'bad_block', block, transaction, message }] };
+      idWords.fill(0, at, at + ID_WORDS);
+      return [{ code: 'bad_block', block, transaction, message: parsed.reason }];
     }
     const envelope = parsed.value;
     const { nonce, creator } = envelope.signatureHeader;
@@ -296,7 +293,8 @@ export class ChainAudit {
     const found: Fault[] = [];
     const fault = headerFault(envelope, digest, this.#dependencies.trust.channel);
     if (fault !== undefined) found.push(fault);
-    const first = this.#txIds.add(digest, block);
+    writeIdWords(idWords, at, digest);
+    const first = this.#txIds.add(idWords, at, block, transaction);
     if (first !== undefined) {
       found.push(['duplicate_transaction', `${toHex(digest)} stands in block ${first} already`]);
     }
@@ -306,8 +304,6 @@ export class ChainAudit {
       return found.map(([code, message]) => ({ code, block, transaction, message }));
     };
     const signature = signatureFindings(envelope, this.#dependencies);
-    const findings =
-      signature instanceof Promise ? signature.then(findingsOf) : findingsOf(signature);
-    return { digest, findings };
+    return signature instanceof Promise ? signature.then(findingsOf) : findingsOf(signature);
   }
 }

@@ -9,9 +9,10 @@ import { type Block, bytesEqual, encodeBlockHeader } from '../../ledger/format/i
 import { type AuditDependencies, type BlockFinding, ChainAudit } from './audit.ts';
 import type { Finding, FindingLog } from './findings.ts';
 import { VERIFY_LIMITS, VERIFY_TIMES } from './limits.ts';
+import { createNamedTxIds } from './named-ids.ts';
 import { type Copy, SourceReader, type SourceSummary } from './reader.ts';
 import type { BlockSource, Range } from './sources.ts';
-import { createTxIdTable } from './tx-ids.ts';
+import { createTxIdTable, type TxIdMemory } from './tx-ids.ts';
 
 export interface Progress {
   readonly height: number;
@@ -106,10 +107,12 @@ function mergeLineages(lineages: readonly Lineage[]): Lineage[] {
   return merged;
 }
 
-/** Of a part of a chain nobody says how many it holds. */
-function transactionsExpected(sources: readonly BlockSource[], { from, to }: Range): number {
-  if (from > 0 || to !== undefined) return 0;
-  return Math.max(0, ...sources.map((source) => source.transactionsExpected ?? 0));
+/** By the index that names most, if any does. */
+function txIdsOf(sources: readonly BlockSource[]): TxIdMemory {
+  const [places] = sources
+    .flatMap((source) => source.takePlaces?.() ?? [])
+    .sort((a, b) => b.count - a.count);
+  return places === undefined ? createTxIdTable() : createNamedTxIds(places);
 }
 
 class Comparison {
@@ -235,8 +238,8 @@ export async function auditSources(
   const readers = sources.map(
     (source) => new SourceReader(source, { from, to, mayOverwrite }, log),
   );
-  const txIds = createTxIdTable(transactionsExpected(sources, options));
-  const comparison = new Comparison(readers, new ChainAudit(dependencies, txIds), log);
+  const audit = new ChainAudit(dependencies, txIdsOf(sources));
+  const comparison = new Comparison(readers, audit, log);
   const turns = new LoopTurns();
   await Promise.all(readers.map((reader) => reader.advance()));
   for (let height = from; to === undefined || height <= to; height++) {

@@ -13,6 +13,7 @@ import {
   type TransactionLocation,
 } from '../../ledger/store/index.ts';
 import { VERIFY_LIMITS, VERIFY_TIMES } from './limits.ts';
+import type { NamedPlaces } from './named-ids.ts';
 
 export type SourceRecord =
   | {
@@ -48,8 +49,6 @@ export interface BlockSource {
   readonly notes: readonly string[];
   /** How many blocks there are, when that is known: for the progress bar. */
   readonly height: number | undefined;
-  /** How many transactions there may be, for whoever makes room for them: the source's own word. */
-  readonly transactionsExpected?: number;
   /** Records by ascending number. Throws `SourceError`. */
   records(options: ReadOptions): AsyncIterable<SourceRecord>;
   /**
@@ -57,6 +56,8 @@ export interface BlockSource {
    * others are where they must be. `ids`: `ID_WORDS` words each. Absent: look all of them up.
    */
   unconfirmed?(block: number, ids: Uint32Array): readonly number[];
+  /** The same index as one place for each id; once only. */
+  takePlaces?(): NamedPlaces | undefined;
   /** What the source's own transaction index says of each. */
   locate?(txIds: readonly string[]): Promise<readonly (TransactionLocation | undefined)[]>;
   close(): Promise<void>;
@@ -145,9 +146,9 @@ export async function openLedgerSource(directory: string): Promise<BlockSource> 
     faults: snapshot.faults,
     notes: snapshot.notes,
     height: storedHeight,
-    transactionsExpected: snapshot.indexEntries,
     records,
     unconfirmed: (block, ids) => snapshot.unconfirmed(block, ids),
+    takePlaces: () => snapshot.takePlaces(),
     locate: (txIds) => snapshot.transactions(txIds),
     close: () => snapshot.close(),
   };

@@ -4,25 +4,36 @@
  *
  * Keys are the first 16 bytes of the id, itself a SHA-256: two different ids that agree in them would take 2^64 tries to make.
  */
-import { wordAt } from '../../ledger/format/index.ts';
-
-const WORDS_PER_SLOT = 6;
+const KEY_WORDS = 4;
+const WORDS_PER_SLOT = KEY_WORDS + 2;
 /** A power of two, as every later number of slots. */
 const SLOTS_MIN = 1024;
 const TWO_POW_32 = 2 ** 32;
 
-export interface TxIdTable {
+/** What an audit remembers of the ids that it has come across. */
+export interface TxIdMemory {
+  /** All of these, `ID_WORDS` words each, are about to be added: so the memory, which is far away, can be waited for once. */
+  approach?(words: Uint32Array): void;
+  /**
+   * The id in `words` from `at` on stands in this block at this position: the number of the block where it stood before, of which
+   * nothing is changed then, or undefined when it is new.
+   */
+  add(words: Uint32Array, at: number, blockNumber: number, position: number): number | undefined;
+  clone(): TxIdMemory;
+}
+
+export interface TxIdTable extends TxIdMemory {
   readonly size: number;
-  /** Adds the id; when it was there already, answers the number of the block where it stood and changes nothing. */
-  add(txId: Uint8Array, blockNumber: number): number | undefined;
-  /** The same for an id in words, from `at` on: the first four of them. */
-  addWords(words: Uint32Array, at: number, blockNumber: number): number | undefined;
+  /** The position is not looked at. */
+  add(words: Uint32Array, at: number, blockNumber: number): number | undefined;
+  /** Where the id stood; undefined when it is not there. */
+  blockOf(words: Uint32Array, at: number): number | undefined;
   clone(): TxIdTable;
 }
 
 /**
- * Makes a table with room for `expected` ids; more will do, too, but a table that grows is filled anew. Ids are at least 16 bytes and
- * uniformly distributed; block numbers are safe integers.
+ * Makes a table with room for `expected` ids; more will do, too, but a table that grows is filled anew. Of an id, which is uniformly
+ * distributed, four words are looked at; block numbers are safe integers.
  */
 export function createTxIdTable(expected = 0): TxIdTable {
   let slots = SLOTS_MIN;
@@ -36,15 +47,15 @@ function isCrowded(ids: number, slots: number): boolean {
 }
 
 /** First word of the slot that holds the key, or of the free slot where it belongs. */
-function find(table: Uint32Array, a: number, b: number, c: number, d: number): number {
+function find(table: Uint32Array, key: Uint32Array, at: number): number {
   const mask = table.length / WORDS_PER_SLOT - 1;
-  for (let slot = a & mask; ; slot = (slot + 1) & mask) {
-    const at = slot * WORDS_PER_SLOT;
+  for (let slot = (key[at] as number) & mask; ; slot = (slot + 1) & mask) {
+    const found = slot * WORDS_PER_SLOT;
     // The block number is stored plus one, so that an empty slot is all zero there.
-    if (table[at + 4] === 0 && table[at + 5] === 0) return at;
-    if (table[at] === a && table[at + 1] === b && table[at + 2] === c && table[at + 3] === d) {
-      return at;
-    }
+    if (table[found + 4] === 0 && table[found + 5] === 0) return found;
+    let word = 0;
+    while (word < KEY_WORDS && table[found + word] === key[at + word]) word++;
+    if (word === KEY_WORDS) return found;
   }
 }
 
@@ -52,8 +63,7 @@ function enlarged(words: Uint32Array): Uint32Array {
   const larger = new Uint32Array(words.length * 2);
   for (let at = 0; at < words.length; at += WORDS_PER_SLOT) {
     if (words[at + 4] === 0 && words[at + 5] === 0) continue;
-    const to = find(larger, words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!);
-    for (let word = 0; word < WORDS_PER_SLOT; word++) larger[to + word] = words[at + word]!;
+    larger.set(words.subarray(at, at + WORDS_PER_SLOT), find(larger, words, at));
   }
   return larger;
 }
@@ -62,32 +72,28 @@ function tableOver(initial: Uint32Array, initialSize: number): TxIdTable {
   let words = initial;
   let size = initialSize;
 
-  function addKey(a: number, b: number, c: number, d: number, block: number): number | undefined {
-    const at = find(words, a, b, c, d);
-    const low = words[at + 4]!;
-    const high = words[at + 5]!;
-    if (low !== 0 || high !== 0) return high * TWO_POW_32 + low - 1;
-    words[at] = a;
-    words[at + 1] = b;
-    words[at + 2] = c;
-    words[at + 3] = d;
-    words[at + 4] = (block + 1) % TWO_POW_32;
-    words[at + 5] = Math.floor((block + 1) / TWO_POW_32);
-    size++;
-    if (isCrowded(size, words.length / WORDS_PER_SLOT)) words = enlarged(words);
-    return undefined;
+  function blockAt(found: number): number | undefined {
+    const low = words[found + KEY_WORDS]!;
+    const high = words[found + KEY_WORDS + 1]!;
+    return low === 0 && high === 0 ? undefined : high * TWO_POW_32 + low - 1;
   }
 
   return {
     get size() {
       return size;
     },
-    add(txId, blockNumber) {
-      const [a, b, c, d] = [wordAt(txId, 0), wordAt(txId, 4), wordAt(txId, 8), wordAt(txId, 12)];
-      return addKey(a, b, c, d, blockNumber);
+    add(key, at, blockNumber) {
+      const found = find(words, key, at);
+      const first = blockAt(found);
+      if (first !== undefined) return first;
+      for (let word = 0; word < KEY_WORDS; word++) words[found + word] = key[at + word]!;
+      words[found + KEY_WORDS] = (blockNumber + 1) % TWO_POW_32;
+      words[found + KEY_WORDS + 1] = Math.floor((blockNumber + 1) / TWO_POW_32);
+      size++;
+      if (isCrowded(size, words.length / WORDS_PER_SLOT)) words = enlarged(words);
+      return undefined;
     },
-    addWords: (key, at, blockNumber) =>
-      addKey(key[at]!, key[at + 1]!, key[at + 2]!, key[at + 3]!, blockNumber),
+    blockOf: (key, at) => blockAt(find(words, key, at)),
     clone: () => tableOver(words.slice(), size),
   };
 }

@@ -142,6 +142,33 @@ describe('auditor: from ledgers, folders and replicas', () => {
     expect(formatReport(report).join('\n')).to.include('move the whole folder of the channel away');
   });
 
+  it('finds a transaction that is there twice, and where the index has it', async () => {
+    const twice = await createTestChain({ consenters: 1, blocks: 2, transactions: 2 });
+    const first = twice.decoded(2).data[1] as Uint8Array;
+    twice.append([twice.envelope('a').envelope, first]);
+    twice.append([first, twice.envelope('b').envelope]);
+    await (await openLedger('replica-1', undefined, twice)).close();
+    const folder = join(base, 'replica-1');
+    // The index keeps the last place that it was told; what is in tables is taken from there.
+    for (const compacted of [false, true]) {
+      if (compacted) await inDatabase(join(folder, 'ledger', 'main'), compact);
+      for (const signatures of [false, true]) {
+        const report = await verifyChains({ ...NOTHING, data: [folder], signatures });
+        expect(report.verdict).to.equal('bad');
+        expect(placesOf(report).sort()).to.deep.equal([
+          'bad_index@2/1',
+          'bad_index@3/1',
+          'duplicate_transaction@3/1',
+          'duplicate_transaction@4/0',
+        ]);
+        const [again] = report.findings.filter(
+          ({ block, code }) => block === 4 && code !== 'bad_index',
+        );
+        expect(again?.message).to.include('stands in block 2 already');
+      }
+    }
+  });
+
   it('finds a table whose filter hides an entry of the index, and says what to do', async () => {
     const folder = await storeLedger('replica-1');
     const ledger = join(folder, 'ledger', 'main');
