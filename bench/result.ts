@@ -13,6 +13,8 @@ export interface Machine {
   readonly commit: string;
   /** 1-minute load average when the run began: anything above 0 shares the machine with the figures. */
   readonly loadAverage: number;
+  /** What SHA-256 of 256 bytes took then (`crypto.hash`), microseconds: the machine's speed, which changes. */
+  readonly sha256Us: number;
   /** Set where the processor itself is emulated: nothing here is a figure of real hardware. */
   readonly emulated: string | undefined;
 }

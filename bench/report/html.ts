@@ -29,6 +29,7 @@ function machineHtml(machine: Machine): string {
     ],
     ['versions', `Sluice ${machine.sluice} (${machine.commit}), Node.js ${machine.node}`],
     ['load before', machine.loadAverage.toFixed(2)],
+    ['SHA-256 of 256 B before', `${machine.sha256Us.toFixed(2)} us`],
   ];
   const table = rows
     .map(

@@ -1,5 +1,6 @@
 /** Submission over HTTP to certified block: light load, heavy load, as much as there is; one replica dead. */
 
+import { type HopsFigures, measureHops } from '../http/hops.ts';
 import { type Closed, runClosed, runRate, runStreamRate, runStreams } from '../http/load.ts';
 import { LoadedNetwork, type LoadFigures } from '../http/network.ts';
 import { latencyPlot, type Parameters, type Section, type Series } from '../result.ts';
@@ -11,6 +12,7 @@ const PAYLOAD_BYTES = 256;
 const TITLE = 'HTTP end to end, signed transactions';
 /** Long enough for a few hundred events at the lightest load. */
 const RATE_SECONDS = 20;
+const HOPS_RATES = [20, 200];
 const WARM_UP = 2_000;
 /** As much as the replicas can make use of: with more under way only latency grows. */
 const BULK = 125;
@@ -32,6 +34,11 @@ export const http: Scenario = {
     const series: Series[] = [];
     for (const durability of ['wal', 'memory'] as const) {
       series.push(...(await measureOne(durability, options)));
+    }
+    options.say('the hops alone');
+    for (const rate of HOPS_RATES) {
+      const count = amount(options, rate * RATE_SECONDS);
+      series.push(hopsSeriesOf(rate, await measureHops({ rate, count })));
     }
     return sectionOf(series);
   },
@@ -58,8 +65,9 @@ async function measureOne(durability: Durability, options: BenchOptions): Promis
   try {
     const warmUp = course.envelopes(WARM_UP);
     await network.measure((client) => runClosed(client, warmUp, closed(BULK, 1)));
-    await measureRates(course);
+    await measureRates(course, RATES, '');
     await measureSaturation(course);
+    await measureRates(course, RATES.slice(0, 1), ', once more');
     course.say('saturation with bulk submissions, one replica dead');
     await network.kill(REPLICAS);
     const rest = course.envelopes(SATURATION_BULK);
@@ -79,24 +87,31 @@ function closed(bulk: number, inFlight: number, replicas = REPLICAS): Closed {
   return { bulk, inFlight, replicas };
 }
 
-async function measureRates({ network, envelopes, note, say }: Course): Promise<void> {
-  for (const [transactionsPerSecond, bulk] of [
-    [20, 1],
-    [200, 1],
-    [2_000, 20],
-  ] as const) {
+/** Transactions a second, and how many of them come together. */
+const RATES = [
+  [20, 1],
+  [200, 1],
+  [2_000, 20],
+] as const;
+
+async function measureRates(
+  { network, envelopes, note, say }: Course,
+  rates: readonly (readonly [number, number])[],
+  suffix: string,
+): Promise<void> {
+  for (const [transactionsPerSecond, bulk] of rates) {
     const rate = { transactionsPerSecond, bulk };
-    say(`${transactionsPerSecond} tx/s`);
+    say(`${transactionsPerSecond} tx/s${suffix}`);
     const load = envelopes(transactionsPerSecond * RATE_SECONDS);
     note(
-      `${transactionsPerSecond} tx/s`,
+      `${transactionsPerSecond} tx/s${suffix}`,
       await network.measure((client) => runRate(client, load, rate)),
       { bulk },
     );
-    say(`${transactionsPerSecond} tx/s over streams`);
+    say(`${transactionsPerSecond} tx/s over streams${suffix}`);
     const more = envelopes(transactionsPerSecond * RATE_SECONDS);
     note(
-      `${transactionsPerSecond} tx/s, stream`,
+      `${transactionsPerSecond} tx/s, stream${suffix}`,
       await network.measure((client) => runStreamRate(client, more, rate, REPLICAS)),
       { together: bulk },
     );
@@ -153,13 +168,27 @@ function seriesOf(name: string, figures: LoadFigures, parameters: Parameters): S
   };
 }
 
+function hopsSeriesOf(rate: number, figures: HopsFigures): Series {
+  return {
+    name: `${rate} tx/s, the hops alone`,
+    parameters: {
+      replicas: REPLICAS,
+      'run in': 'one process',
+      payload: 'none',
+      signatures: 'none',
+    },
+    distribution: distributionOf(figures.latenciesMs),
+    figures: { 'CPU us per tx and replica': figures.cpuUsPerTransactionAndReplica },
+  };
+}
+
 function sectionOf(series: readonly Series[]): Section {
   const rateOf = (name: string): number =>
     series.find((one) => one.name === name)?.figures?.['tx/s'] ?? Number.NaN;
   return {
     name: 'http',
     title: TITLE,
-    text: `${REPLICAS} whole replicas, a process each, and the load generator, all on this one machine. Envelopes are signed before. A latency runs from when a request was due (rates) or sent (saturation) to the answer that holds the certified blocks of all its transactions; over a stream, to the result of each.`,
+    text: `${REPLICAS} whole replicas, a process each, and the load generator, all on this one machine. Envelopes are signed before. A latency runs from when a request was due (rates) or sent (saturation) to the answer that holds the certified blocks of all its transactions; over a stream, to the result of each. _Once more_: behind all of that, when V8 has optimized what is used. _The hops alone_: the threads of four replicas wake each other as they do for a transaction and do nothing else; no HTTP, signature, MAC, rule or disk, and one process instead of four, so a floor.`,
     unit: 'ms',
     series,
     ratios: (['wal', 'memory'] as const).flatMap((durability) => {
