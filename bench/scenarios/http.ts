@@ -188,7 +188,7 @@ function sectionOf(series: readonly Series[]): Section {
   return {
     name: 'http',
     title: TITLE,
-    text: `${REPLICAS} whole replicas, a process each, and the load generator, all on this one machine. Envelopes are signed before. A latency runs from when a request was due (rates) or sent (saturation) to the answer that holds the certified blocks of all its transactions; over a stream, to the result of each. _Once more_: behind all of that, when V8 has optimized what is used. _The hops alone_: the threads of four replicas wake each other as they do for a transaction and do nothing else; no HTTP, signature, MAC, rule or disk, and one process instead of four, so a floor.`,
+    text: `${REPLICAS} whole replicas, a process each, and the load generator, all on this one machine. Envelopes are signed before. A latency runs from when a request was due (rates) or sent (saturation) to the answer that holds the certified blocks of all its transactions; over a stream, to the result of each. "Once more": behind all of that, when V8 has optimized what is used. "The hops alone": the threads of four replicas wake each other as they do for a transaction and do nothing else; no HTTP, signature, MAC, rule or disk, and one process instead of four, so a floor.`,
     unit: 'ms',
     series,
     ratios: (['wal', 'memory'] as const).flatMap((durability) => {
