@@ -62,7 +62,11 @@ interface OpenBlock {
   readonly value: Uint8Array;
   /** Verified signatures by consenter number. */
   readonly signatures: Map<number, ConsenterSignature>;
-  /** Senders whose signature is being verified, or was bad: none costs more than one verification a block. */
+  /** Being verified. */
+  underWay: number;
+  /** Not looked at while those verified and under way are a quorum: one of the latter may turn out bad. */
+  readonly spare: { readonly from: number; readonly message: PeerSignature }[];
+  /** Senders whose signature is here, or was bad: none costs more than one verification a block. */
   readonly tried: Set<number>;
   /** The same for whole certificates. */
   readonly relayed: Set<number>;
@@ -111,6 +115,8 @@ export class Certifier {
       stored,
       value,
       signatures: new Map(),
+      underWay: 0,
+      spare: [],
       tried: new Set(),
       relayed: new Set(),
     };
@@ -217,20 +223,39 @@ export class Certifier {
     if (!bytesEqual(message.headerHash, open.stored.headerHash)) {
       return this.#dependencies.onFault(from, `signed another header of block ${number}`);
     }
+    if (open.signatures.size + open.underWay < this.#quorum) this.#verify(from, key, open, message);
+    else open.spare.push({ from, message });
+  }
+
+  #verify(from: number, key: ConsenterKey, open: OpenBlock, message: PeerSignature): void {
     const { nonce, signature } = message;
+    open.underWay++;
     this.#dependencies.pool.verify([this.#verifyItem(key, open, nonce, signature)]).then(
       ([valid]) => {
-        if (valid !== true) {
-          const fault = `its signature of block ${number} does not verify`;
-          return this.#dependencies.onFault(from, fault);
+        open.underWay--;
+        if (valid === true) {
+          return this.#add(open, { identifier: key.number, nonce, signature });
         }
-        this.#add(open, { identifier: key.number, nonce, signature });
+        const { number } = open.stored.block.header;
+        this.#dependencies.onFault(from, `its signature of block ${number} does not verify`);
+        this.#verifySpare(open);
       },
       // The pool is closing or full; the signature is asked for again while the block is uncertified.
       () => {
+        open.underWay--;
         open.tried.delete(from);
+        this.#verifySpare(open);
       },
     );
+  }
+
+  /** One that was counted on is none. */
+  #verifySpare(open: OpenBlock): void {
+    if (this.#open.get(open.stored.block.header.number) !== open) return;
+    const next = open.spare.shift();
+    if (next === undefined) return;
+    const key = this.#options.consenters[next.from];
+    if (key !== undefined) this.#verify(next.from, key, open, next.message);
   }
 
   /** A certificate is its signatures, relayed: those that are missing are verified like any other. */

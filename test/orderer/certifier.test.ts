@@ -95,6 +95,15 @@ function cutBlocks(count: number): CutBlock[] {
   );
 }
 
+/** With another signature, when it carries one. */
+function forged(wire: Wire): Wire {
+  const message = decodeSignatureMessage(wire.body);
+  if (message.kind !== 'ok' || message.value.kind !== 'signature') return wire;
+  const signature = message.value.signature.slice();
+  signature[5] = (signature[5] ?? 0) ^ 1;
+  return { ...wire, body: encodeSignatureMessage({ ...message.value, signature }) };
+}
+
 async function isCertificateValid(block: CutBlock, metadata: Uint8Array): Promise<boolean> {
   const check = await checkCertificate(
     { header: block.block.header, metadata: [metadata, ...block.block.metadata.slice(1)] },
@@ -129,6 +138,25 @@ describe('certifier', () => {
     expect(cluster.nodes[3]?.certified.size).to.equal(1);
   });
 
+  it('verifies no more signatures than a quorum needs, and another for each that is bad', async () => {
+    for (const forgers of [[], [1], [1, 2]]) {
+      const cluster = new Cluster();
+      const [block] = cutBlocks(1) as [CutBlock];
+      for (const node of cluster.nodes.slice(1)) node.certifier.onStored(block);
+      // All of them come before the block, to the one that has not stored it.
+      await cluster.deliver((wire) => ({
+        ...(forgers.includes(wire.from) ? forged(wire) : wire),
+        to: 0,
+      }));
+      expect(cluster.verified).to.equal(0);
+      cluster.nodes[0]?.certifier.onStored(block);
+      await cluster.deliver((wire) => ({ ...wire, to: 0 }));
+      expect(cluster.verified).to.equal(forgers.length === 0 ? 2 : 3);
+      expect(cluster.nodes[0]?.faults).to.have.length(forgers.length);
+      expect(cluster.nodes[0]?.certified.size).to.equal(forgers.length < 2 ? 1 : 0);
+    }
+  });
+
   it('asks again for signatures that were lost', async () => {
     const cluster = new Cluster();
     const [first, second] = cutBlocks(2) as [CutBlock, CutBlock];
@@ -150,14 +178,7 @@ describe('certifier', () => {
     const [block] = cutBlocks(1) as [CutBlock];
     // The forger's signature comes before there are enough honest ones to do without it.
     for (const node of [...cluster.nodes].reverse()) node.certifier.onStored(block);
-    await cluster.deliver((wire) => {
-      const message = decodeSignatureMessage(wire.body);
-      if (wire.from !== 3 || message.kind !== 'ok' || message.value.kind !== 'signature')
-        return wire;
-      const signature = message.value.signature.slice();
-      signature[5] = (signature[5] ?? 0) ^ 1;
-      return { ...wire, body: encodeSignatureMessage({ ...message.value, signature }) };
-    });
+    await cluster.deliver((wire) => (wire.from === 3 ? forged(wire) : wire));
     expect(cluster.nodes[0]?.faults).to.deep.equal(['3: its signature of block 1 does not verify']);
     const metadata = cluster.nodes[0]?.certified.get(1) as Uint8Array;
     expect(await isCertificateValid(block, metadata)).to.equal(true);
