@@ -36,8 +36,6 @@ export function isIndexKey(key: Uint8Array, length: number): boolean {
 export class IndexImage {
   /** Open addressing; a high word of 0 where there is none. */
   #slots: Uint32Array;
-  /** Of the first word of an id so many bits do not count. */
-  #shift: number;
   #count = 0;
   #usable = true;
   readonly #countMax: number;
@@ -55,7 +53,6 @@ export class IndexImage {
     while (isCrowded(Math.min(expected, countMax), slots)) slots *= 2;
     // Zero as it is, but a page that is read before it is written costs two faults, and here most are.
     this.#slots = new Uint32Array(slots * SLOT_WORDS).fill(0);
-    this.#shift = 32 - Math.log2(slots);
   }
 
   /** How many are kept, those in doubt included. */
@@ -86,8 +83,8 @@ export class IndexImage {
   discard(): void {
     this.#usable = false;
     this.#count = 0;
+    // The fewest that bits of an id can tell apart.
     this.#slots = new Uint32Array(2 * SLOT_WORDS);
-    this.#shift = 31;
     this.probes.length = 0;
   }
 
@@ -99,7 +96,7 @@ export class IndexImage {
     const count = ids.length / ID_WORDS;
     const left: number[] = [];
     for (let index = 0; index < count; index++) {
-      if (this.#at(ids, ID_WORDS * index, block, index) < 0) left.push(index);
+      if (this.#findPlace(ids, ID_WORDS * index, block, index) < 0) left.push(index);
     }
     return left;
   }
@@ -123,7 +120,7 @@ export class IndexImage {
    * position, and nobody has met it yet; it has been met from then on.
    */
   meet(ids: Uint32Array, at: number, block: number, index: number): boolean {
-    const found = this.#at(ids, at, block, index);
+    const found = this.#findPlace(ids, at, block, index);
     if (found < 0) return false;
     const high = this.#slots[found + HIGH] as number;
     this.#slots[found + HIGH] = high | MET;
@@ -166,7 +163,7 @@ export class IndexImage {
   }
 
   /** First word of the slot that certainly names this place for the id; negative when none does. */
-  #at(ids: Uint32Array, at: number, block: number, index: number): number {
+  #findPlace(ids: Uint32Array, at: number, block: number, index: number): number {
     const slots = this.#slots;
     const found = this.#find(ids, at);
     const high = Math.floor(block / TWO_POW_32) | USED;
@@ -215,15 +212,18 @@ export class IndexImage {
     }
   }
 
-  /** Ids are hashes: any of their bits will do. By their first ones those of a table, which is in their order, lie in order here, too. */
+  /**
+   * Where to begin, by the first word of an id: by as many of its first bits as tell the slots apart. Any bits of a hash would do, but
+   * a table's entries come in the order of these, and so are written one behind the other.
+   */
   #home(first: number): number {
-    return (first >>> this.#shift) * SLOT_WORDS;
+    const slots = this.#slots.length / SLOT_WORDS;
+    return (first >>> Math.clz32(slots - 1)) * SLOT_WORDS;
   }
 
   #enlarge(): void {
     const before = this.#slots;
     this.#slots = new Uint32Array(2 * before.length);
-    this.#shift -= 1;
     for (let from = 0; from < before.length; from += SLOT_WORDS) {
       if (before[from + HIGH] === 0) continue;
       this.#slots.set(before.subarray(from, from + SLOT_WORDS), this.#find(before, from));

@@ -250,8 +250,8 @@ export class ChainAudit {
   }
 
   /**
-   * The transactions of any block but the genesis block. First all are looked at, then all ids go to the table, in order: so the
-   * table, of which no part is in the processor's cache, is waited for by several at once.
+   * The transactions of any block but the genesis block. First all are looked at, then all ids are remembered, in order: so the memory
+   * can be told of all of them at once before.
    */
   #checkContent({ header: { number }, data }: Block): CheckedContent {
     const idWords = new Uint32Array(ID_WORDS * data.length);

@@ -5,7 +5,10 @@
  * Keys are the first 16 bytes of the id, itself a SHA-256: two different ids that agree in them would take 2^64 tries to make.
  */
 const KEY_WORDS = 4;
-const WORDS_PER_SLOT = KEY_WORDS + 2;
+/** Of the block number plus one, so that both are zero in an empty slot. */
+const LOW = KEY_WORDS;
+const HIGH = LOW + 1;
+const WORDS_PER_SLOT = HIGH + 1;
 /** A power of two, as every later number of slots. */
 const SLOTS_MIN = 1024;
 const TWO_POW_32 = 2 ** 32;
@@ -31,19 +34,13 @@ export interface TxIdTable extends TxIdMemory {
   clone(): TxIdTable;
 }
 
-/**
- * Makes a table with room for `expected` ids; more will do, too, but a table that grows is filled anew. Of an id, which is uniformly
- * distributed, four words are looked at; block numbers are safe integers.
- */
-export function createTxIdTable(expected = 0): TxIdTable {
-  let slots = SLOTS_MIN;
-  while (isCrowded(expected, slots)) slots *= 2;
-  // Zero as it is, but a page that is read before it is written costs two faults, and here most are.
-  return tableOver(new Uint32Array(slots * WORDS_PER_SLOT).fill(0), 0);
+/** Of an id, which is uniformly distributed, four words are looked at; block numbers are safe integers. */
+export function createTxIdTable(): TxIdTable {
+  return tableOver(new Uint32Array(SLOTS_MIN * WORDS_PER_SLOT), 0);
 }
 
-function isCrowded(ids: number, slots: number): boolean {
-  return ids * 4 > slots * 3;
+function isFree(table: Uint32Array, slot: number): boolean {
+  return table[slot + LOW] === 0 && table[slot + HIGH] === 0;
 }
 
 /** First word of the slot that holds the key, or of the free slot where it belongs. */
@@ -51,8 +48,7 @@ function find(table: Uint32Array, key: Uint32Array, at: number): number {
   const mask = table.length / WORDS_PER_SLOT - 1;
   for (let slot = (key[at] as number) & mask; ; slot = (slot + 1) & mask) {
     const found = slot * WORDS_PER_SLOT;
-    // The block number is stored plus one, so that an empty slot is all zero there.
-    if (table[found + 4] === 0 && table[found + 5] === 0) return found;
+    if (isFree(table, found)) return found;
     let word = 0;
     while (word < KEY_WORDS && table[found + word] === key[at + word]) word++;
     if (word === KEY_WORDS) return found;
@@ -62,7 +58,7 @@ function find(table: Uint32Array, key: Uint32Array, at: number): number {
 function enlarged(words: Uint32Array): Uint32Array {
   const larger = new Uint32Array(words.length * 2);
   for (let at = 0; at < words.length; at += WORDS_PER_SLOT) {
-    if (words[at + 4] === 0 && words[at + 5] === 0) continue;
+    if (isFree(words, at)) continue;
     larger.set(words.subarray(at, at + WORDS_PER_SLOT), find(larger, words, at));
   }
   return larger;
@@ -73,9 +69,8 @@ function tableOver(initial: Uint32Array, initialSize: number): TxIdTable {
   let size = initialSize;
 
   function blockAt(found: number): number | undefined {
-    const low = words[found + KEY_WORDS]!;
-    const high = words[found + KEY_WORDS + 1]!;
-    return low === 0 && high === 0 ? undefined : high * TWO_POW_32 + low - 1;
+    if (isFree(words, found)) return undefined;
+    return words[found + HIGH]! * TWO_POW_32 + words[found + LOW]! - 1;
   }
 
   return {
@@ -87,10 +82,10 @@ function tableOver(initial: Uint32Array, initialSize: number): TxIdTable {
       const first = blockAt(found);
       if (first !== undefined) return first;
       for (let word = 0; word < KEY_WORDS; word++) words[found + word] = key[at + word]!;
-      words[found + KEY_WORDS] = (blockNumber + 1) % TWO_POW_32;
-      words[found + KEY_WORDS + 1] = Math.floor((blockNumber + 1) / TWO_POW_32);
+      words[found + LOW] = (blockNumber + 1) % TWO_POW_32;
+      words[found + HIGH] = Math.floor((blockNumber + 1) / TWO_POW_32);
       size++;
-      if (isCrowded(size, words.length / WORDS_PER_SLOT)) words = enlarged(words);
+      if (size * 4 > (words.length / WORDS_PER_SLOT) * 3) words = enlarged(words);
       return undefined;
     },
     blockOf: (key, at) => blockAt(find(words, key, at)),
