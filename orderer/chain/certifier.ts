@@ -65,7 +65,11 @@ interface OpenBlock {
   /** Being verified. */
   underWay: number;
   /** Not looked at while those verified and under way are a quorum: one of the latter may turn out bad. */
-  readonly spare: { readonly from: number; readonly message: PeerSignature }[];
+  readonly spare: {
+    readonly from: number;
+    readonly key: ConsenterKey;
+    readonly message: PeerSignature;
+  }[];
   /** Senders whose signature is here, or was bad: none costs more than one verification a block. */
   readonly tried: Set<number>;
   /** The same for whole certificates. */
@@ -224,7 +228,7 @@ export class Certifier {
       return this.#dependencies.onFault(from, `signed another header of block ${number}`);
     }
     if (open.signatures.size + open.underWay < this.#quorum) this.#verify(from, key, open, message);
-    else open.spare.push({ from, message });
+    else open.spare.push({ from, key, message });
   }
 
   #verify(from: number, key: ConsenterKey, open: OpenBlock, message: PeerSignature): void {
@@ -253,9 +257,7 @@ export class Certifier {
   #verifySpare(open: OpenBlock): void {
     if (this.#open.get(open.stored.block.header.number) !== open) return;
     const next = open.spare.shift();
-    if (next === undefined) return;
-    const key = this.#options.consenters[next.from];
-    if (key !== undefined) this.#verify(next.from, key, open, next.message);
+    if (next !== undefined) this.#verify(next.from, next.key, open, next.message);
   }
 
   /** A certificate is its signatures, relayed: those that are missing are verified like any other. */
