@@ -20,9 +20,9 @@ function tellOthers(bits: number): void {
   for (const replica of others) tell(boxOf('consensus', replica), bits);
 }
 
-/** What has come since the last time; blocks until there is something, or until the time is up. */
-function take(timeoutMs: number): number {
-  Atomics.wait(boxes, id * BOX_WORDS, 0, timeoutMs);
+/** What has come since the last time; blocks until there is something. */
+function take(): number {
+  Atomics.wait(boxes, id * BOX_WORDS, 0);
   return Atomics.exchange(boxes, id * BOX_WORDS, 0);
 }
 
@@ -37,7 +37,7 @@ function countOf(bits: number, first: number): number {
 function runMain(): never {
   let signatures = 0;
   for (;;) {
-    const bits = take(Number.POSITIVE_INFINITY);
+    const bits = take();
     if (bits & BIT.request) tell(consensus, BIT.submit);
     if (bits & BIT.check) tell(consensus, BIT.checked);
     if (bits & BIT.ordered) tell(consensus, BIT.signature);
@@ -54,7 +54,7 @@ function runMain(): never {
 function runConsensus(): never {
   let votes = 0;
   for (;;) {
-    const bits = take(Number.POSITIVE_INFINITY);
+    const bits = take();
     if (bits & BIT.submit) tellOthers(BIT.batch);
     if (bits & BIT.batch && self === 1) tell(main, BIT.check);
     if (bits & BIT.checked) tellOthers(BIT.attested);
@@ -66,7 +66,7 @@ function runConsensus(): never {
     }
     votes += countOf(bits, BIT.voteFirst);
     if (votes >= REPLICAS) {
-      votes -= REPLICAS;
+      votes = 0;
       tell(main, BIT.ordered);
     }
     if (bits & BIT.signature) tellOthers(1 << (BIT.relayFirst + self));
@@ -89,9 +89,9 @@ function runClient(): void {
     const sinceMs = Math.max(dueMs, rate === undefined ? performance.now() : 0);
     tell(boxOf('main', 0), BIT.request);
     let bits = 0;
-    while ((bits & BIT.answer) === 0) bits |= take(Number.POSITIVE_INFINITY);
+    while ((bits & BIT.answer) === 0) bits |= take();
     tookMs[i] = performance.now() - sinceMs;
-    while ((bits & BIT.quiet) === 0) bits |= take(Number.POSITIVE_INFINITY);
+    while ((bits & BIT.quiet) === 0) bits |= take();
   }
   parentPort?.postMessage(tookMs);
 }

@@ -6,6 +6,7 @@
  * thread check it and attests; proposal and votes to all; each consensus thread to its main thread, a signature back and to all others,
  * there to the main thread; with three of them the owner answers.
  */
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { BOX_WORDS, BOXES, CLIENT, type HopsThread, REPLICAS } from './hops-layout.ts';
 
@@ -31,7 +32,7 @@ export async function measureHops({ rate, count }: HopsOptions): Promise<HopsFig
   };
   const workers = Array.from({ length: CLIENT }, (_, id) => start(id));
   try {
-    await Promise.all(workers.map(started));
+    await Promise.all(workers.map((worker) => once(worker, 'online')));
     const before = process.cpuUsage();
     const client = start(CLIENT);
     workers.push(client);
@@ -47,11 +48,4 @@ export async function measureHops({ rate, count }: HopsOptions): Promise<HopsFig
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
-}
-
-function started(worker: Worker): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    worker.once('online', resolve);
-    worker.once('error', reject);
-  });
 }
